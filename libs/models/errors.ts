@@ -1,0 +1,20 @@
+/** Why a model cannot be had or run. Stable: clients match on these. */
+export type ModelErrorCode =
+  | 'model_not_found' // no such folder, hub id or file
+  | 'model_incomplete' // a file is missing, half-written or fails its checksum
+  | 'model_invalid' // the files do not belong together, or onnxruntime refuses them
+  | 'hub_unreachable'
+  | 'hub_refused' // 401/403/404/429 from the hub
+  | 'device_unavailable' // the asked-for execution provider can't be had
+  | 'inference_failed';
+
+export class ModelError extends Error {
+  override readonly name = 'ModelError';
+  constructor(
+    readonly code: ModelErrorCode,
+    message: string,
+    readonly retryable = false,
+  ) {
+    super(message);
+  }
+}
