@@ -1,0 +1,184 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+
+const bytes = z
+  .string()
+  .regex(/^\d+(\.\d+)?\s*([kmgt]i?b?)?$/i, 'a size such as 500MB or 20GB')
+  .transform((text) => {
+    const [, number, unit = ''] = /^([\d.]+)\s*([a-z]?)/i.exec(text) ?? [];
+    return Math.floor(Number(number) * 1024 ** ' kmgt'.indexOf(unit.toLowerCase() || ' '));
+  });
+const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1');
+const reach = z.enum(['none', 'loopback', 'all']);
+
+/** Every setting there is, by the name of its environment variable. README.md has the same table. */
+const environment = z.object({
+  HOST: z.string().default('127.0.0.1').describe('Address the api listens on'),
+  PORT: z.coerce.number().int().min(0).max(65535).default(8080).describe('Port of the api; 0 picks a free one'),
+  PUBLIC_URL: z
+    .url()
+    .optional()
+    .describe('Address under which clients reach the api, for links in answers and webhooks'),
+  DATA_DIR: z.string().default('.data').describe('Folder of everything the embedded shape keeps'),
+  REDIS_URL: z
+    .string()
+    .optional()
+    .describe('Redis or Valkey (redis://, rediss://, unix:/path); left out, `cuepoint up` runs its own'),
+  QDRANT_URL: z.url().optional().describe('Qdrant; left out, vectors live in LanceDB under DATA_DIR'),
+  QDRANT_API_KEY: z.string().optional().describe('Key for Qdrant'),
+  S3_BUCKET: z.string().optional().describe('Bucket for media; left out, media live under DATA_DIR'),
+  S3_ENDPOINT: z.url().optional().describe('Address of an S3-compatible store other than AWS'),
+  S3_REGION: z.string().default('us-east-1').describe('Region of the bucket'),
+  S3_ACCESS_KEY_ID: z.string().optional().describe("Key id; left out, the AWS SDK's own chain is used"),
+  S3_SECRET_ACCESS_KEY: z.string().optional().describe('Secret of that key'),
+  API_KEYS: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((pair) => pair.trim())
+        .filter(Boolean),
+    )
+    .pipe(z.array(z.string().regex(/^[a-z0-9_-]{1,64}=.{16,}$/i, 'tenant=key pairs, keys of 16 characters or more')))
+    .transform((pairs) =>
+      pairs.map((pair) => ({ tenant: pair.slice(0, pair.indexOf('=')), key: pair.slice(pair.indexOf('=') + 1) })),
+    )
+    .describe('Comma-separated tenant=key pairs; required unless the api listens on loopback'),
+  SIGNING_SECRET: z
+    .string()
+    .min(16)
+    .optional()
+    .describe('Signs expiring media links; left out, made once and kept in DATA_DIR'),
+  MODEL_PROFILE: z.enum(['tiny', 'base', 'large']).default('base').describe('Named set of models'),
+  CLIP_MODEL: z.string().optional().describe('Hub id or folder in place of the profile’s CLIP'),
+  WHISPER_MODEL: z.string().optional().describe('Hub id or folder in place of the profile’s Whisper'),
+  MODELS_DIR: z.string().optional().describe('Folder with models, for machines without a network'),
+  HF_ENDPOINT: z.url().default('https://huggingface.co').describe('Model hub or a mirror of it'),
+  HF_HOME: z.string().optional().describe('Shared Hugging Face folder'),
+  HF_HUB_CACHE: z.string().optional().describe('Cache folder for models'),
+  DEVICE: z.enum(['auto', 'cpu', 'cuda', 'tensorrt', 'coreml', 'dml']).default('auto').describe('Where models run'),
+  THREADS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe('Threads of one onnxruntime session; default: the cores there are'),
+  FFMPEG_PATH: z.string().optional().describe('ffmpeg, when it is not on the PATH'),
+  FFPROBE_PATH: z.string().optional().describe('ffprobe, when it is not on the PATH'),
+  MAX_UPLOAD: bytes.default(20 * 1024 ** 3).describe('Largest upload'),
+  MIN_FREE_DISK: bytes.default(1024 ** 3).describe('Uploads are refused when less than this would be left'),
+  FRAME_INTERVAL_SECONDS: z.coerce.number().positive().default(1).describe('One frame is sampled in each interval'),
+  SHARD_MINUTES: z.coerce
+    .number()
+    .positive()
+    .default(10)
+    .describe('Length of the part of a video that one job works on'),
+  FRAMES_CONCURRENCY: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(1)
+    .describe('Frame shards that one worker does at a time; 0: none, for speech-only workers'),
+  SPEECH_CONCURRENCY: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(1)
+    .describe('Speech shards that one worker does at a time; 0: none'),
+  WEBHOOK_ADDRESSES: reach
+    .optional()
+    .describe(
+      'Private addresses webhooks may reach: none, loopback or all (default: loopback in the embedded shape, none in a cluster)',
+    ),
+  INGEST_ADDRESSES: reach.default('none').describe('Private addresses that ingest by url may reach'),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('Least important line that is logged'),
+  LOG_PRETTY: flag.default(false).describe('Logs for people in place of JSON'),
+});
+
+/** The configuration as the program uses it: parsed, complete, with defaults. */
+export type Config = ReturnType<typeof shape>;
+
+function shape(env: z.output<typeof environment>) {
+  const dataDir = resolve(env.DATA_DIR);
+  const loopback = ['127.0.0.1', 'localhost', '::1'].includes(env.HOST);
+  return {
+    http: {
+      host: env.HOST,
+      port: env.PORT,
+      publicUrl: env.PUBLIC_URL,
+      loopback,
+      apiKeys: env.API_KEYS,
+      signingSecret: env.SIGNING_SECRET,
+      maxUploadBytes: env.MAX_UPLOAD,
+      minFreeDiskBytes: env.MIN_FREE_DISK,
+    },
+    dataDir,
+    /** Undefined in the embedded shape until `cuepoint up` has started its own server. */
+    redisUrl: env.REDIS_URL,
+    qdrant: env.QDRANT_URL ? { url: env.QDRANT_URL, apiKey: env.QDRANT_API_KEY } : undefined,
+    s3: env.S3_BUCKET
+      ? {
+          bucket: env.S3_BUCKET,
+          endpoint: env.S3_ENDPOINT,
+          region: env.S3_REGION,
+          accessKeyId: env.S3_ACCESS_KEY_ID,
+          secretAccessKey: env.S3_SECRET_ACCESS_KEY,
+        }
+      : undefined,
+    models: {
+      profile: env.MODEL_PROFILE,
+      clip: env.CLIP_MODEL,
+      whisper: env.WHISPER_MODEL,
+      modelsDir: env.MODELS_DIR && resolve(env.MODELS_DIR),
+      hubUrl: env.HF_ENDPOINT,
+      cacheDir: env.HF_HUB_CACHE ?? join(env.HF_HOME ?? join(homedir(), '.cache', 'huggingface'), 'hub'),
+      device: env.DEVICE,
+      threads: env.THREADS,
+    },
+    ffmpeg: { ffmpegPath: env.FFMPEG_PATH, ffprobePath: env.FFPROBE_PATH },
+    indexing: {
+      frameIntervalMs: Math.round(env.FRAME_INTERVAL_SECONDS * 1000),
+      shardMs: Math.round(env.SHARD_MINUTES * 60_000),
+      framesConcurrency: env.FRAMES_CONCURRENCY,
+      speechConcurrency: env.SPEECH_CONCURRENCY,
+    },
+    outgoing: {
+      webhooks: env.WEBHOOK_ADDRESSES ?? (loopback && !env.API_KEYS.length ? ('loopback' as const) : ('none' as const)),
+      ingest: env.INGEST_ADDRESSES,
+    },
+    log: { level: env.LOG_LEVEL, pretty: env.LOG_PRETTY },
+  };
+}
+
+/** A setting is wrong; the message names each one and says what it takes. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly code = 'config_invalid';
+}
+
+/** Reads and checks the environment. The only reader of process.env in the product. Empty values count as not set. */
+export function loadConfig(env: Record<string, string | undefined> = process.env): Config {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = environment.safeParse(set);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+    throw new ConfigError(`The configuration is not valid:\n${problems.join('\n')}`);
+  }
+  return shape(parsed.data);
+}
+
+/** Name, default and meaning of every setting, for `cuepoint doctor` and the README. */
+export function describeSettings(): { name: string; description: string }[] {
+  return Object.entries(environment.shape).map(([name, schema]) => ({ name, description: schema.description ?? '' }));
+}
+
+/** Version of the product, from package.json. */
+export const VERSION: string = JSON.parse(
+  readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
+).version;

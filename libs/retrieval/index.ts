@@ -1,0 +1,2 @@
+/** Query → hits → moments. */
+export { type Evidence, type Modality, type Moment, type SearchOptions, search } from './search.ts';

@@ -1,0 +1,5 @@
+import { v5 } from 'uuid';
+
+/** Ids are made from what a row is of, so that a job that runs twice writes the same rows. */
+export const frameId = (videoId: string, startMs: number): string => v5(`frame:${Math.round(startMs)}`, videoId);
+export const passageId = (videoId: string, startMs: number): string => v5(`passage:${Math.round(startMs)}`, videoId);

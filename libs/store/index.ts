@@ -1,0 +1,28 @@
+/** What Cuepoint keeps: the catalog (Redis), the vector index (LanceDB or Qdrant), and blobs (a folder or S3). Imports no other library of ours. */
+export { type BlobInfo, type BlobStore, DiskBlobs, openBlobs } from './blobs.ts';
+export { Catalog, type IdempotencyClaim, type Progress, type WorkerStatus } from './catalog.ts';
+export { StoreError, type StoreErrorCode } from './errors.ts';
+export { frameId, passageId } from './ids.ts';
+export { connectRedis } from './redis.ts';
+export {
+  type Delivery,
+  STAGES,
+  type Stage,
+  type StageName,
+  TERMINAL,
+  type Tenant,
+  type Video,
+  type VideoRef,
+  type VideoStatus,
+  type Webhook,
+  type WebhookEvent,
+} from './types.ts';
+export {
+  type FrameHit,
+  type FrameRow,
+  type IndexFilter,
+  openVectorIndex,
+  type PassageHit,
+  type PassageRow,
+  type VectorIndex,
+} from './vector-index.ts';

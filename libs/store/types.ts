@@ -1,0 +1,95 @@
+/** Who a video belongs to; every key maps to one; nothing crosses tenants. `default` in the embedded shape. */
+export type Tenant = string;
+
+export const STAGES = ['probe', 'frames', 'speech', 'finalize'] as const;
+export type StageName = (typeof STAGES)[number];
+
+/** queued → indexing → ready | failed | cancelled; `deleting` hides a video while its data are removed. */
+export type VideoStatus = 'queued' | 'indexing' | 'ready' | 'failed' | 'cancelled' | 'deleting';
+export const TERMINAL: readonly VideoStatus[] = ['ready', 'failed', 'cancelled'];
+
+export interface Problem {
+  code: string;
+  message: string;
+}
+export interface Stage {
+  state: 'waiting' | 'active' | 'done' | 'failed' | 'skipped';
+  /** Milliseconds of media done and to do, over all shards. */
+  doneMs: number;
+  totalMs: number;
+  error?: Problem;
+}
+/** Which video and which run of indexing it: `retry` and `reindex` start a new run, and jobs of an older one stop by themselves. */
+export interface VideoRef {
+  tenant: Tenant;
+  videoId: string;
+  run: number;
+}
+/** One uploaded media file and everything known of it. Times in ms since the epoch, media times in ms. */
+export interface Video {
+  /** UUID v7: sorts by time of creation. */
+  id: string;
+  tenant: Tenant;
+  run: number;
+  status: VideoStatus;
+  title: string;
+  /** As the client named it; for display only, never used as a path. */
+  filename: string;
+  metadata: Record<string, string>;
+  /** ISO 639-1, given by the uploader or detected. */
+  language?: string;
+  source: {
+    kind: 'upload' | 'url';
+    /** Address it is taken from (kind `url`). */
+    url?: string;
+    /** Key of the original in the blob store; absent until it has been fetched. */
+    blobKey?: string;
+    sizeBytes?: number;
+    sha256?: string;
+    contentType?: string;
+  };
+  media?: {
+    container: string;
+    durationMs: number;
+    startMs: number;
+    video?: { codec: string; width: number; height: number; fps: number; rotation: number };
+    audio?: { codec: string; channels: number; sampleRate: number; language?: string };
+  };
+  stages: Record<StageName, Stage>;
+  /** What went wrong without failing the whole, in words for the uploader. */
+  warnings: Problem[];
+  error?: Problem;
+  /** Models the index of this video was made with. */
+  models?: { clip?: string; whisper?: string; profile: string };
+  counts: { frames: number; passages: number };
+  createdAt: number;
+  updatedAt: number;
+  startedAt?: number;
+  finishedAt?: number;
+}
+
+export type WebhookEvent = 'video.ready' | 'video.failed';
+export interface Webhook {
+  id: string;
+  tenant: Tenant;
+  url: string;
+  /** Standard Webhooks secret, `whsec_` + base64. */
+  secret: string;
+  events: WebhookEvent[];
+  /** Set for the `webhookUrl` of one upload: it hears of that video only and goes when the video goes. */
+  videoId?: string;
+  createdAt: number;
+}
+/** One event for one endpoint, with the log of its tries. `id` is the `webhook-id` of every try. */
+export interface Delivery {
+  id: string;
+  tenant: Tenant;
+  webhookId: string;
+  videoId: string;
+  event: WebhookEvent;
+  /** The body, byte for byte as it is signed and sent. */
+  payload: string;
+  state: 'pending' | 'delivered' | 'failed';
+  attempts: { at: number; status?: number; error?: string; durationMs: number }[];
+  createdAt: number;
+}
