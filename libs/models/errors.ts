@@ -6,6 +6,7 @@ export type ModelErrorCode =
   | 'hub_unreachable'
   | 'hub_refused' // 401/403/404/429 from the hub
   | 'device_unavailable' // the asked-for execution provider can't be had
+  | 'language_unsupported' // the asked-for language is not one of the model's
   | 'inference_failed';
 
 export class ModelError extends Error {

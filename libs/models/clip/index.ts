@@ -1,4 +1,8 @@
-import type { RuntimeOptions } from '../runtime.ts';
+import { ModelError } from '../errors.ts';
+import type { RuntimeInfo, RuntimeOptions } from '../runtime.ts';
+import { openEngine } from '../thread.ts';
+import { movable } from '../transfer.ts';
+import type { ClipEngine } from './engine.ts';
 
 /** A CLIP (image and text towers) open in a worker thread. Embeddings are L2-normalised float32, `dimension` long. */
 export interface ClipModel {
@@ -9,6 +13,8 @@ export interface ClipModel {
   readonly imageSize: number;
   /** exp of the trained temperature (config.json), for turning cosines into confidences. */
   readonly logitScale: number;
+  /** What it runs on, and why not on something better. */
+  readonly runtime: RuntimeInfo;
   /** `count` pictures, RGB 8-bit `imageSize`², one after the other in one buffer (transferred: do not use it again). One embedding each. */
   encodeImages(rgb: Uint8Array, count: number, signal?: AbortSignal): Promise<Float32Array[]>;
   /** Over-long texts are cut to the model's context, as the reference tokeniser does. */
@@ -18,8 +24,31 @@ export interface ClipModel {
 }
 /** Opens a folder in the hub's layout. `towers` loads only what is needed: the api encodes text only. Throws ModelError. */
 export async function openClip(
-  _folder: string,
-  _options: RuntimeOptions & { id: string; towers: 'both' | 'text' | 'image' },
+  folder: string,
+  { id, towers, device, threads }: RuntimeOptions & { id: string; towers: 'both' | 'text' | 'image' },
 ): Promise<ClipModel> {
-  throw new Error('unfinished');
+  const engine = await openEngine<ClipEngine>({ kind: 'clip', folder, towers, runtime: { device, threads } });
+  const { dimension, imageSize, logitScale, ...runtime } = engine.info;
+  const rows = (all: Float32Array) =>
+    Array.from({ length: all.length / dimension }, (_, i) => all.slice(i * dimension, (i + 1) * dimension));
+  return {
+    id,
+    dimension,
+    imageSize,
+    logitScale,
+    runtime,
+    async encodeImages(rgb, count, signal) {
+      if (rgb.length !== count * imageSize ** 2 * 3) {
+        const wanted = `${count} pictures of ${imageSize}x${imageSize} RGB`;
+        throw new ModelError('inference_failed', `${rgb.length} bytes are not ${wanted}`);
+      }
+      const { view, transfer } = movable(rgb);
+      return rows(await engine.call('encodeImages', { rgb: view, count }, { transfer, signal }));
+    },
+    async encodeTexts(texts, signal) {
+      return rows(await engine.call('encodeTexts', { texts }, { signal }));
+    },
+    close: () => engine.close(),
+    [Symbol.asyncDispose]: () => engine.close(),
+  };
 }

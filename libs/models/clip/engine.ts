@@ -1,0 +1,139 @@
+import { join } from 'node:path';
+import type { Engine, EngineSpec, Reply } from '../engine.ts';
+import { ModelError } from '../errors.ts';
+import { checkFolder } from '../folder.ts';
+import type { RuntimeInfo } from '../runtime.ts';
+import { type InferenceSession, openSessions, Tensor } from '../sessions.ts';
+import { CLIP_FILES, type ClipConfig, readClipConfig } from './config.ts';
+import { ImageNormaliser } from './image.ts';
+import { ClipTokenizer } from './tokens.ts';
+
+/** Pictures a run: measured best on the processor (docs/architecture.md); abort is looked at between runs. */
+const imagesPerRun = 8;
+
+export interface ClipInfo extends RuntimeInfo {
+  dimension: number;
+  imageSize: number;
+  logitScale: number;
+}
+
+/** The CLIP towers in the inference thread. Embeddings come back one after the other in one buffer, L2-normalised. */
+export class ClipEngine implements Engine {
+  readonly info: ClipInfo;
+  readonly #config: ClipConfig;
+  readonly #image: InferenceSession | undefined;
+  readonly #text: InferenceSession | undefined;
+  readonly #normaliser: ImageNormaliser;
+  readonly #tokenizer: ClipTokenizer;
+
+  private constructor(
+    config: ClipConfig,
+    towers: { image?: InferenceSession; text?: InferenceSession },
+    runtime: RuntimeInfo,
+  ) {
+    this.#config = config;
+    this.#image = towers.image;
+    this.#text = towers.text;
+    this.#normaliser = new ImageNormaliser(config);
+    this.#tokenizer = new ClipTokenizer(config);
+    const { dimension, imageSize, logitScale } = config;
+    this.info = { dimension, imageSize, logitScale, ...runtime };
+  }
+
+  /** Opens the towers asked for and runs each once, so that the first real call is no slower and mismatched files show here. */
+  static async open({ folder, towers, runtime }: EngineSpec & { kind: 'clip' }): Promise<ClipEngine> {
+    const wanted = (['image', 'text'] as const).filter((tower) => towers === 'both' || towers === tower);
+    const files = wanted.map((tower) => CLIP_FILES[tower]);
+    await checkFolder(folder, [...CLIP_FILES.json, ...files]);
+    const config = await readClipConfig(folder);
+    const opened = await openSessions(folder, files, runtime);
+    const sessions = Object.fromEntries(wanted.map((tower, i) => [tower, opened.sessions[i]]));
+    const engine = new ClipEngine(config, sessions, opened.runtime);
+    for (const [i, tower] of wanted.entries()) {
+      try {
+        if (tower === 'text') await engine.#encodeText('');
+        else
+          await engine.#encodeRun(new Uint8Array(config.imageSize ** 2 * 3), 0, 1, new Float32Array(config.dimension));
+      } catch (error) {
+        await engine.close();
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new ModelError(
+          'model_invalid',
+          `${join(folder, files[i] as string)} does not fit its config.json: ${reason}`,
+        );
+      }
+    }
+    return engine;
+  }
+
+  async encodeImages(
+    { rgb, count }: { rgb: Uint8Array; count: number },
+    signal: AbortSignal,
+  ): Promise<Reply<Float32Array>> {
+    const { imageSize, dimension } = this.#config;
+    const out = new Float32Array(count * dimension);
+    for (let first = 0; first < count; first += imagesPerRun) {
+      signal.throwIfAborted();
+      const size = Math.min(imagesPerRun, count - first);
+      const target = out.subarray(first * dimension, (first + size) * dimension);
+      await this.#encodeRun(rgb, first * imageSize ** 2 * 3, size, target);
+    }
+    return { value: out, transfer: [out.buffer] };
+  }
+
+  /** One text a run: its embedding then depends on nothing but itself. */
+  async encodeTexts({ texts }: { texts: string[] }, signal: AbortSignal): Promise<Reply<Float32Array>> {
+    const { dimension } = this.#config;
+    const out = new Float32Array(texts.length * dimension);
+    for (const [i, text] of texts.entries()) {
+      signal.throwIfAborted();
+      out.set(await this.#encodeText(text), i * dimension);
+    }
+    return { value: out, transfer: [out.buffer] };
+  }
+
+  async close(): Promise<void> {
+    await this.#image?.release();
+    await this.#text?.release();
+  }
+
+  async #encodeRun(rgb: Uint8Array, offset: number, count: number, target: Float32Array): Promise<void> {
+    if (!this.#image) throw new ModelError('inference_failed', 'this CLIP was opened without its image tower');
+    const { imageSize } = this.#config;
+    const pixels = this.#normaliser.normalise(rgb, offset, count);
+    const input = new Tensor('float32', pixels, [count, 3, imageSize, imageSize]);
+    const outputs = await this.#image.run({ pixel_values: input });
+    target.set(this.#normalisedRows(outputs, 'image_embeds', count));
+  }
+
+  async #encodeText(text: string): Promise<Float32Array> {
+    if (!this.#text) throw new ModelError('inference_failed', 'this CLIP was opened without its text tower');
+    const ids = this.#tokenizer.encode(text);
+    const shape = [1, ids.length];
+    const feeds: Record<string, Tensor> = { input_ids: new Tensor('int64', BigInt64Array.from(ids, BigInt), shape) };
+    if (this.#text.inputNames.includes('attention_mask')) {
+      feeds.attention_mask = new Tensor('int64', new BigInt64Array(ids.length).fill(1n), shape);
+    }
+    return this.#normalisedRows(await this.#text.run(feeds), 'text_embeds', 1);
+  }
+
+  /** CLIP exports name their projection; SigLIP's pooled output is its embedding. */
+  #normalisedRows(outputs: InferenceSession.ReturnType, name: string, count: number): Float32Array {
+    const output = outputs[name] ?? outputs.pooler_output;
+    const { dimension } = this.#config;
+    if (!(output?.data instanceof Float32Array) || output.data.length !== count * dimension) {
+      throw new ModelError(
+        'model_invalid',
+        `its output is not ${name} of ${dimension} numbers (${output?.dims ?? 'none'})`,
+      );
+    }
+    const rows = output.data;
+    for (let start = 0; start < rows.length; start += dimension) {
+      let sum = 0;
+      for (let i = start; i < start + dimension; i++) sum += (rows[i] as number) ** 2;
+      const scale = 1 / Math.max(Math.sqrt(sum), 1e-12);
+      for (let i = start; i < start + dimension; i++) rows[i] = (rows[i] as number) * scale;
+    }
+    return rows;
+  }
+}

@@ -1,0 +1,78 @@
+/** Opens ONNX sessions. Only ever imported inside the inference thread: onnxruntime-node blocks the thread it runs in. */
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  env,
+  type InferenceSession,
+  listSupportedBackends,
+  InferenceSession as Sessions,
+  Tensor,
+} from 'onnxruntime-node';
+import { ModelError } from './errors.ts';
+import { remedy } from './folder.ts';
+import { devicePlan, type RuntimeInfo, type RuntimeOptions, threadCount } from './runtime.ts';
+
+export { type InferenceSession, Tensor };
+
+/** Failures are reported as errors; onnxruntime's own coloured lines on stderr would only repeat them. */
+env.logLevel = 'fatal';
+
+/**
+ * Opens `files` of a folder on the first device that takes them all. Throws ModelError: `device_unavailable` for a device that was asked
+ * for by name and can't be had, `model_incomplete` for a missing or cut-off file, `model_invalid` for one that onnxruntime refuses.
+ */
+export async function openSessions(
+  folder: string,
+  files: string[],
+  options: RuntimeOptions,
+): Promise<{ sessions: InferenceSession[]; runtime: RuntimeInfo }> {
+  for (const file of files) {
+    await access(join(folder, file)).catch(() => {
+      throw new ModelError('model_incomplete', `${file} is missing in ${folder}. ${remedy}`);
+    });
+  }
+  const plan = devicePlan(options.device);
+  let deviceNote: string | undefined;
+  for (const [index, { device, providers }] of plan.entries()) {
+    const sessions: InferenceSession[] = [];
+    try {
+      if (!listSupportedBackends().some((backend) => backend.name === device)) {
+        throw new ModelError('device_unavailable', `onnxruntime for ${process.platform} has no "${device}" device`);
+      }
+      for (const file of files) {
+        sessions.push(await openSession(folder, file, providers, options));
+      }
+      return { sessions, runtime: { device, deviceNote } };
+    } catch (error) {
+      for (const session of sessions) await session.release();
+      const unavailable = error instanceof ModelError && error.code === 'device_unavailable';
+      if (!unavailable || index === plan.length - 1) throw error;
+      deviceNote = error.message;
+    }
+  }
+  throw new ModelError('device_unavailable', 'no device to try');
+}
+
+async function openSession(
+  folder: string,
+  file: string,
+  providers: string[],
+  options: RuntimeOptions,
+): Promise<InferenceSession> {
+  try {
+    return await Sessions.create(join(folder, file), {
+      executionProviders: providers,
+      intraOpNumThreads: threadCount(options),
+      interOpNumThreads: 1,
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (/protobuf|external data|file_size|out of bounds|onnx_data/i.test(reason)) {
+      throw new ModelError('model_incomplete', `${file} in ${folder} is cut off or broken (${reason}). ${remedy}`);
+    }
+    if (providers[0] !== 'cpu') {
+      throw new ModelError('device_unavailable', `device "${providers[0]}" can't be had: ${reason}`);
+    }
+    throw new ModelError('model_invalid', `onnxruntime refuses ${file} in ${folder}: ${reason}`);
+  }
+}

@@ -1,0 +1,65 @@
+/** Entry of the inference thread: opens one engine, then answers calls one at a time, in order. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { ClipEngine } from './clip/engine.ts';
+import type { Engine, EngineSpec, FromThread, Reply, ToThread, WireError } from './engine.ts';
+import { ModelError } from './errors.ts';
+import { WhisperEngine } from './whisper/engine.ts';
+
+type Method = (args: unknown, signal: AbortSignal) => Promise<Reply<unknown>>;
+
+function toWire(error: unknown): WireError {
+  if (error instanceof ModelError) return { code: error.code, message: error.message, retryable: error.retryable };
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: 'inference_failed', message: `inference failed: ${message}`, retryable: false };
+}
+
+async function open(spec: EngineSpec): Promise<Engine> {
+  return spec.kind === 'clip' ? ClipEngine.open(spec) : WhisperEngine.open(spec);
+}
+
+async function serve(): Promise<void> {
+  const port = parentPort;
+  if (!port) throw new Error('worker.ts runs in a worker thread only');
+  const post = (message: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
+
+  let engine: Engine;
+  try {
+    engine = await open(workerData as EngineSpec);
+  } catch (error) {
+    post({ type: 'refused', error: toWire(error) });
+    return;
+  }
+  post({ type: 'open', info: engine.info });
+
+  const running = new Map<number, AbortController>();
+  let queue = Promise.resolve();
+  port.on('message', (message: ToThread) => {
+    if (message.type === 'abort') {
+      running.get(message.id)?.abort();
+    } else if (message.type === 'close') {
+      queue = queue.then(async () => {
+        await engine.close();
+        port.close();
+      });
+    } else {
+      const { id, method, args } = message;
+      const abort = new AbortController();
+      running.set(id, abort);
+      queue = queue.then(async () => {
+        try {
+          abort.signal.throwIfAborted();
+          const call = (engine as unknown as Record<string, Method>)[method];
+          if (!call) throw new Error(`no method ${method}`);
+          const { value, transfer } = await call.call(engine, args, abort.signal);
+          post({ type: 'result', id, value }, transfer);
+        } catch (error) {
+          post({ type: 'error', id, error: toWire(error) });
+        } finally {
+          running.delete(id);
+        }
+      });
+    }
+  });
+}
+
+await serve();
