@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, describeSettings, loadConfig } from '#config';
 
@@ -44,5 +45,12 @@ describe('configuration', () => {
 
   it('describes every setting', () => {
     for (const { name, description } of describeSettings()) expect(description, name).not.toBe('');
+  });
+});
+
+describe('the list of settings', () => {
+  it.each(['README.md', '.env.example'])('is complete in %s', (file) => {
+    const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+    for (const { name } of describeSettings()) expect(text, name).toContain(name);
   });
 });
