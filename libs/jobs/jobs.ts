@@ -1,39 +1,159 @@
-import type { VideoRef } from '#store';
-import type { QueueName } from './index.ts';
+import { FlowProducer, Queue } from 'bullmq';
+import { connectRedis, type VideoRef } from '#store';
+import { type JobPayloads, jobIds, QUEUE_NAMES, QUEUE_PREFIX, type QueueName } from './queues.ts';
+import { JOB_OPTIONS } from './retries.ts';
 
-/** Adds and removes jobs. Adding a job twice is adding it once: ids are made from video, run, stage and shard. */
+type Shard = { shard: number; startMs: number; endMs: number };
+/** What is known of one job. */
+export interface JobSummary {
+  state: 'waiting' | 'active' | 'completed' | 'failed';
+  failedReason?: string;
+  finishedAt?: number;
+}
+
+/** Adds, looks up and removes jobs. Adding a job twice is adding it once: ids are made from video, run, stage and shard. */
 export class Jobs {
-  /** `redisUrl` as in connectRedis. */
-  constructor(readonly redisUrl: string) {}
-  async addPlan(_ref: VideoRef): Promise<void> {
-    throw new Error('unfinished');
+  readonly #redis;
+  readonly #queues: { [Name in QueueName]: Queue<JobPayloads[Name]> };
+  readonly #flows: FlowProducer;
+
+  /** `redisUrl` as in connectRedis. One connection serves all queues; `onError` hears of its troubles (it reconnects by itself). */
+  constructor(
+    readonly redisUrl: string,
+    onError: (error: Error) => void = () => {},
+  ) {
+    this.#redis = connectRedis(redisUrl);
+    this.#redis.on('error', onError);
+    const shared = { connection: this.#redis, prefix: QUEUE_PREFIX };
+    const open = (name: QueueName) => new Queue(name, shared).on('error', onError);
+    this.#queues = Object.fromEntries(QUEUE_NAMES.map((name) => [name, open(name)])) as never;
+    this.#flows = new FlowProducer(shared);
+    this.#flows.on('error', onError);
   }
-  /** finalize as parent, one child a shard and stage; a failed child does not stop its parent. */
-  async addIndexFlow(
-    _ref: VideoRef,
-    _shards: {
-      frames: { shard: number; startMs: number; endMs: number }[];
-      speech: { shard: number; startMs: number; endMs: number }[];
-    },
-  ): Promise<void> {
-    throw new Error('unfinished');
+
+  async addPlan(ref: VideoRef): Promise<void> {
+    await this.#queues.plan.add('plan', pick(ref), { ...JOB_OPTIONS.plan, jobId: jobIds.plan(ref) });
   }
-  /** `attempt` > 0: a redelivery that a person asked for. */
-  async addDelivery(_delivery: { tenant: string; deliveryId: string }, _redelivery?: number): Promise<void> {
-    throw new Error('unfinished');
+
+  /**
+   * finalize as parent, one child a shard and stage; a failed child does not stop its parent. One transaction: the flow is
+   * there whole or not at all, so a flow whose parent is there is left alone (adding a child again that has failed would
+   * make its parent wait for it for ever).
+   */
+  async addIndexFlow(ref: VideoRef, shards: { frames: Shard[]; speech: Shard[] }): Promise<void> {
+    if (await this.#queues.finalize.getJob(jobIds.finalize(ref))) return;
+    const child = (stage: 'frames' | 'speech', shard: Shard) => ({
+      name: stage,
+      queueName: stage,
+      data: { ...pick(ref), ...shard },
+      opts: {
+        ...JOB_OPTIONS[stage],
+        jobId: jobIds[stage]({ ...ref, shard: shard.shard }),
+        ignoreDependencyOnFailure: true,
+      },
+    });
+    await this.#flows.add({
+      name: 'finalize',
+      queueName: 'finalize',
+      data: pick(ref),
+      opts: { ...JOB_OPTIONS.finalize, jobId: jobIds.finalize(ref) },
+      // Frames and speech of the same minutes next to each other: a worker that does both has the file in its cache.
+      children: Array.from({ length: Math.max(shards.frames.length, shards.speech.length) }, (_, index) => [
+        ...shards.frames.slice(index, index + 1).map((shard) => child('frames', shard)),
+        ...shards.speech.slice(index, index + 1).map((shard) => child('speech', shard)),
+      ]).flat(),
+    });
   }
-  async addCleanup(_video: { tenant: string; videoId: string }): Promise<void> {
-    throw new Error('unfinished');
+
+  /** finalize without shards, for a video whose plan has failed for good: it records the failure and sends the event. */
+  async addFailure(ref: VideoRef, failure: { code: string; message: string }): Promise<void> {
+    const options = { ...JOB_OPTIONS.finalize, jobId: jobIds.finalize(ref) };
+    await this.#queues.finalize.add('finalize', { ...pick(ref), failure }, options);
   }
-  /** Removes the jobs of a video that nobody works on yet (cancel, delete). Running ones stop by themselves. */
-  async removeWaiting(_ref: VideoRef): Promise<void> {
-    throw new Error('unfinished');
+
+  /** `redelivery` > 0: a redelivery that a person asked for. */
+  async addDelivery(delivery: { tenant: string; deliveryId: string }, redelivery = 0): Promise<void> {
+    const data = { tenant: delivery.tenant, deliveryId: delivery.deliveryId, redelivery };
+    await this.#queues.deliver.add('deliver', data, { ...JOB_OPTIONS.deliver, jobId: jobIds.deliver(data) });
   }
+
+  /** Removes what a deleted or cancelled video has left. A clean-up that had given up starts again. */
+  async addCleanup(video: { tenant: string; videoId: string }): Promise<void> {
+    const data = { tenant: video.tenant, videoId: video.videoId };
+    const jobId = jobIds.cleanup(data);
+    if ((await this.#queues.cleanup.getJobState(jobId)) === 'failed') await this.#queues.cleanup.remove(jobId);
+    await this.#queues.cleanup.add('cleanup', data, { ...JOB_OPTIONS.cleanup, jobId });
+  }
+
+  /** Plans a run once more whose jobs are lost: what is left of them goes first. */
+  async replan(ref: VideoRef): Promise<void> {
+    await this.removeWaiting(ref);
+    await this.#queues.finalize.remove(jobIds.finalize(ref));
+    // A shard that has failed would be waited for by the new parent, and never come.
+    for (const queue of [this.#queues.frames, this.#queues.speech]) {
+      const failed = await queue.getFailed();
+      await Promise.all(failed.filter((job) => job?.data.videoId === ref.videoId).map((job) => job.remove()));
+    }
+    await this.#queues.plan.remove(jobIds.plan(ref));
+    await this.addPlan(ref);
+  }
+
+  /** Lets a finalize that had given up try again. */
+  async retryFinalize(ref: VideoRef): Promise<void> {
+    const job = await this.#queues.finalize.getJob(jobIds.finalize(ref));
+    await job?.retry('failed', { resetAttemptsMade: true });
+  }
+
+  async find(queue: 'plan' | 'finalize', ref: VideoRef): Promise<JobSummary | undefined> {
+    const job = await this.#queues[queue].getJob(jobIds[queue](ref));
+    if (!job) return undefined;
+    const state = await job.getState();
+    if (state === 'unknown') return undefined;
+    const known = state === 'active' || state === 'completed' || state === 'failed' ? state : 'waiting';
+    return { state: known, failedReason: job.failedReason, finishedAt: job.finishedOn };
+  }
+
+  /** How many jobs of a video a worker has in hand, whatever their run; not counting the clean-up. */
+  async countActive(videoId: string): Promise<number> {
+    const names = ['plan', 'frames', 'speech', 'finalize'] as const;
+    const active = await Promise.all(
+      names.map((name) => this.#queues[name].getActive() as Promise<{ data: VideoRef }[]>),
+    );
+    return active.flat().filter((job) => job?.data.videoId === videoId).length;
+  }
+
+  /**
+   * Removes the jobs of a run that nobody works on yet (cancel, delete): waiting, delayed or waiting for children.
+   * Running ones stop by themselves, at the next progress they report.
+   */
+  async removeWaiting(ref: VideoRef): Promise<void> {
+    const { plan, finalize } = this.#queues;
+    const planState = await plan.getJobState(jobIds.plan(ref));
+    if (planState !== 'completed' && planState !== 'failed') await plan.remove(jobIds.plan(ref));
+    const parent = await finalize.getJob(jobIds.finalize(ref));
+    if (!parent || (await parent.isCompleted()) || (await parent.isFailed())) return;
+    await parent.removeUnprocessedChildren();
+    // Does nothing while a shard is still running; finalize then runs when that shard has stopped, and finds the run unwanted.
+    await finalize.remove(jobIds.finalize(ref));
+  }
+
   /** Jobs of each queue by state, for /health/ready and /metrics. */
   async counts(): Promise<Record<QueueName, { waiting: number; active: number; delayed: number; failed: number }>> {
-    throw new Error('unfinished');
+    const entries = await Promise.all(
+      QUEUE_NAMES.map(async (name) => {
+        const counts = await this.#queues[name].getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed');
+        const { wait = 0, prioritized = 0, active = 0, delayed = 0, failed = 0 } = counts;
+        return [name, { waiting: wait + prioritized, active, delayed, failed }] as const;
+      }),
+    );
+    return Object.fromEntries(entries) as Record<QueueName, (typeof entries)[number][1]>;
   }
+
   async close(): Promise<void> {
-    throw new Error('unfinished');
+    await Promise.all([...Object.values(this.#queues).map((queue) => queue.close()), this.#flows.close()]);
+    this.#redis.disconnect();
   }
 }
+
+/** Callers may hand over a whole video; a payload has the reference only. */
+const pick = ({ tenant, videoId, run }: VideoRef): VideoRef => ({ tenant, videoId, run });

@@ -1,0 +1,30 @@
+import type { VideoRef } from '#store';
+
+export type ShardRef = VideoRef & { shard: number; startMs: number; endMs: number };
+/** Payload of each queue's jobs. */
+export interface JobPayloads {
+  /** Fetch (ingest by url), probe, cut into shards, add the flow. */
+  plan: VideoRef;
+  frames: ShardRef;
+  speech: ShardRef;
+  /** Counts, status, event. `failure`: there is nothing to count, the plan has failed for good. */
+  finalize: VideoRef & { failure?: { code: string; message: string } };
+  /** `redelivery` > 0: a person asked for it once more. */
+  deliver: { tenant: string; deliveryId: string; redelivery?: number };
+  /** Remove everything of a deleted video, or the partial index of a cancelled one. */
+  cleanup: { tenant: string; videoId: string };
+}
+export type QueueName = keyof JobPayloads;
+export const QUEUE_NAMES: readonly QueueName[] = ['plan', 'frames', 'speech', 'finalize', 'deliver', 'cleanup'];
+/** All BullMQ keys begin with this; the braces keep them in one slot of a Redis Cluster. */
+export const QUEUE_PREFIX = '{cuepoint}';
+
+/** A job's id says what it is of, so that adding it twice is adding it once. (BullMQ takes no ':' in ids.) */
+export const jobIds = {
+  plan: (ref: VideoRef) => `plan-${ref.videoId}-${ref.run}`,
+  frames: (ref: ShardRef | (VideoRef & { shard: number })) => `frames-${ref.videoId}-${ref.run}-${ref.shard}`,
+  speech: (ref: ShardRef | (VideoRef & { shard: number })) => `speech-${ref.videoId}-${ref.run}-${ref.shard}`,
+  finalize: (ref: VideoRef) => `finalize-${ref.videoId}-${ref.run}`,
+  deliver: (of: JobPayloads['deliver']) => `deliver-${of.deliveryId}-${of.redelivery ?? 0}`,
+  cleanup: (of: JobPayloads['cleanup']) => `cleanup-${of.videoId}`,
+} as const;
