@@ -4,4 +4,4 @@ export { ModelError, type ModelErrorCode } from './errors.ts';
 export { type PullOptions, type PullProgress, pullModel } from './hub.ts';
 export { type ModelFolders, PROFILES, type ProfileName, type ResolvedProfile, resolveProfile } from './profiles.ts';
 export type { Device, RuntimeInfo, RuntimeOptions } from './runtime.ts';
-export { openWhisper, type Segment, type WhisperModel } from './whisper/index.ts';
+export { openWhisper, type Segment, type TranscribeOptions, type WhisperModel } from './whisper/index.ts';
