@@ -50,10 +50,15 @@ export interface VectorIndex {
   close(): Promise<void>;
 }
 
-/** LanceDB in `lanceDir`, or Qdrant when `qdrant` is given. */
-export async function openVectorIndex(_options: {
+/** LanceDB in `lanceDir`, or Qdrant when `qdrant` is given. Only the one that is used is loaded. */
+export async function openVectorIndex(options: {
   lanceDir: string;
   qdrant?: { url: string; apiKey?: string };
 }): Promise<VectorIndex> {
-  throw new Error('unfinished');
+  if (options.qdrant) {
+    const { QdrantIndex } = await import('./qdrant.ts');
+    return new QdrantIndex(options.qdrant);
+  }
+  const { LanceIndex } = await import('./lancedb.ts');
+  return LanceIndex.open(options.lanceDir);
 }

@@ -1,0 +1,352 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type FrameRow, openVectorIndex, StoreError, type VectorIndex } from '#store';
+import { direction, frame, MODEL, passage, uuid } from './index-rows.ts';
+
+const qdrantUrl = process.env.QDRANT_URL;
+if (!qdrantUrl) console.log('Qdrant is not tested: QDRANT_URL is not set.');
+
+const stores = [
+  { name: 'LanceDB', qdrant: undefined, skip: false },
+  {
+    name: qdrantUrl ? 'Qdrant' : 'Qdrant (skipped: QDRANT_URL is not set)',
+    qdrant: qdrantUrl ? { url: qdrantUrl } : undefined,
+    skip: !qdrantUrl,
+  },
+];
+
+describe.each(stores)('The vector index in $name', ({ qdrant, skip }) => {
+  let dir: string;
+  let index: VectorIndex;
+  let tenant: string;
+  const opened: VectorIndex[] = [];
+  const open = async (): Promise<VectorIndex> => {
+    const one = await openVectorIndex({ lanceDir: dir, ...(qdrant && { qdrant }) });
+    opened.push(one);
+    return one;
+  };
+
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'cuepoint-index-'));
+    tenant = uuid(dir);
+    index = skip ? (undefined as never) : await open();
+  });
+  afterEach(async () => {
+    for (const one of opened.splice(0)) await one.close();
+    await rm(dir, { recursive: true, force: true });
+  });
+
+  /** `it`, or a skip where there is no server. */
+  const holds = it.skipIf(skip);
+
+  holds('gives nothing, and no error, before anything was written', async () => {
+    const model = { id: `never/${tenant}`, dimension: 8 };
+    expect(await index.searchFrames(model, direction(0), { tenant }, 10)).toEqual([]);
+    expect(await index.searchPassages('weather', { tenant }, 10)).toEqual([]);
+    expect(await index.listFrames(model, tenant, 'v')).toEqual([]);
+    expect(await index.listPassages(tenant, 'v')).toEqual([]);
+    await index.deleteVideo(tenant, 'v');
+    await index.optimize();
+  });
+
+  holds('finds frames by cosine, nearest first, ties by id', async () => {
+    const rows = [0.3, 0.1, 0.2, 0.2, 0.2].map((angle, i) => frame(tenant, 'v', i, angle));
+    await index.upsertFrames(MODEL, rows);
+    const hits = await index.searchFrames(MODEL, direction(0), { tenant }, 10);
+    const tied = [rows[2], rows[3], rows[4]].map((row) => row?.id).sort();
+    expect(hits.map((hit) => hit.id)).toEqual([rows[1]?.id, ...tied, rows[0]?.id]);
+    expect(hits[0]).toEqual({
+      id: rows[1]?.id,
+      tenant,
+      videoId: 'v',
+      startMs: 1000,
+      endMs: 2000,
+      score: expect.closeTo(Math.cos(0.1), 5),
+    });
+    expect(await index.searchFrames(MODEL, direction(0), { tenant }, 2)).toEqual(hits.slice(0, 2));
+    expect(await index.searchFrames(MODEL, direction(0), { tenant }, 0)).toEqual([]);
+  });
+
+  holds('keeps two models apart, even those of like names or of one name with two dimensions', async () => {
+    await index.upsertFrames(MODEL, [frame(tenant, 'v', 0)]);
+    const wide = { id: MODEL.id, dimension: 16 };
+    expect(await index.searchFrames(wide, new Float32Array(16).fill(0.25), { tenant }, 5)).toEqual([]);
+    expect(await index.searchFrames({ id: 'test_model', dimension: 8 }, direction(0), { tenant }, 5)).toEqual([]);
+    await expect(index.upsertFrames(wide, [frame(tenant, 'v', 0)])).rejects.toThrow(RangeError);
+  });
+
+  holds('writes a row again as one row, and the last one of an id counts', async () => {
+    const row = passage(tenant, 'v', 1, 'first words');
+    await index.upsertPassages([row]);
+    await index.upsertPassages([row, { ...row, text: 'second words' }]);
+    await index.upsertFrames(MODEL, [frame(tenant, 'v', 0, 0.5), frame(tenant, 'v', 0, 0.1)]);
+    await index.upsertFrames(MODEL, [frame(tenant, 'v', 0, 0.1)]);
+    expect(await index.listPassages(tenant, 'v')).toEqual([{ ...row, text: 'second words' }]);
+    const frames = await index.listFrames(MODEL, tenant, 'v');
+    expect(frames).toHaveLength(1);
+    expect(frames[0]?.vector[1]).toBeCloseTo(Math.sin(0.1), 5);
+    expect(await index.searchPassages('first', { tenant }, 5)).toEqual([]);
+  });
+
+  holds('lists a video in time order, with vectors and languages', async () => {
+    const rows = [5, 1, 3, 0].map((second) => frame(tenant, 'v', second));
+    await index.upsertFrames(MODEL, rows);
+    await index.upsertFrames(MODEL, [frame(tenant, 'w', 2)]);
+    const listed = await index.listFrames(MODEL, tenant, 'v');
+    expect(listed).toEqual([...rows].sort((a, b) => a.startMs - b.startMs));
+    expect(listed[0]?.vector).toBeInstanceOf(Float32Array);
+    const later = { ...passage(tenant, 'v', 9, 'later'), language: 'en' };
+    const earlier = passage(tenant, 'v', 2, 'earlier');
+    await index.upsertPassages([later, earlier]);
+    expect(await index.listPassages(tenant, 'v')).toEqual([earlier, later]);
+  });
+
+  holds('finds words the moment they are written, in any form, case and accent', async () => {
+    await index.upsertPassages([passage(tenant, 'v', 0, 'The cats were running past the Café.')]);
+    const starts = async (query: string) =>
+      (await index.searchPassages(query, { tenant }, 5)).map((hit) => hit.startMs);
+    for (const query of ['cat', 'CATS', 'runs', 'cafe', 'café!', 'where is the cat?']) {
+      expect(await starts(query), query).toEqual([0]);
+    }
+    expect(await starts('dog')).toEqual([]);
+    await index.optimize();
+    await index.upsertPassages([passage(tenant, 'v', 1, 'A zebra walks by'), passage(tenant, 'v', 2, '今天天气很好')]);
+    expect(await starts('zebras')).toEqual([1000]);
+    expect(await starts('天气')).toEqual([2000]);
+    expect(await starts('cat')).toEqual([0]);
+  });
+
+  holds('ranks a passage with more of the words first', async () => {
+    await index.upsertPassages([
+      passage(tenant, 'v', 0, 'the weather is nice'),
+      passage(tenant, 'v', 1, 'the weather in the mountains is nice'),
+      passage(tenant, 'v', 2, 'weather weather'),
+      passage(tenant, 'v', 3, 'the sea is nice'),
+    ]);
+    const hits = await index.searchPassages('weather in the mountains', { tenant }, 10);
+    expect(hits[0]?.startMs).toBe(1000);
+    expect(hits.map((hit) => hit.startMs).sort()).toEqual([0, 1000, 2000]);
+    expect(hits.every((hit, i) => i === 0 || hit.score <= (hits[i - 1]?.score ?? 0))).toBe(true);
+  });
+
+  holds('takes any text as a query', async () => {
+    await index.upsertPassages([passage(tenant, 'v', 0, 'the weather is nice'), passage(tenant, 'v', 1, '')]);
+    const queries = [
+      '"weather" AND (NOT sea) OR +x -y ~2^3 title:* [a TO b] {c} \\ / ? : && || !',
+      "it's 'weather'; DROP TABLE passages; --",
+      '🌦️ weather 👩‍👩‍👧‍👦',
+      'weather \0 \ud800 \uffff',
+      'weather '.repeat(1250),
+      Array.from({ length: 2000 }, (_, i) => `w${i}`).join(' '),
+      'x'.repeat(10_000),
+    ];
+    for (const query of queries) {
+      const hits = await index.searchPassages(query, { tenant }, 5);
+      expect(hits.length, query.slice(0, 40)).toBe(query.slice(0, 100).includes('weather') ? 1 : 0);
+    }
+    const [once] = await index.searchPassages('weather', { tenant }, 5);
+    const [often] = await index.searchPassages('weather '.repeat(500), { tenant }, 5);
+    expect(often?.score).toBe(once?.score);
+    for (const query of ['', '   ', '!?', 'the of and']) {
+      expect(await index.searchPassages(query, { tenant }, 5), query).toEqual([]);
+    }
+  });
+
+  holds('never shows or deletes what is of another tenant, whatever the names are', async () => {
+    const names = [tenant, `${tenant}' OR '1'='1`, `${tenant}\\`, `${tenant}"\n--`, `${tenant}%`, `${tenant} é🎈`];
+    const odd = "v' OR 1=1 --";
+    for (const name of names) {
+      await index.upsertFrames(MODEL, [frame(name, odd, 0), frame(name, 'v', 1)]);
+      await index.upsertPassages([passage(name, odd, 0, 'weather'), passage(name, 'v', 1, 'weather')]);
+    }
+    for (const name of names) {
+      const filter = { tenant: name };
+      const hits = [
+        ...(await index.searchFrames(MODEL, direction(0), filter, 50)),
+        ...(await index.searchPassages('weather', filter, 50)),
+      ];
+      expect(hits.map((hit) => hit.tenant)).toEqual([name, name, name, name]);
+      const some = { tenant: name, videoIds: [odd, 'none', `') OR (tenant <> 'x`] };
+      const frames = await index.searchFrames(MODEL, direction(0), some, 50);
+      expect(frames.map((hit) => hit.videoId)).toEqual([odd]);
+      expect((await index.searchPassages('weather', some, 50)).map((hit) => hit.startMs)).toEqual([0]);
+      expect(await index.searchFrames(MODEL, direction(0), { ...filter, videoIds: [] }, 50)).toEqual([]);
+      expect(await index.searchPassages('weather', { ...filter, videoIds: [] }, 50)).toEqual([]);
+      expect(await index.listPassages(name, `' OR '1'='1`)).toEqual([]);
+    }
+    await index.deleteVideo(names[1] as string, 'v');
+    await index.deleteVideo(tenant, `x' OR 'a'='a`);
+    for (const name of names) {
+      const left = await index.searchFrames(MODEL, direction(0), { tenant: name }, 50);
+      expect(left).toHaveLength(name === names[1] ? 1 : 2);
+    }
+  });
+
+  holds('deletes all of a video, of every model, and nothing else', async () => {
+    const other = { id: 'test/other', dimension: 8 };
+    await index.upsertFrames(MODEL, [frame(tenant, 'v', 0), frame(tenant, 'w', 0)]);
+    await index.upsertFrames(other, [frame(tenant, 'v', 0)]);
+    await index.upsertPassages([passage(tenant, 'v', 0, 'weather'), passage(tenant, 'w', 0, 'weather')]);
+    await index.deleteVideo(tenant, 'v');
+    expect(await index.listFrames(MODEL, tenant, 'v')).toEqual([]);
+    expect(await index.listFrames(other, tenant, 'v')).toEqual([]);
+    expect(await index.listPassages(tenant, 'v')).toEqual([]);
+    expect((await index.searchPassages('weather', { tenant }, 5)).map((hit) => hit.videoId)).toEqual(['w']);
+    expect(await index.listFrames(MODEL, tenant, 'w')).toHaveLength(1);
+  });
+
+  holds('shows a second connection at once what the first has written', async () => {
+    const reader = await open();
+    expect(await reader.searchPassages('weather', { tenant }, 5)).toEqual([]);
+    for (let i = 0; i < 5; i++) {
+      await index.upsertPassages([passage(tenant, 'v', i, 'weather')]);
+      await index.upsertFrames(MODEL, [frame(tenant, 'v', i)]);
+      expect(await reader.searchPassages('weather', { tenant }, 50)).toHaveLength(i + 1);
+      expect(await reader.searchFrames(MODEL, direction(0), { tenant }, 50)).toHaveLength(i + 1);
+    }
+    await reader.deleteVideo(tenant, 'v');
+    expect(await index.searchPassages('weather', { tenant }, 5)).toEqual([]);
+  });
+
+  holds('keeps one row an id when two processes create it and write the same rows, and a third optimises', async () => {
+    const others = await Promise.all([
+      startOther(dir, 'write', 'both', 20),
+      startOther(dir, 'write', 'both', 20),
+      startOther(dir, 'optimize', '-', 10),
+    ]);
+    for (const other of others) other.go();
+    for (const other of others) expect(await other.done).toEqual({ code: 0, said: 'done' });
+    const frames = await index.listFrames(MODEL, 'default', 'both');
+    expect(frames.map((row) => row.startMs)).toEqual(Array.from({ length: 21 }, (_, i) => i * 1000));
+    const passages = await index.listPassages('default', 'both');
+    expect(passages.map((row) => row.startMs)).toEqual(Array.from({ length: 20 }, (_, i) => i * 1000));
+    expect(await index.searchPassages('sentences', { tenant: 'default', videoIds: ['both'] }, 100)).toHaveLength(20);
+    await index.deleteVideo('default', 'both');
+  });
+
+  holds('is read while another deletes, writes and optimises', async () => {
+    const reader = await open();
+    await index.upsertFrames(
+      MODEL,
+      Array.from({ length: 500 }, (_, i) => frame(tenant, 'stays', i)),
+    );
+    let isWriting = true;
+    const writing = (async () => {
+      for (let i = 0; i < 8; i++) {
+        await index.upsertFrames(
+          MODEL,
+          Array.from({ length: 50 }, (_, k) => frame(tenant, `goes-${i}`, k)),
+        );
+        await index.deleteVideo(tenant, `goes-${i}`);
+        await index.optimize();
+      }
+    })().finally(() => {
+      isWriting = false;
+    });
+    let reads = 0;
+    while (isWriting) {
+      const hits = await reader.searchFrames(MODEL, direction(0), { tenant, videoIds: ['stays'] }, 1000);
+      expect(hits).toHaveLength(500);
+      reads++;
+    }
+    await writing;
+    expect(reads).toBeGreaterThan(3);
+  });
+
+  holds(
+    'gives a small tenant its hits though another has 20,000 nearer frames, without long blocks',
+    async () => {
+      const model = { id: `test/wide-${tenant}`, dimension: 128 };
+      const delay = monitorEventLoopDelay({ resolution: 5 });
+      const random = generator(1);
+      const big = `${tenant}-big`;
+      const small = Array.from({ length: 30 }, (_, i) => wide(tenant, i, 1.2 + i / 100, random));
+      await index.upsertFrames(model, small);
+      for (let at = 0; at < 20; at++) {
+        const rows = Array.from({ length: 1000 }, (_, i) => wide(big, at * 1000 + i, 0.3, random));
+        delay.enable();
+        await index.upsertFrames(model, rows);
+        delay.disable();
+      }
+      const query = new Float32Array(128);
+      query[0] = 1;
+      delay.enable();
+      const before = await index.searchFrames(model, query, { tenant }, 20);
+      expect(before.map((hit) => hit.id)).toEqual(small.slice(0, 20).map((row) => row.id));
+      expect(await index.searchFrames(model, query, { tenant: big }, 200)).toHaveLength(200);
+      const listed = await index.listFrames(model, big, 'v');
+      await index.optimize();
+      expect(await index.searchFrames(model, query, { tenant }, 20)).toEqual(before);
+      delay.disable();
+      expect(listed).toHaveLength(20_000);
+      // 50 ms on a free core; a machine that runs other tests at once adds its own.
+      expect(delay.percentile(99.9) / 1e6).toBeLessThan(100);
+    },
+    120_000,
+  );
+
+  holds('takes many small writes at once as few, and stays quick', async () => {
+    const writes = Array.from({ length: 300 }, (_, i) => index.upsertPassages([passage(tenant, 'v', i, `word ${i}`)]));
+    await Promise.all(writes);
+    expect(await index.listPassages(tenant, 'v')).toHaveLength(300);
+    const start = performance.now();
+    for (let i = 0; i < 100; i++) await index.upsertFrames(MODEL, [frame(tenant, 'v', i)]);
+    expect((performance.now() - start) / 100).toBeLessThan(200);
+    expect(await index.searchFrames(MODEL, direction(0), { tenant }, 1000)).toHaveLength(100);
+  });
+});
+
+describe('The vector index', () => {
+  it('says that Qdrant cannot be reached, so that a job tries again', async () => {
+    const index = await openVectorIndex({ lanceDir: '', qdrant: { url: 'http://127.0.0.1:9' } });
+    const failure = await index.searchPassages('weather', { tenant: 't' }, 5).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(StoreError);
+    expect(failure).toMatchObject({ code: 'store_unavailable', retryable: true });
+    await expect(index.upsertFrames(MODEL, [frame('t', 'v', 0)])).rejects.toMatchObject({ code: 'store_unavailable' });
+    await index.close();
+  });
+});
+
+/** Another process at work on the same index; it begins at `go()`. */
+async function startOther(dir: string, task: string, videoId: string, count: number) {
+  const script = new URL('./index-writer.ts', import.meta.url).pathname;
+  const child: ChildProcess = spawn(process.execPath, [script, dir, task, videoId, String(count)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> })[Symbol.asyncIterator]();
+  expect((await lines.next()).value).toBe('ready');
+  const done = (async () => {
+    const said = (await lines.next()).value;
+    const [code] = await exited;
+    return { code, said };
+  })();
+  return { go: () => child.stdin?.write('go\n'), done };
+}
+
+/** Random numbers that are the same each time (mulberry32). */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+function wide(tenant: string, second: number, angle: number, random: () => number): FrameRow {
+  const rest = Float32Array.from({ length: 127 }, () => random() - 0.5);
+  const length = Math.hypot(...rest);
+  const vector = new Float32Array(128);
+  vector[0] = Math.cos(angle);
+  rest.forEach((value, i) => {
+    vector[i + 1] = (value / length) * Math.sin(angle);
+  });
+  return { ...frame(tenant, 'v', second), vector };
+}
