@@ -1,4 +1,7 @@
-import { v5 } from 'uuid';
+import { v5, v7 } from 'uuid';
+
+/** Id of a new video, webhook or delivery: later ones sort after earlier ones. */
+export const newId = (): string => v7();
 
 /** Ids are made from what a row is of, so that a job that runs twice writes the same rows. */
 export const frameId = (videoId: string, startMs: number): string => v5(`frame:${Math.round(startMs)}`, videoId);

@@ -2,8 +2,8 @@
 export { type BlobInfo, type BlobStore, DiskBlobs, openBlobs } from './blobs.ts';
 export { Catalog, type IdempotencyClaim, type Progress, type WorkerStatus } from './catalog.ts';
 export { StoreError, type StoreErrorCode } from './errors.ts';
-export { frameId, passageId } from './ids.ts';
-export { connectRedis } from './redis.ts';
+export { frameId, newId, passageId } from './ids.ts';
+export { connectRedis, durabilityRisks } from './redis.ts';
 export {
   type Delivery,
   STAGES,

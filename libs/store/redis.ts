@@ -2,9 +2,41 @@ import { Redis } from 'ioredis';
 
 /**
  * Connects to `redis://`, `rediss://` or `unix:/path/to.sock`. Commands wait for a server that is away and go on when it is back
- * (BullMQ needs `maxRetriesPerRequest: null`).
+ * (BullMQ needs `maxRetriesPerRequest: null`). Whoever connects listens to `error` events: they tell that the server is away.
  */
 export function connectRedis(url: string): Redis {
-  const options = { maxRetriesPerRequest: null, lazyConnect: false } as const;
+  const options = {
+    maxRetriesPerRequest: null,
+    lazyConnect: false,
+    retryStrategy: (attempts: number) => Math.min(attempts * 50, 1000),
+  };
   return url.startsWith('unix:') ? new Redis({ ...options, path: url.slice('unix:'.length) }) : new Redis(url, options);
+}
+
+/** Settings of the server under which something acknowledged could be lost, each with what is at risk; empty when there is none. */
+export async function durabilityRisks(redis: Redis): Promise<string[]> {
+  // INFO, since hosted servers often forbid CONFIG.
+  const info = `${await redis.info('memory')}\n${await redis.info('persistence')}`;
+  const value = (name: string) => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim();
+  const risks: string[] = [];
+  const policy = value('maxmemory_policy');
+  if (policy !== undefined && policy !== 'noeviction') {
+    risks.push(
+      `maxmemory-policy is ${policy}: when memory is full, Redis drops videos and jobs. Set it to noeviction.`,
+    );
+  }
+  if (value('aof_enabled') === '0') {
+    risks.push('appendonly is off: a restart of Redis can lose accepted uploads. Set it to yes.');
+    return risks;
+  }
+  const fsync = await redis.config('GET', 'appendfsync').then(
+    (reply) => (reply as string[])[1],
+    () => undefined,
+  );
+  if (fsync !== undefined && fsync !== 'always') {
+    risks.push(
+      `appendfsync is ${fsync}: a power cut can lose uploads accepted ${fsync === 'everysec' ? 'in the last second' : 'in the last half minute'}. Set it to always.`,
+    );
+  }
+  return risks;
 }
