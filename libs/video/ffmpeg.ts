@@ -1,4 +1,217 @@
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import fluent from 'fluent-ffmpeg';
+import { MediaError } from './errors.ts';
+
+export interface FfmpegSettings {
+  /** Executables; default: `ffmpeg` and `ffprobe` on the PATH. */
+  ffmpegPath: string;
+  ffprobePath: string;
+  /** Decoder threads of one ffmpeg. Default: the cores, at most 4, so that two workers on one machine don't fight. */
+  threads: number;
+  /** Longest wait for output while someone waits for it; then the process is killed with `media_timeout`. */
+  stallMs: number;
+  /** Resident memory at which a process is killed (watched on Linux; `-max_alloc` and `-max_pixels` hold everywhere). */
+  maxMemoryBytes: number;
+}
+const settings: FfmpegSettings = {
+  ffmpegPath: 'ffmpeg',
+  ffprobePath: 'ffprobe',
+  threads: Math.min(4, availableParallelism()),
+  stallMs: 120_000,
+  maxMemoryBytes: 4 * 2 ** 30,
+};
+/** Sets what is given and keeps the rest; for the whole process, before the first use. */
+export function configureFfmpeg(options: Partial<FfmpegSettings>): void {
+  for (const [key, value] of Object.entries(options))
+    if (value !== undefined) Object.assign(settings, { [key]: value });
+}
+
+/** The stall limit in force. */
+export const stallLimitMs = (): number => settings.stallMs;
+
+/** Most pixels of a picture: 8K in every usual shape (8192x4320). */
+export const MAX_PIXELS = 8192 * 4320;
+/** Largest single block ffmpeg may allocate: an 8K picture of 8 bytes a pixel fits. */
+const MAX_ALLOC_BYTES = 512 * 2 ** 20;
+/**
+ * The demuxers a file may meet. None of them opens a second file or address: playlists (hls, dash), scripts (concat, ffmetadata),
+ * picture sequences (image2), sdp, rtsp and devices (lavfi, v4l2…) are not here, and pictures are no videos.
+ */
+const DEMUXERS = [
+  ...['mov', 'matroska', 'mpegts', 'mpeg', 'avi', 'flv', 'asf', 'ogg', 'mxf', 'dv', 'ivf'],
+  ...['h264', 'hevc', 'm4v', 'mpegvideo', 'obu'],
+  ...['mp3', 'aac', 'flac', 'wav', 'w64', 'aiff', 'caf', 'au', 'ac3', 'eac3', 'amr', 'ape', 'wv'],
+].join(',');
+
+/** Options before `-i` of everything that opens a media file. */
+function safeInput(): string[] {
+  return [
+    ...['-protocol_whitelist', 'file,pipe', '-format_whitelist', DEMUXERS],
+    ...['-max_pixels', `${MAX_PIXELS}`, '-max_alloc', `${MAX_ALLOC_BYTES}`],
+  ];
+}
+/** An address that ffmpeg can take for nothing but this local file, whatever its name looks like. */
+export const fileUrl = (path: string): string => `file:${resolve(path)}`;
+
+/** A process left with an exit code other than 0, or on a signal that we did not send. */
+export class ProcessFailed extends Error {
+  constructor(
+    readonly binary: string,
+    readonly exit: string,
+    /** Its last lines. */
+    readonly stderr: string,
+  ) {
+    super(`${binary} ended with ${exit}`);
+  }
+  toMediaError(): MediaError {
+    return new MediaError('ffmpeg_failed', `${this.message}: ${this.stderr.slice(-600) || 'no message'}`, true);
+  }
+}
+
+interface RunOptions {
+  signal?: AbortSignal;
+  /** Text that the process writes to file descriptor 3. */
+  onSideText?: (text: string) => void;
+  onStderr?: (text: string) => void;
+  stallMs?: number;
+}
+/**
+ * Runs a process and gives its standard output as it comes. It is read only as fast as it is taken, so a slow taker makes the process
+ * wait. However the iteration ends (done, left early, thrown into, aborted, stalled), the process is gone when it has ended.
+ */
+async function* run(binary: 'ffmpeg' | 'ffprobe', args: string[], options: RunOptions): AsyncGenerator<Buffer> {
+  const { signal, stallMs = settings.stallMs } = options;
+  signal?.throwIfAborted();
+  const child = spawn(settings[`${binary}Path`], args, {
+    stdio: ['ignore', 'pipe', 'pipe', options.onSideText ? 'pipe' : 'ignore'],
+    windowsHide: true,
+  });
+  let killedFor: unknown;
+  const kill = (reason: unknown) => {
+    killedFor ??= reason;
+    child.kill('SIGKILL');
+  };
+  // Without file descriptors left, Node gives a child without streams.
+  const streams = [child.stdout, child.stderr, child.stdio[3]].filter(
+    (stream): stream is Readable & Writable => !!stream,
+  );
+  for (const stream of streams) stream.on('error', () => {}); // a killed process breaks its pipes
+  const closed = (stream: NodeJS.EventEmitter | null | undefined) =>
+    stream ? new Promise<void>((done) => stream.once('close', done)) : Promise.resolve();
+  const exited = new Promise<{ exit?: string; error?: NodeJS.ErrnoException }>((done) => {
+    child.once('error', (error) => done({ error }));
+    child.once('exit', (code, by) => done({ exit: code === 0 ? undefined : by ? `signal ${by}` : `code ${code}` }));
+  });
+  const told = Promise.all([closed(child.stderr), closed(child.stdio[3])]);
+
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-4000);
+    options.onStderr?.(text);
+  });
+  if (options.onSideText) (child.stdio[3] as Readable | null)?.setEncoding('utf8').on('data', options.onSideText);
+
+  const onAbort = () => kill(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  let waitingSince: number | undefined;
+  const watch = setInterval(async () => {
+    if (waitingSince !== undefined && Date.now() - waitingSince > stallMs)
+      kill(new MediaError('media_timeout', `${binary} gave nothing for ${Math.round(stallMs / 1000)} s`, true));
+    if ((await residentBytes(child.pid)) > settings.maxMemoryBytes)
+      kill(new MediaError('media_too_large', `${binary} needs more memory than is allowed to decode this file`));
+  }, 1000);
+
+  try {
+    const output = child.stdout?.[Symbol.asyncIterator]() as AsyncIterator<Buffer> | undefined;
+    while (output) {
+      waitingSince = Date.now();
+      const next = await output.next();
+      waitingSince = undefined;
+      if (next.done) break;
+      yield next.value;
+    }
+    waitingSince = Date.now();
+    const { exit, error } = await exited;
+    if (killedFor !== undefined) throw killedFor;
+    if (error) throw spawnError(binary, error);
+    await told;
+    if (exit) throw new ProcessFailed(binary, exit, stderr.trim());
+  } catch (error) {
+    throw killedFor ?? error;
+  } finally {
+    clearInterval(watch);
+    signal?.removeEventListener('abort', onAbort);
+    child.kill('SIGKILL');
+    for (const stream of streams) stream.destroy();
+    await exited;
+  }
+}
+
+async function residentBytes(pid: number | undefined): Promise<number> {
+  if (process.platform !== 'linux' || pid === undefined) return 0;
+  const statm = await readFile(`/proc/${pid}/statm`, 'ascii').catch(() => '');
+  return Number(statm.split(' ')[1] ?? 0) * 4096;
+}
+
+function spawnError(binary: 'ffmpeg' | 'ffprobe', error: NodeJS.ErrnoException): MediaError {
+  if (error.code !== 'ENOENT' && error.code !== 'EACCES')
+    return new MediaError('ffmpeg_failed', `${binary} could not be started: ${error.message}`, true);
+  return new MediaError(
+    'ffmpeg_missing',
+    `${binary} was not found (tried "${settings[`${binary}Path`]}"). Install ffmpeg 5.1 or newer (apt install ffmpeg, ` +
+      `brew install ffmpeg, winget install ffmpeg), or point ${binary === 'ffmpeg' ? 'FFMPEG_PATH' : 'FFPROBE_PATH'} at it.`,
+    true,
+  );
+}
+
+/**
+ * Runs ffmpeg on one local file. fluent-ffmpeg builds the command line; running it is ours, because its runner throws outside of any
+ * promise when the process cannot be started, and gives no hold on the child for limits.
+ */
+export function runFfmpeg(
+  path: string,
+  build: (command: fluent.FfmpegCommand) => void,
+  { inputOptions = [], ...options }: RunOptions & { inputOptions?: string[] },
+): AsyncGenerator<Buffer> {
+  const command = fluent(fileUrl(path)).inputOptions(
+    ...[
+      '-hide_banner',
+      '-nostdin',
+      '-loglevel',
+      'error',
+      '-max_error_rate',
+      '1',
+      ...safeInput(),
+      '-threads',
+      `${settings.threads}`,
+    ],
+    ...inputOptions,
+  );
+  build(command);
+  const args = (command as unknown as { _getArguments(): string[] })._getArguments();
+  return run('ffmpeg', ['-filter_complex_threads', '1', '-filter_threads', '1', ...args], options);
+}
+
+/** Runs ffprobe on one local file and gives its output as it comes. */
+export function runFfprobe(path: string, args: string[], options: RunOptions): AsyncGenerator<Buffer> {
+  return run('ffprobe', ['-hide_banner', ...safeInput(), ...args, fileUrl(path)], options);
+}
+
 /** Versions of ffmpeg and ffprobe, or a MediaError `ffmpeg_missing` that says how to install them. */
 export async function checkFfmpeg(): Promise<{ ffmpeg: string; ffprobe: string }> {
-  throw new Error('unfinished');
+  const version = async (binary: 'ffmpeg' | 'ffprobe') => {
+    let text = '';
+    for await (const chunk of run(binary, ['-version'], { stallMs: 10_000 })) text += chunk;
+    const found = /version (\S+)/.exec(text)?.[1] ?? 'unknown';
+    const [major = 0, minor = 0] = (/^n?(\d+)\.(\d+)/.exec(found) ?? []).slice(1).map(Number);
+    // Builds from git have no number; they are newer than what is asked for. 5.1 brought -fps_mode.
+    if (major && (major < 5 || (major === 5 && minor < 1)))
+      throw new MediaError('ffmpeg_missing', `${binary} ${found} is too old: 5.1 or newer is needed`, true);
+    return found;
+  };
+  return { ffmpeg: await version('ffmpeg'), ffprobe: await version('ffprobe') };
 }

@@ -1,7 +1,7 @@
 /** Everything Cuepoint does with ffmpeg. Knows nothing of queues, HTTP or Nest. One unit inside: milliseconds. */
 export { decodeAudio, SAMPLE_RATE } from './audio.ts';
 export { MediaError, type MediaErrorCode } from './errors.ts';
-export { checkFfmpeg } from './ffmpeg.ts';
-export { type Frame, sampleFrames } from './frames.ts';
+export { checkFfmpeg, configureFfmpeg, type FfmpegSettings } from './ffmpeg.ts';
+export { type Frame, type SampleOptions, sampleFrames } from './frames.ts';
 export { type AudioInfo, type MediaInfo, probe, type VideoInfo } from './probe.ts';
 export { quietestCut } from './silence.ts';

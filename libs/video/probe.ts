@@ -1,3 +1,8 @@
+import { open, stat } from 'node:fs/promises';
+import { MediaError } from './errors.ts';
+import { MAX_PIXELS, ProcessFailed, runFfprobe } from './ffmpeg.ts';
+import { readPackets } from './packets.ts';
+
 /** What ffprobe says of the picture of a file, the way it is shown (rotation and pixel aspect applied). */
 export interface VideoInfo {
   codec: string;
@@ -24,10 +29,203 @@ export interface MediaInfo {
   video?: VideoInfo;
   audio?: AudioInfo;
 }
+
+interface Stream {
+  index: number;
+  codec_name?: string;
+  codec_type?: string;
+  codec_tag_string?: string;
+  width?: number;
+  height?: number;
+  sample_aspect_ratio?: string;
+  avg_frame_rate?: string;
+  channels?: number;
+  sample_rate?: string;
+  duration?: string;
+  disposition?: Record<string, number>;
+  tags?: Record<string, string>;
+  side_data_list?: { side_data_type?: string; rotation?: number }[];
+}
+interface Probed {
+  format?: { format_name?: string; start_time?: string; duration?: string };
+  streams?: Stream[];
+  packets?: { stream_index: number; side_data_list?: { side_data_type?: string }[] }[];
+  stderr: string;
+}
+
 /**
  * Reads the headers of one local file with ffprobe. Throws MediaError (final) for what is not media, has no stream, or has no duration.
- * A cover picture (attached_pic) is not a video stream.
+ * A cover picture (attached_pic) is not a video stream. Of several tracks it describes those that `sampleFrames` and `decodeAudio` take.
  */
-export async function probe(_path: string, _signal?: AbortSignal): Promise<MediaInfo> {
-  throw new Error('unfinished');
+export async function probe(path: string, signal?: AbortSignal): Promise<MediaInfo> {
+  const head = await readHead(path);
+  if (isText(head)) throw notRecognised();
+  const probed = await readHeaders(path, head, signal);
+  const container = probed.format?.format_name?.split(',')[0] ?? '';
+  const streams = (probed.streams ?? []).filter(
+    (stream) => stream.codec_name !== undefined && stream.codec_name !== 'none',
+  );
+  const video = streams.find((stream) => stream.codec_type === 'video' && !isStill(stream));
+  const audio = defaultAudio(streams);
+  for (const stream of [video, audio]) if (stream) refuseEncrypted(stream, probed);
+  if (/DRM protected stream/.test(probed.stderr)) throw encrypted();
+  if (!video && !audio)
+    throw new MediaError('media_no_streams', 'The file has neither a picture nor a sound track that can be read.');
+  if (/exceeds specified max pixel count/.test(probed.stderr) || pixels(video) > MAX_PIXELS)
+    throw new MediaError('media_too_large', 'The picture is larger than 8192x4320 pixels.');
+  if (video && !pixels(video) && !audio)
+    throw new MediaError('media_broken', 'The file is damaged: its picture track cannot be decoded.');
+
+  const startMs = Math.round(Number(probed.format?.start_time ?? 0) * 1e6 || 0) / 1000;
+  const durationMs = await findDuration(path, probed, startMs, signal);
+  if (!(durationMs > 0)) throw new MediaError('media_zero_duration', 'The file has a duration of zero.');
+  return {
+    container,
+    durationMs,
+    startMs,
+    video: video && pixels(video) ? describeVideo(video) : undefined,
+    audio: audio && {
+      codec: audio.codec_name as string,
+      channels: audio.channels ?? 0,
+      sampleRate: Number(audio.sample_rate ?? 0),
+      language: audio.tags?.language && audio.tags.language !== 'und' ? audio.tags.language : undefined,
+    },
+  };
+}
+
+const notRecognised = () =>
+  new MediaError('media_not_recognised', 'The file is not a video or sound file of a kind that is known here.');
+const encrypted = () =>
+  new MediaError('media_encrypted', 'The file is encrypted (DRM). Only files without copy protection can be indexed.');
+
+async function readHead(path: string): Promise<Buffer> {
+  try {
+    const info = await stat(path);
+    if (!info.isFile()) throw notRecognised();
+    if (info.size === 0) throw new MediaError('media_empty', 'The file is empty (0 bytes).');
+    await using file = await open(path);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(4096), 0, 4096, 0);
+    return buffer.subarray(0, bytesRead);
+  } catch (error) {
+    if (error instanceof MediaError) throw error;
+    throw new MediaError('ffmpeg_failed', `The file cannot be read: ${(error as Error).message}`, true);
+  }
+}
+/** No media container starts with 4 kB of plain text; subtitles, playlists and scripts do, and must not get as far as ffmpeg. */
+function isText(head: Buffer): boolean {
+  return head.every((byte) => byte >= 0x20 || byte === 9 || byte === 10 || byte === 12 || byte === 13);
+}
+/** ffprobe believes the file's name where the content says nothing: is this really a file cut off, or something else with that name? */
+function looksLikeMedia(head: Buffer): boolean {
+  const box = head.toString('latin1', 4, 8);
+  return (
+    ['ftyp', 'moov', 'mdat', 'free', 'skip', 'wide', 'pnot', 'styp', 'moof', 'uuid'].includes(box) || // ISO 14496-12, QuickTime
+    head.subarray(0, 4).toString('hex') === '1a45dfa3' || // EBML: Matroska, WebM
+    ['RIFF', 'RF64', 'FLV\x01', 'OggS', 'fLaC', 'ID3\x03', 'ID3\x04'].includes(head.toString('latin1', 0, 4)) ||
+    head.subarray(0, 4).toString('hex') === '3026b275' || // ASF
+    (head[0] === 0x47 && (head.length <= 188 || head[188] === 0x47)) // MPEG-TS
+  );
+}
+
+async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Promise<Probed> {
+  const entries = [
+    'format=format_name,start_time,duration',
+    'stream=index,codec_name,codec_type,codec_tag_string,width,height,sample_aspect_ratio,avg_frame_rate,channels,sample_rate,duration',
+    'stream_disposition=default,attached_pic,timed_thumbnails,still_image',
+    'stream_tags=language,rotate',
+    'stream_side_data=side_data_type,rotation',
+    'packet=stream_index',
+    'packet_side_data=side_data_type',
+  ].join(':');
+  // The first packets tell whether they are encrypted; the names of their codecs don't.
+  const args = ['-v', 'warning', '-of', 'json', '-show_entries', entries, '-read_intervals', '%+#16'];
+  let stderr = '';
+  const json: Buffer[] = [];
+  let bytes = 0;
+  try {
+    const onStderr = (text: string) => {
+      stderr = (stderr + text).slice(0, 20_000);
+    };
+    for await (const chunk of runFfprobe(path, args, { signal, onStderr })) {
+      bytes += chunk.length;
+      if (bytes > 4e6) throw new MediaError('media_broken', 'The file has too many tracks.');
+      json.push(chunk);
+    }
+  } catch (error) {
+    if (!(error instanceof ProcessFailed)) throw error;
+    if (error.exit.startsWith('signal')) throw error.toMediaError();
+    if (/DRM protected/.test(stderr)) throw encrypted();
+    if (/not on whitelist/.test(error.stderr) || !looksLikeMedia(head)) throw notRecognised();
+    const why = /moov atom not found/.test(error.stderr)
+      ? 'its index is missing, it was probably cut off'
+      : 'its headers cannot be read';
+    throw new MediaError('media_broken', `The file is damaged: ${why}.`);
+  }
+  return { ...JSON.parse(Buffer.concat(json).toString()), stderr };
+}
+
+const isStill = ({ disposition = {} }: Stream) =>
+  !!(disposition.attached_pic || disposition.timed_thumbnails || disposition.still_image);
+
+/** The track that ffmpeg takes when none is asked for: marked as default first, then the most channels, then the first. */
+function defaultAudio(streams: Stream[]): Stream | undefined {
+  const rank = (stream: Stream) => (stream.disposition?.default ? 1000 : 0) + (stream.channels ?? 0);
+  return streams
+    .filter((stream) => stream.codec_type === 'audio')
+    .reduce<Stream | undefined>((best, stream) => (best && rank(best) >= rank(stream) ? best : stream), undefined);
+}
+
+function refuseEncrypted(stream: Stream, { packets = [] }: Probed): void {
+  const sideData = [stream, ...packets.filter((packet) => packet.stream_index === stream.index)].flatMap(
+    (part) => part.side_data_list ?? [],
+  );
+  // Common encryption (ISO 23001-7) as side data; FairPlay's sample entries by their names.
+  if (sideData.some((data) => /^encryption/i.test(data.side_data_type ?? ''))) throw encrypted();
+  if (/^(encv|enca|drm[ims]|p608)/.test(stream.codec_tag_string ?? '')) throw encrypted();
+}
+
+const pixels = (stream: Stream | undefined) => (stream?.width ?? 0) * (stream?.height ?? 0);
+const ratio = (text: string | undefined, fallback: number) => {
+  const [top = 0, bottom = 0] = (text ?? '').split(/[:/]/).map(Number);
+  return top > 0 && bottom > 0 ? top / bottom : fallback;
+};
+
+function describeVideo(stream: Stream): VideoInfo {
+  // ffprobe counts anticlockwise; the old `rotate` tag clockwise.
+  const turned = stream.side_data_list?.find((data) => data.rotation !== undefined)?.rotation;
+  const clockwise = turned !== undefined ? -turned : Number(stream.tags?.rotate ?? 0);
+  const rotation = (((Math.round(clockwise / 90) * 90) % 360) + 360) % 360 || 0;
+  const width = Math.max(1, Math.round((stream.width as number) * ratio(stream.sample_aspect_ratio, 1)));
+  const height = stream.height as number;
+  return {
+    codec: stream.codec_name as string,
+    ...(rotation % 180 === 0 ? { width, height } : { width: height, height: width }),
+    fps: ratio(stream.avg_frame_rate, 0),
+    rotation,
+  };
+}
+
+/** Containers whose header knows no duration: ffprobe's number is a guess from the bit rate. */
+const WITHOUT_DURATION = new Set(['h264', 'hevc', 'm4v', 'mpegvideo', 'obu', 'aac', 'ac3', 'eac3', 'amr', 'dv']);
+
+async function findDuration(path: string, probed: Probed, startMs: number, signal?: AbortSignal): Promise<number> {
+  const container = probed.format?.format_name?.split(',')[0] ?? '';
+  const guessed = WITHOUT_DURATION.has(container) || /Estimating duration from bitrate/.test(probed.stderr);
+  const stated = [probed.format, ...(probed.streams ?? [])].map((part) => Number(part?.duration)).filter((s) => s >= 0);
+  if (!guessed && stated.length > 0) return Math.round(Math.max(...stated) * 1e6) / 1000;
+  return lastPacketEnd(path, startMs, signal);
+}
+
+/** Reads the timestamps of every packet (no decoding), for live recordings and bare streams. Memory does not grow with the file. */
+async function lastPacketEnd(path: string, startMs: number, signal?: AbortSignal): Promise<number> {
+  let endSec = Number.NEGATIVE_INFINITY;
+  const summedSec = new Map<number, number>();
+  for await (const packet of readPackets(path, [], signal)) {
+    const durationSec = packet.durationSec ?? 0;
+    const atSec = packet.ptsSec ?? packet.dtsSec;
+    if (atSec !== undefined) endSec = Math.max(endSec, atSec + durationSec);
+    summedSec.set(packet.stream, (summedSec.get(packet.stream) ?? 0) + durationSec);
+  }
+  if (Number.isFinite(endSec)) return Math.round(endSec * 1e6) / 1000 - startMs;
+  return Math.round(Math.max(0, ...summedSec.values()) * 1e6) / 1000;
 }

@@ -1,0 +1,50 @@
+import { readPackets } from './packets.ts';
+import type { MediaInfo } from './probe.ts';
+
+/** Containers whose index leads to a keyframe at or before the wished time. */
+const INDEXED = new Set(['mov', 'matroska']);
+/** Bare streams have no timestamps to seek by. */
+const UNSEEKABLE = new Set(['h264', 'hevc', 'm4v', 'mpegvideo', 'obu']);
+/** How far ahead of the wished time an index is asked, against rounding and the difference of decoding and presentation order. */
+const INDEX_LEAD_SEC = 0.5;
+/** How far back a keyframe is looked for where there is no index; then from the start of the file. */
+const LOOK_BACK_SEC = [12, 60];
+
+/**
+ * Input options that make ffmpeg start decoding at a keyframe at or before `atSec` (on the file's own clock), so that every frame from
+ * there on is whole. None: from the start of the file.
+ *
+ * Where there is no index (MPEG-TS, AVI, …) ffmpeg's seek ends anywhere, often between keyframes, and up to a keyframe interval of
+ * frames would be missing or grey; there the last keyframe before `atSec` is looked up in the packets first.
+ */
+export async function seekOptions(
+  path: string,
+  media: MediaInfo,
+  atSec: number,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const fileStartSec = media.startMs / 1000;
+  if (UNSEEKABLE.has(media.container)) return [];
+  if (INDEXED.has(media.container)) return seekTo(atSec - INDEX_LEAD_SEC, fileStartSec);
+  for (const backSec of LOOK_BACK_SEC) {
+    if (atSec - backSec <= fileStartSec) break;
+    const keyframeSec = await lastKeyframe(path, atSec - backSec, atSec, signal);
+    if (keyframeSec !== undefined) return seekTo(keyframeSec - INDEX_LEAD_SEC, fileStartSec);
+  }
+  return [];
+}
+
+const seekTo = (toSec: number, fileStartSec: number) =>
+  toSec > fileStartSec ? ['-seek_timestamp', '1', '-ss', toSec.toFixed(6)] : [];
+
+async function lastKeyframe(path: string, fromSec: number, toSec: number, signal?: AbortSignal) {
+  let found: number | undefined;
+  // Decoding order lags behind presentation order: read a little past the wished time.
+  const interval = `${fromSec.toFixed(6)}%${(toSec + INDEX_LEAD_SEC).toFixed(6)}`;
+  for await (const packet of readPackets(path, ['-select_streams', 'V:0', '-read_intervals', interval], signal)) {
+    const atSec = packet.ptsSec ?? packet.dtsSec;
+    if (packet.keyframe && atSec !== undefined && atSec <= toSec && atSec > (found ?? Number.NEGATIVE_INFINITY))
+      found = atSec;
+  }
+  return found;
+}
