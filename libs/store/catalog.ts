@@ -5,6 +5,7 @@ import { Changes } from './catalog-changes.ts';
 import { keys, parseUnfinishedMember, unfinishedMember, videoKeys } from './catalog-keys.ts';
 import { type ScriptedRedis, type VideoChange, type VideoReply, withScripts } from './catalog-scripts.ts';
 import { StoreError } from './errors.ts';
+import { closeRedis } from './redis.ts';
 import {
   type Delivery,
   STAGES,
@@ -374,9 +375,7 @@ export class Catalog {
     clearInterval(this.#claimTimer);
     this.#claims.clear();
     this.#changes.close();
-    // `quit` waits for the answers to what was sent; with a server that is away it would wait for ever.
-    if (this.redis.status === 'ready') await Promise.race([this.redis.quit().catch(() => {}), sleep(1000)]);
-    this.redis.disconnect();
+    await closeRedis(this.redis);
   }
 
   async #change(tenant: Tenant, id: string, change: Omit<VideoChange, 'call' | 'now'> & { now?: string }) {

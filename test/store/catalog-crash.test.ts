@@ -116,7 +116,7 @@ describe('when redis-server is killed (kill -9) and started again', () => {
     const watch = catalog.watch('acme', added.id, new AbortController().signal);
     await watch.next();
     const next = watch.next();
-    await sleep(300);
+    await sleep(1000); // past the rings of a new subscription
     const [key] = (await catalog.redis.keys('*:video:*')) as [string];
     await catalog.redis.hset(key, 'title', JSON.stringify('unheard'));
     expect((await next).value.title).toBe('unheard');
