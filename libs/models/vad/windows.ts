@@ -25,6 +25,10 @@ const leadFrames = 200 / frameMs;
 const tailFrames = 300 / frameMs;
 /** A window with less speech than this holds a click. */
 const leastActiveFrames = 100 / frameMs;
+/** A stretch of at least this length whose loudness, past its edges, stays within so much, is no speech. */
+const shortestFlatFrames = 250 / frameMs;
+const edgeFrames = 60 / frameMs;
+const flatDb = 4;
 /** A cut inside speech goes through the quietest stretch of this length. */
 const cutFrames = 200 / frameMs;
 
@@ -150,12 +154,25 @@ export class WindowPacker {
   }
 
   #emit(start: number, end: number, spans: Span[], windows: SpeechWindow[]): void {
-    if (spans.reduce((total, { active }) => total + active, 0) < leastActiveFrames) return;
+    const spoken = spans.filter((span) => !this.#isFlat(span));
+    const [first, last] = [spoken[0], spoken.at(-1)];
+    if (!first || !last || spoken.reduce((total, { active }) => total + active, 0) < leastActiveFrames) return;
+    const from = Math.max(start, first.start - leadFrames);
+    const to = Math.min(end, last.end + tailFrames);
     windows.push({
-      startMs: start * frameMs,
-      pcm: this.#audio.slice(start * this.#frameSamples, end * this.#frameSamples),
-      speech: spans.map((span) => ({ startMs: span.start * frameMs, endMs: span.end * frameMs })),
+      startMs: from * frameMs,
+      pcm: this.#audio.slice(from * this.#frameSamples, to * this.#frameSamples),
+      speech: spoken.map((span) => ({ startMs: span.start * frameMs, endMs: span.end * frameMs })),
     });
+  }
+
+  /** A burst of noise or a beep is as loud all along; syllables are not. */
+  #isFlat({ start, end }: Span): boolean {
+    if (end - start < shortestFlatFrames) return false;
+    const inside = this.#db.slice(start + edgeFrames - this.#dbFirst, end - edgeFrames - this.#dbFirst);
+    inside.sort((a, b) => a - b);
+    const at = (share: number) => inside[Math.floor(share * (inside.length - 1))] as number;
+    return at(0.9) - at(0.1) < flatDb;
   }
 
   #advance(floor: number): void {

@@ -19,6 +19,12 @@ export class Decoder {
   constructor(session: InferenceSession, config: DecoderConfig) {
     this.#session = session;
     this.#config = config;
+    const nothing = new Tensor('float32', new Float32Array(0), [0, 0, 0]);
+    const given = Object.keys(this.#feeds(nothing, [], 0));
+    const odd = [...session.inputNames, ...given].find(
+      (name) => !given.includes(name) || !session.inputNames.includes(name),
+    );
+    if (odd) throw new Error(`the decoder's inputs and config.json differ in ${odd}`);
   }
 
   /** The language most probable over all windows together. `encoded` is [windows, positions, width]. */

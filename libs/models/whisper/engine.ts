@@ -47,19 +47,19 @@ export class WhisperEngine implements Engine {
     await checkFolder(folder, [...WHISPER_FILES.json, ...files]);
     const config = await readWhisperConfig(folder);
     const opened = await openSessions(folder, files, runtime);
-    const engine = new WhisperEngine(config, opened.sessions, opened.runtime);
     try {
+      const engine = new WhisperEngine(config, opened.sessions, opened.runtime);
       const silence = new Float32Array(0);
       await engine.transcribe({ windows: [silence], language: engine.info.languages[0] }, new AbortController().signal);
+      return engine;
     } catch (error) {
-      await engine.close();
+      for (const session of opened.sessions) await session.release();
       const reason = error instanceof Error ? error.message : String(error);
       throw new ModelError(
         'model_invalid',
         `${files.join(' and ')} in ${folder} do not fit their config.json: ${reason}`,
       );
     }
-    return engine;
   }
 
   /** Transcribes windows as one batch; detects their language together where none is given and the model knows several. */
