@@ -1,0 +1,50 @@
+import { Injectable } from '@nestjs/common';
+import { DelayedError } from 'bullmq';
+import type { VideoRef } from '#store';
+import type { Handler, JobContext } from './handler.ts';
+import { Stores } from './stores.ts';
+
+const LOOK_AGAIN_MS = 500;
+
+/**
+ * Removes what a deleted video has left: jobs, index rows, blobs, record; of a cancelled one, the partial index and its thumbnails (the source
+ * stays for another run). It waits until no job of the video runs: what a running job writes would be left behind.
+ */
+@Injectable()
+export class CleanupHandler implements Handler<'cleanup'> {
+  readonly queue = 'cleanup';
+  readonly needsModels = false;
+  readonly concurrency = 2;
+
+  constructor(private readonly stores: Stores) {}
+
+  async handle({ job, data: { tenant, videoId }, log }: JobContext<'cleanup'>): Promise<void> {
+    const { catalog, jobs, index, blobs } = this.stores;
+    const video = await catalog.getVideo(tenant, videoId);
+    const ref = video ? { tenant, videoId, run: video.run } : await this.#deleting(tenant, videoId);
+    if (!ref || (video && video.status !== 'cancelled')) return; // done already, or a new run has begun
+    await jobs.removeWaiting(ref);
+    // A running job stops by itself within seconds; one whose worker died is taken up by another, and then stops.
+    if ((await jobs.countActive(videoId)) > 0) {
+      await job.moveToDelayed(Date.now() + LOOK_AGAIN_MS, job.token);
+      throw new DelayedError();
+    }
+    await index.deleteVideo(tenant, videoId);
+    if (video) {
+      await blobs.deletePrefix(`${tenant}/${videoId}/thumbnails/`);
+      log.info('partial index of a cancelled video is removed');
+      return;
+    }
+    await blobs.deletePrefix(`${tenant}/${videoId}/`);
+    await catalog.removeVideo(tenant, videoId);
+    log.info('video is removed');
+  }
+
+  /** A video that is being deleted is not found any more; its run is kept with what is unfinished. */
+  async #deleting(tenant: string, videoId: string): Promise<VideoRef | undefined> {
+    for await (const each of this.stores.catalog.unfinished()) {
+      if (each.tenant === tenant && each.videoId === videoId) return { tenant, videoId, run: each.run };
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,58 @@
+import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
+import type { Config } from '#config';
+import { guardedFetch } from '#net';
+import type { Video } from '#store';
+import { FinalProblem, NoLongerWanted } from './problems.ts';
+import type { Stores } from './stores.ts';
+
+const MAX_REDIRECTS = 5;
+/** Answers that another try may change; other 4xx are final. */
+const PASSING_STATUS = [408, 425, 429];
+const LOOK_EVERY_MS = 2_000;
+
+/** Streams the address of a video into the blob store and gives the source as it then is. */
+export async function fetchSource(
+  video: Video,
+  config: Config,
+  { blobs, catalog }: Pick<Stores, 'blobs' | 'catalog'>,
+  jobSignal: AbortSignal,
+): Promise<Video['source'] & { blobKey: string }> {
+  const { url } = video.source;
+  if (!url) throw new FinalProblem('source_missing', 'The file of this video is gone');
+  const { maxUploadBytes: maxBytes, minFreeDiskBytes: minFreeBytes } = config.http;
+
+  const unwanted = new AbortController();
+  const signal = AbortSignal.any([jobSignal, unwanted.signal]);
+  const timer = setInterval(() => {
+    catalog
+      .getVideo(video.tenant, video.id)
+      .then((now) => now?.run === video.run && now.status === 'indexing')
+      .then((wanted) => wanted || unwanted.abort(new NoLongerWanted()))
+      .catch(() => {});
+  }, LOOK_EVERY_MS);
+  try {
+    const response = await guardedFetch(url, { reach: config.outgoing.ingest, maxRedirects: MAX_REDIRECTS, signal });
+    if (!response.ok || !response.body) {
+      await response.body?.cancel();
+      const message = `${new URL(url).host} answered ${response.status}`;
+      if (response.status < 500 && !PASSING_STATUS.includes(response.status)) {
+        throw new FinalProblem('source_refused', message);
+      }
+      throw Object.assign(new Error(message), { code: 'source_unavailable', retryable: true });
+    }
+    if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
+      await response.body.cancel();
+      throw new FinalProblem('blob_too_large', `The file is larger than the ${maxBytes} bytes that are allowed`);
+    }
+    const blobKey = `${video.tenant}/${video.id}/source`;
+    const contentType = response.headers.get('content-type') ?? undefined;
+    const body = Readable.fromWeb(response.body as ReadableStream<Uint8Array>);
+    const { sizeBytes, sha256 } = await blobs.put(blobKey, body, { maxBytes, minFreeBytes, contentType, signal });
+    return { ...video.source, blobKey, sizeBytes, sha256, contentType };
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    clearInterval(timer);
+  }
+}

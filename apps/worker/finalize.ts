@@ -1,0 +1,136 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Logger } from 'pino';
+import type { JobPayloads } from '#jobs';
+import type { Video } from '#store';
+import { announce } from './events.ts';
+import type { FramesResult } from './frames.ts';
+import type { Handler, JobContext } from './handler.ts';
+import { fromReason, NoLongerWanted, type Problem } from './problems.ts';
+import type { SpeechResult } from './speech.ts';
+import { Stores } from './stores.ts';
+import { LOGGER } from './tokens.ts';
+
+/** How the shards of one stage have ended. */
+interface Outcome<Result> {
+  stage: 'frames' | 'speech';
+  results: Result[];
+  failures: Problem[];
+}
+
+/**
+ * Closes a run when all its shards have ended: stages, counts, status, then the event. Every step can be done again, and a job that died
+ * after the status was set goes on with the event: an event is sent at least once, and never before its status.
+ */
+@Injectable()
+export class FinalizeHandler implements Handler<'finalize'> {
+  readonly queue = 'finalize';
+  readonly needsModels = false;
+  readonly concurrency = 4;
+  #optimizing?: Promise<void>;
+  #again = false;
+
+  constructor(
+    private readonly stores: Stores,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {}
+
+  async handle({ job, data, log }: JobContext<'finalize'>): Promise<void> {
+    const { failure } = data;
+    const video = await this.stores.wanted(data, ['queued', 'indexing', 'ready', 'failed']);
+    if (!video) throw new NoLongerWanted();
+    let closed: Video | undefined = video;
+    if (video.status === 'queued' || video.status === 'indexing') {
+      closed = failure ? await this.#fail(data, failure) : await this.#close(data, video, await outcomes(job));
+    }
+    if (!closed) throw new NoLongerWanted();
+    log.info(
+      { status: closed.status, counts: closed.counts, error: closed.error, warnings: closed.warnings },
+      'video is finished',
+    );
+    await announce(this.stores, closed, closed.status === 'ready' ? 'video.ready' : 'video.failed');
+    if (closed.status === 'ready') this.#optimize();
+  }
+
+  async #close(
+    ref: JobPayloads['finalize'],
+    video: Video,
+    [frames, speech]: [Outcome<FramesResult>, Outcome<SpeechResult>],
+  ) {
+    const { catalog } = this.stores;
+    const counts = {
+      frames: frames.results.reduce((sum, each) => sum + each.frames, 0),
+      passages: speech.results.reduce((sum, each) => sum + each.passages, 0),
+    };
+    const warnings: Problem[] = [];
+    for (const { stage, results, failures } of [frames, speech]) {
+      if (video.stages[stage].state === 'skipped') continue;
+      const [error] = failures;
+      await catalog.setStage(ref, stage, error ? { state: 'failed', error } : { state: 'done' });
+      if (error) {
+        const parts = failures.length + results.length;
+        const share = parts === 1 ? '' : ` (${failures.length} of ${parts} parts)`;
+        warnings.push({ code: error.code, message: `${stage} could not be indexed${share}: ${error.message}` });
+      }
+      const models = new Set(results.map((each) => each.model));
+      if (models.size > 1) {
+        const message = `Workers with different models indexed parts of this video (${[...models].join(', ')}): reindex it`;
+        warnings.push({ code: 'models_mixed', message });
+      }
+    }
+    const [error] = [...frames.failures, ...speech.failures];
+    if (error && counts.frames === 0 && counts.passages === 0) return this.#fail(ref, error);
+    await catalog.setStage(ref, 'finalize', { state: 'done' });
+    return catalog.patchVideo(
+      ref,
+      {
+        status: 'ready',
+        counts,
+        warnings,
+        models: {
+          clip: frames.results[0]?.model,
+          whisper: speech.results[0]?.model,
+          profile: frames.results[0]?.profile ?? speech.results[0]?.profile ?? 'none',
+        },
+        finishedAt: Date.now(),
+      },
+      { run: ref.run, status: ['queued', 'indexing'] },
+    );
+  }
+
+  async #fail(ref: JobPayloads['finalize'], error: Problem) {
+    const { catalog } = this.stores;
+    if (ref.failure) await catalog.setStage(ref, 'probe', { state: 'failed', error });
+    await catalog.setStage(ref, 'finalize', { state: 'skipped' });
+    return catalog.patchVideo(
+      ref,
+      { status: 'failed', error, finishedAt: Date.now() },
+      { run: ref.run, status: ['queued', 'indexing'] },
+    );
+  }
+
+  /** Merges what indexing has written in small pieces. One at a time; what finishes meanwhile is served by one more round. */
+  #optimize(): void {
+    this.#again = true;
+    this.#optimizing ??= (async () => {
+      while (this.#again) {
+        this.#again = false;
+        await this.stores.index
+          .optimize()
+          .catch((err: unknown) => this.log.warn({ err }, 'the index was not optimised'));
+      }
+      this.#optimizing = undefined;
+    })();
+  }
+}
+
+/** Results and failures of a flow's children; a child's key names its queue (`{prefix}:frames:<id>`). */
+async function outcomes(job: JobContext<'finalize'>['job']): Promise<[Outcome<FramesResult>, Outcome<SpeechResult>]> {
+  const values = Object.entries(await job.getChildrenValues<FramesResult & SpeechResult>());
+  const failed = Object.entries(await job.getIgnoredChildrenFailures());
+  const of = <Result>(stage: 'frames' | 'speech'): Outcome<Result> => ({
+    stage,
+    results: values.filter(([key]) => key.includes(`:${stage}:`)).map(([, value]) => value as Result),
+    failures: failed.filter(([key]) => key.includes(`:${stage}:`)).map(([, reason]) => fromReason(reason)),
+  });
+  return [of<FramesResult>('frames'), of<SpeechResult>('speech')];
+}

@@ -1,0 +1,56 @@
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
+import { loadConfig } from '#config';
+import { checkFfmpeg, configureFfmpeg } from '#video';
+import { Heartbeat } from './heartbeat.ts';
+import { createLogger, nestLogger } from './logger.ts';
+import { Models } from './models.ts';
+import { QueueWorkers } from './queue-workers.ts';
+import { Reconcile } from './reconcile.ts';
+import { checkRedis } from './redis-check.ts';
+import { sweepScratch } from './scratch.ts';
+import { Stores } from './stores.ts';
+import { workerModule } from './worker.module.ts';
+
+const config = loadConfig();
+const log = createLogger(config);
+
+async function start(): Promise<void> {
+  configureFfmpeg(config.ffmpeg);
+  log.info(await checkFfmpeg(), 'worker starts');
+  await sweepScratch();
+  const app = await NestFactory.createApplicationContext(workerModule(config, log), {
+    logger: nestLogger(log),
+    abortOnError: false,
+  });
+  let stopping = false;
+  const stop = (why: string) => {
+    if (stopping) return;
+    stopping = true;
+    (async () => {
+      log.info({ why }, 'worker stops');
+      await app.close();
+      process.exit(0);
+    })().catch((err: unknown) => {
+      log.error({ err }, 'worker did not stop cleanly');
+      process.exit(1);
+    });
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+  // `cuepoint up` holds the other end: a worker must not outlive it.
+  process.on('disconnect', () => stop('the supervisor is gone'));
+
+  void checkRedis(app.get(Stores).redis, log);
+  app.get(Models).start();
+  app.get(Heartbeat).start();
+  app.get(QueueWorkers).start();
+  app.get(Reconcile).start();
+  process.send?.({ type: 'ready' });
+}
+
+start().catch((err: unknown) => {
+  log.fatal({ err }, err instanceof Error ? err.message : 'worker did not start');
+  process.exitCode = 1;
+  setTimeout(() => process.exit(1), 200).unref(); // pino's transport may still be writing
+});

@@ -1,0 +1,117 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import type { Logger } from 'pino';
+import type { Config } from '#config';
+import {
+  type ClipModel,
+  openClip,
+  openWhisper,
+  type ResolvedProfile,
+  resolveProfile,
+  type WhisperModel,
+} from '#models';
+import type { WorkerStatus } from '#store';
+import { problemOf } from './problems.ts';
+import { CONFIG, LOGGER } from './tokens.ts';
+
+const FIRST_RETRY_MS = 2_000;
+const LONGEST_RETRY_MS = 60_000;
+
+/** The models of this worker: loaded in the background, tried again for as long as they can't be had. */
+@Injectable()
+export class Models implements OnApplicationShutdown {
+  readonly #loaded = Promise.withResolvers<void>();
+  readonly #closing = new AbortController();
+  #resolved?: ResolvedProfile;
+  #clip?: ClipModel;
+  #whisper?: WhisperModel;
+  #note? = 'loading models';
+  #ready = false;
+  #loading?: Promise<void>;
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {}
+
+  /** Resolves when the models are loaded and whole; never rejects. */
+  get loaded(): Promise<void> {
+    return this.#loaded.promise;
+  }
+
+  start(): void {
+    this.#loading ??= this.#loadUntilDone();
+  }
+
+  forFrames(): { clip: ClipModel; profile: string } {
+    if (!this.#clip || !this.#resolved) throw new Error('A frames job was taken before CLIP was loaded');
+    return { clip: this.#clip, profile: this.#resolved.profile };
+  }
+  forSpeech(): { whisper: WhisperModel; profile: string } {
+    if (!this.#whisper || !this.#resolved) throw new Error('A speech job was taken before Whisper was loaded');
+    return { whisper: this.#whisper, profile: this.#resolved.profile };
+  }
+
+  status(): Omit<WorkerStatus, 'id'> {
+    return {
+      ready: this.#ready,
+      profile: this.#resolved?.profile,
+      fallbackReason: this.#resolved?.fallbackReason,
+      models: { clip: this.#clip?.id, whisper: this.#whisper?.id },
+      device: this.config.models.device,
+      note: this.#note,
+    };
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.#closing.abort();
+    await this.#loading;
+    await Promise.allSettled([this.#clip?.close(), this.#whisper?.close()]);
+  }
+
+  async #loadUntilDone(): Promise<void> {
+    const { signal } = this.#closing;
+    for (let waitMs = FIRST_RETRY_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
+      try {
+        await this.#load(signal);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        const { code, message } = problemOf(error);
+        this.#note = `models can't be loaded (${code}): ${message}`;
+        this.log.error({ err: error, code, retryInMs: waitMs }, "models can't be loaded; frames and speech wait");
+        await sleep(waitMs, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+
+  async #load(signal: AbortSignal): Promise<void> {
+    const startedAt = Date.now();
+    const { models, indexing } = this.config;
+    this.#resolved = await resolveProfile({
+      ...models,
+      allowFallback: true,
+      signal,
+      onProgress: ({ repo, file, loadedBytes, totalBytes }) => {
+        this.#note = `downloading ${repo}/${file}: ${Math.floor((100 * loadedBytes) / Math.max(1, totalBytes))} %`;
+      },
+    });
+    const { clip, whisper, profile, fallbackReason } = this.#resolved;
+    if (fallbackReason) this.log.warn({ profile, fallbackReason }, 'other models than asked for');
+    this.#note = 'loading models';
+    const { device, threads } = models;
+    if (indexing.framesConcurrency > 0) {
+      this.#clip ??= await openClip(clip.folder, { device, threads, id: clip.id, towers: 'image' });
+    }
+    if (indexing.speechConcurrency > 0) {
+      this.#whisper ??= await openWhisper(whisper.folder, { device, threads, id: whisper.id });
+    }
+    this.#note = undefined;
+    this.#ready = true;
+    this.log.info(
+      { profile, clip: this.#clip?.id, whisper: this.#whisper?.id, tookMs: Date.now() - startedAt },
+      'models are loaded',
+    );
+    this.#loaded.resolve();
+  }
+}

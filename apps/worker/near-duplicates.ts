@@ -1,0 +1,43 @@
+/**
+ * Cosine from which a frame counts as what was on screen already. Chosen on the sample's still and gently moving stretches; see
+ * test/worker/near-duplicates.test.ts.
+ */
+export const SAME_PICTURE = 0.985;
+
+export interface Encoded<T> {
+  atMs: number;
+  vector: Float32Array;
+  frame: T;
+}
+export interface Kept<T> extends Encoded<T> {
+  /** When the next kept frame begins, or the shard ends. */
+  endMs: number;
+}
+
+/**
+ * Drops frames that look like the last kept one, which then stands for them too. The last KEPT one is what counts, not the last seen:
+ * a slow pan adds up and is noticed. The first frame is always kept, so shards know nothing of each other.
+ */
+export async function* dropNearDuplicates<T>(
+  frames: AsyncIterable<Encoded<T>>,
+  endMs: number,
+  onDropped: (frame: T) => Promise<void>,
+): AsyncGenerator<Kept<T>> {
+  let kept: Encoded<T> | undefined;
+  for await (const next of frames) {
+    if (kept && cosine(kept.vector, next.vector) >= SAME_PICTURE) {
+      await onDropped(next.frame);
+      continue;
+    }
+    if (kept) yield { ...kept, endMs: next.atMs };
+    kept = next;
+  }
+  if (kept) yield { ...kept, endMs: Math.max(endMs, kept.atMs) };
+}
+
+/** Of vectors of length 1. */
+export function cosine(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
+  return sum;
+}

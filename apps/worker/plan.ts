@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Inject, Injectable } from '@nestjs/common';
+import type { Config } from '#config';
+import { cutShards, type JobPayloads } from '#jobs';
+import type { Video } from '#store';
+import { type MediaInfo, probe } from '#video';
+import { fetchSource } from './fetch-source.ts';
+import type { Handler, JobContext } from './handler.ts';
+import { NoLongerWanted, type Problem } from './problems.ts';
+import { Stores } from './stores.ts';
+import { CONFIG } from './tokens.ts';
+
+/** Jobs of an older run stop within seconds; one whose worker died is over when its lock is. */
+const OLD_JOBS_MS = 90_000;
+
+/**
+ * Fetches (ingest by url), probes, cuts into shards, adds the flow. Each step finds what an earlier try has done: the fetched source is
+ * in the record, and a flow that is there is left alone.
+ */
+@Injectable()
+export class PlanHandler implements Handler<'plan'> {
+  readonly queue = 'plan';
+  readonly needsModels = false;
+  /** Mostly waiting for someone else's server. */
+  readonly concurrency = 4;
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly stores: Stores,
+  ) {}
+
+  async handle({ data: ref, signal, log }: JobContext<'plan'>): Promise<void> {
+    const { catalog, jobs, index, blobs } = this.stores;
+    const found = await this.stores.wanted(ref, ['queued', 'indexing']);
+    if (!found) throw new NoLongerWanted();
+    // Before the flow, so that no shard meets a video that is not being indexed. Should we die in between, this job runs again.
+    const video = await catalog.patchVideo(
+      ref,
+      { status: 'indexing', startedAt: found.startedAt ?? Date.now() },
+      { run: ref.run, status: ['queued', 'indexing'] },
+    );
+    if (!video) throw new NoLongerWanted();
+    if (await jobs.find('finalize', ref)) return;
+    await catalog.setStage(ref, 'probe', { state: 'active' });
+
+    const blobKey = video.source.blobKey ?? (await this.#fetch(video, signal));
+    const source = await blobs.local(blobKey, signal);
+    let media: MediaInfo;
+    try {
+      media = await probe(source.path, signal);
+    } finally {
+      await source.release();
+    }
+    if (ref.run > 1) {
+      await this.#olderJobsEnd(ref, signal);
+      await index.deleteVideo(ref.tenant, ref.videoId);
+      await blobs.deletePrefix(`${ref.tenant}/${ref.videoId}/thumbnails/`);
+    }
+
+    const { shardMs, frameIntervalMs } = this.config.indexing;
+    const shards = cutShards(media.durationMs, shardMs, frameIntervalMs);
+    const { container, durationMs, startMs, video: picture, audio } = media;
+    const patched = await catalog.patchVideo(
+      ref,
+      { media: { container, durationMs, startMs, video: picture, audio } },
+      { run: ref.run, status: ['indexing'] },
+    );
+    if (!patched) throw new NoLongerWanted();
+    const stage = (has: unknown) =>
+      has ? ({ state: 'waiting', totalMs: durationMs } as const) : ({ state: 'skipped', totalMs: 0 } as const);
+    await catalog.setStage(ref, 'frames', stage(picture));
+    await catalog.setStage(ref, 'speech', stage(audio));
+    await catalog.setStage(ref, 'probe', { state: 'done' });
+    await jobs.addIndexFlow(ref, { frames: picture ? shards : [], speech: audio ? shards : [] });
+    log.info({ durationMs, shards: shards.length, picture: !!picture, sound: !!audio }, 'video is planned');
+  }
+
+  /** finalize, as a job of its own, marks the video failed and sends the event: it is done again until it is done. */
+  async gaveUp(ref: JobPayloads['plan'], problem: Problem): Promise<void> {
+    await this.stores.jobs.addFailure(ref, problem);
+  }
+
+  async #fetch(video: Video, signal: AbortSignal): Promise<string> {
+    const { tenant, id: videoId, run } = video;
+    const source = await fetchSource(video, this.config, this.stores, signal);
+    const patched = await this.stores.catalog.patchVideo(
+      { tenant, videoId },
+      { source },
+      { run, status: ['indexing'] },
+    );
+    if (!patched) {
+      // Cancelled keeps its source for another run; a deleted video is cleaned up when this job has ended.
+      throw new NoLongerWanted();
+    }
+    return source.blobKey;
+  }
+
+  /** Until no job of an earlier run can write any more. */
+  async #olderJobsEnd(ref: JobPayloads['plan'], signal: AbortSignal): Promise<void> {
+    const giveUpAt = Date.now() + OLD_JOBS_MS;
+    while ((await this.stores.jobs.countActive(ref.videoId)) > 1) {
+      if (Date.now() > giveUpAt) throw new Error('Jobs of an earlier run do not end');
+      await sleep(500, undefined, { signal });
+    }
+  }
+}

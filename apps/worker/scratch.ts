@@ -1,0 +1,25 @@
+import { readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const PREFIX = 'cuepoint-worker-';
+/** Thumbnails on their way to the blob store. One folder a process, so that what a killed one leaves can be told from what is in use. */
+export const SCRATCH_DIR = join(tmpdir(), `${PREFIX}${process.pid}`);
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Removes the scratch folders of workers that are no more. A folder with our own pid is of an earlier life (pid 1 of a container). */
+export async function sweepScratch(): Promise<void> {
+  const names = await readdir(tmpdir()).catch(() => []);
+  for (const name of names.filter((each) => each.startsWith(PREFIX))) {
+    const pid = Number(name.slice(PREFIX.length));
+    if (pid === process.pid || !alive(pid)) await rm(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,97 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Config } from '#config';
+import { type PassageRow, passageId } from '#store';
+import { decodeAudio, quietestCut, SAMPLE_RATE } from '#video';
+import type { Handler, JobContext } from './handler.ts';
+import { Models } from './models.ts';
+import { ahead, inGroups } from './pipeline.ts';
+import { runShard } from './shard-run.ts';
+import { Stores } from './stores.ts';
+import { CONFIG } from './tokens.ts';
+
+/** A border between shards moves at most so far, to where it is quiet; a quarter of very short shards, so that borders never meet. */
+const BORDER_MS = 5_000;
+/** Rows of one write to the index. */
+const ROWS = 64;
+
+/** What finalize hears of a finished shard. */
+export interface SpeechResult {
+  passages: number;
+  model: string;
+  profile: string;
+}
+
+/** One shard of a video: its speech as text with times, indexed. */
+@Injectable()
+export class SpeechHandler implements Handler<'speech'> {
+  readonly queue = 'speech';
+  readonly needsModels = true;
+  readonly concurrency: number;
+  readonly #borderMs: number;
+
+  constructor(
+    @Inject(CONFIG) config: Config,
+    private readonly stores: Stores,
+    private readonly models: Models,
+  ) {
+    this.concurrency = config.indexing.speechConcurrency;
+    this.#borderMs = Math.min(BORDER_MS, config.indexing.shardMs / 4);
+  }
+
+  async handle(context: JobContext<'speech'>): Promise<SpeechResult> {
+    const { tenant, videoId, startMs, endMs } = context.data;
+    const { whisper, profile } = this.models.forSpeech();
+    return runShard(this.stores, 'speech', context, async ({ video, media, path, signal, done }) => {
+      const from = await quietBorder(path, startMs, this.#borderMs, media.durationMs, signal);
+      const to = await quietBorder(path, endMs, this.#borderMs, media.durationMs, signal);
+      const segments = whisper.transcribe(
+        ahead(decodeAudio(path, { startMs: from, endMs: to }, signal), 1),
+        { language: video.language, onProgress: (doneMs) => done(from + doneMs - startMs) },
+        signal,
+      );
+      let passages = 0;
+      for await (const group of inGroups(ahead(segments, ROWS), ROWS)) {
+        signal.throwIfAborted();
+        await this.stores.index.upsertPassages(
+          group.map((segment): PassageRow => {
+            const at = from + segment.startMs;
+            return {
+              id: passageId(videoId, at),
+              tenant,
+              videoId,
+              startMs: at,
+              endMs: from + segment.endMs,
+              text: segment.text,
+              language: video.language,
+            };
+          }),
+        );
+        passages += group.length;
+      }
+      return { passages, model: whisper.id, profile };
+    });
+  }
+}
+
+/** Where to cut near `borderMs`: the quietest place within `reachMs` of it. Both neighbours look at the same audio, and so cut at the same place. */
+async function quietBorder(
+  path: string,
+  borderMs: number,
+  reachMs: number,
+  durationMs: number,
+  signal: AbortSignal,
+): Promise<number> {
+  if (borderMs <= 0) return 0;
+  if (borderMs >= durationMs) return durationMs;
+  const startMs = Math.max(0, borderMs - reachMs);
+  const endMs = Math.min(durationMs, borderMs + reachMs);
+  const pieces: Float32Array[] = [];
+  for await (const piece of decodeAudio(path, { startMs, endMs }, signal)) pieces.push(piece);
+  const pcm = new Float32Array(Math.round(((endMs - startMs) / 1000) * SAMPLE_RATE));
+  let offset = 0;
+  for (const piece of pieces) {
+    pcm.set(piece.subarray(0, pcm.length - offset), offset);
+    offset += piece.length;
+  }
+  return startMs + Math.round(quietestCut(pcm));
+}
