@@ -1,0 +1,263 @@
+import { execFile } from 'node:child_process';
+import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+import { HeadBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import type { Command } from 'commander';
+import { Redis } from 'ioredis';
+import { request } from 'undici';
+import type { Config } from '#config';
+import { checkFfmpeg } from '#video';
+import { findRunningApi } from './client.ts';
+import { type Context, dataDirOption, jsonOption } from './command.ts';
+import { findProgram, portIsFree } from './embedded/index.ts';
+import { configWith } from './environment.ts';
+import { CliError, problemOf } from './errors.ts';
+import { bytes } from './format.ts';
+import { localModels } from './models.ts';
+
+/** What a check found; `mend` says what to do about it. */
+interface Finding {
+  check: string;
+  state: 'ok' | 'warn' | 'fail';
+  message: string;
+  mend?: string;
+}
+type Check = (config: Config, signal: AbortSignal) => Promise<Omit<Finding, 'check'> | undefined>;
+
+const OLDEST_NODE = [22, 19] as const;
+/** Less free space than this is worth a word. */
+const COMFORTABLE_BYTES = 10e9;
+const REACH_TIMEOUT_MS = 5_000;
+const INSTALL =
+  process.platform === 'darwin' ? 'brew install ffmpeg redis' : 'sudo apt-get install -y ffmpeg redis-server';
+
+export function addDoctor(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
+  program
+    .command('doctor')
+    .description('check that this machine and its settings are fit, and say how to mend what is not')
+    .addOption(dataDirOption())
+    .addOption(jsonOption())
+    .action((options: { dataDir: string }) => run((context) => doctor(options, context)));
+}
+
+async function doctor(options: { dataDir: string }, { terminal, signal }: Context): Promise<void> {
+  const config = configWith({ DATA_DIR: options.dataDir });
+  const findings = await Promise.all(
+    Object.entries(CHECKS).map(async ([check, look]): Promise<Finding | undefined> => {
+      try {
+        const found = await look(config, signal);
+        return found && { check, ...found };
+      } catch (error) {
+        return { check, state: 'fail', message: problemOf(error).message };
+      }
+    }),
+  );
+  const marks = { ok: ['green', '✓'], warn: ['yellow', '!'], fail: ['red', '✗'] } as const;
+  for (const finding of findings) {
+    if (!finding) continue;
+    const { check, state, message, mend } = finding;
+    const [colour, mark] = marks[state];
+    terminal.result(`${terminal.style(colour, mark)} ${check.padEnd(8)} ${message}`);
+    if (mend) terminal.result(`           → ${mend}`);
+    terminal.record({ type: 'check', ...finding });
+  }
+  const failed = findings.filter((finding) => finding?.state === 'fail').length;
+  terminal.record({ type: 'summary', ok: failed === 0, failed });
+  if (failed) process.exitCode = 1;
+}
+
+const CHECKS: Record<string, Check> = {
+  node: async () => {
+    const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+    const fit = major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1]);
+    return fit
+      ? { state: 'ok', message: `Node ${process.versions.node}` }
+      : {
+          state: 'fail',
+          message: `Node ${process.versions.node} is too old`,
+          mend: 'start with npx cuepoint, which brings its own',
+        };
+  },
+
+  ffmpeg: async () => {
+    try {
+      const { ffmpeg, ffprobe } = await checkFfmpeg();
+      return { state: 'ok', message: `ffmpeg ${ffmpeg}, ffprobe ${ffprobe}` };
+    } catch (error) {
+      return { state: 'fail', message: problemOf(error).message, mend: INSTALL };
+    }
+  },
+
+  redis: async (config) => (config.redisUrl ? checkRedisUrl(config.redisUrl) : checkRedisServer()),
+
+  data: async ({ dataDir }) => {
+    const parent = existingParent(dataDir);
+    try {
+      accessSync(parent, constants.W_OK);
+    } catch {
+      return {
+        state: 'fail',
+        message: `${parent} cannot be written to`,
+        mend: 'choose another folder: DATA_DIR or --data-dir',
+      };
+    }
+    return { state: 'ok', message: dataDir };
+  },
+
+  disk: async ({ dataDir, http }) => {
+    const { bavail, bsize } = statfsSync(existingParent(dataDir));
+    const free = bavail * bsize;
+    const message = `${bytes(free)} free for ${dataDir}`;
+    const mend = 'make room, or choose another folder: DATA_DIR or --data-dir';
+    if (free < http.minFreeDiskBytes) return { state: 'fail', message: `${message}: uploads are refused`, mend };
+    return free < COMFORTABLE_BYTES ? { state: 'warn', message, mend } : { state: 'ok', message };
+  },
+
+  models: async ({ models }, signal) => {
+    if (await localModels(models, signal)) return { state: 'ok', message: `\`${models.profile}\` is on this machine` };
+    const missing = `\`${models.profile}\` is not on this machine`;
+    try {
+      await reach(models.hubUrl);
+      return { state: 'ok', message: `${missing}; the first start fetches it from ${models.hubUrl}` };
+    } catch (error) {
+      return {
+        state: 'warn',
+        message: `${missing} and ${models.hubUrl} is out of reach (${problemOf(error).message}): \`tiny\` is used in its place`,
+        mend: 'set HF_ENDPOINT to a mirror, or MODELS_DIR to a folder that has the models',
+      };
+    }
+  },
+
+  qdrant: async ({ qdrant }) => {
+    if (!qdrant) return undefined;
+    try {
+      await reach(new URL('/collections', qdrant.url).href, qdrant.apiKey ? { 'api-key': qdrant.apiKey } : {});
+      return { state: 'ok', message: `Qdrant answers at ${qdrant.url}` };
+    } catch (error) {
+      return {
+        state: 'fail',
+        message: `Qdrant at ${qdrant.url}: ${problemOf(error).message}`,
+        mend: 'check QDRANT_URL and QDRANT_API_KEY',
+      };
+    }
+  },
+
+  s3: async ({ s3 }) => {
+    if (!s3) return undefined;
+    const { bucket, endpoint, region, accessKeyId, secretAccessKey } = s3;
+    const credentials = accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : undefined;
+    const client = new S3Client({ endpoint, region, credentials, forcePathStyle: Boolean(endpoint), maxAttempts: 1 });
+    try {
+      await client.send(new HeadBucketCommand({ Bucket: bucket }), {
+        abortSignal: AbortSignal.timeout(REACH_TIMEOUT_MS),
+      });
+      return { state: 'ok', message: `bucket ${bucket} can be reached` };
+    } catch (error) {
+      const { name, message } = error as Error;
+      return {
+        state: 'fail',
+        message: `bucket ${bucket}: ${name} ${message}`,
+        mend: 'check S3_BUCKET, S3_ENDPOINT and the S3 keys',
+      };
+    } finally {
+      client.destroy();
+    }
+  },
+
+  port: async ({ http, dataDir }) => {
+    const running = await findRunningApi(dataDir);
+    if (running) return { state: 'ok', message: `cuepoint runs at ${running}` };
+    if (http.port === 0 || (await portIsFree(http.host, http.port)))
+      return { state: 'ok', message: `${http.host}:${http.port} is free` };
+    return {
+      state: 'warn',
+      message: `port ${http.port} is in use by another program`,
+      mend: '`cuepoint up` takes a free port, or the one you name with --port',
+    };
+  },
+
+  keys: async ({ http }) => {
+    if (http.apiKeys.length)
+      return { state: 'ok', message: `API keys for ${new Set(http.apiKeys.map(({ tenant }) => tenant)).size} tenants` };
+    if (http.loopback) return { state: 'ok', message: 'this machine only, no key needed' };
+    return {
+      state: 'fail',
+      message: `others reach ${http.host}, and there are no keys`,
+      mend: 'set API_KEYS=tenant=key',
+    };
+  },
+};
+
+async function checkRedisServer(): Promise<Omit<Finding, 'check'>> {
+  const program = findProgram('redis-server', 'valkey-server');
+  if (!program)
+    return { state: 'fail', message: 'redis-server is not installed', mend: `${INSTALL}, or set REDIS_URL` };
+  const { stdout } = await promisify(execFile)(program, ['--version']);
+  return { state: 'ok', message: `redis-server ${/v=([\d.]+)/.exec(stdout)?.[1] ?? stdout.trim()}` };
+}
+
+/** A server that may forget what it took would lose uploads that were answered 202. */
+async function checkRedisUrl(url: string): Promise<Omit<Finding, 'check'>> {
+  const options = {
+    lazyConnect: true,
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+    connectTimeout: REACH_TIMEOUT_MS,
+  };
+  const redis = url.startsWith('unix:')
+    ? new Redis({ ...options, path: url.slice('unix:'.length) })
+    : new Redis(url, options);
+  const where = url.replace(/\/\/[^@/]*@/, '//…@');
+  let lastError: Error | undefined;
+  redis.on('error', (error) => {
+    lastError = error;
+  });
+  try {
+    await redis.connect();
+    const setting = async (name: string) => {
+      const answer = (await redis.config('GET', name)) as string[];
+      return answer[1] ?? '';
+    };
+    const atRisk: string[] = [];
+    if ((await setting('maxmemory-policy')) !== 'noeviction')
+      atRisk.push('it may evict jobs (CONFIG SET maxmemory-policy noeviction)');
+    if ((await setting('appendonly')) !== 'yes')
+      atRisk.push('it forgets what came after its last snapshot when it dies (CONFIG SET appendonly yes)');
+    else if ((await setting('appendfsync')) !== 'always')
+      atRisk.push('it forgets up to its last second when the machine dies (CONFIG SET appendfsync always)');
+    return atRisk.length
+      ? { state: 'warn', message: `Redis answers at ${where}, but uploads are at risk`, mend: atRisk.join('; ') }
+      : { state: 'ok', message: `Redis answers at ${where}: noeviction, append-only file synced at each write` };
+  } catch (error) {
+    const { message } = error as Error;
+    if (/unknown command|NOPERM|no permissions/i.test(message))
+      return {
+        state: 'warn',
+        message: `Redis answers at ${where}, but does not tell its settings`,
+        mend: 'see that it has maxmemory-policy noeviction and appendonly yes',
+      };
+    throw new CliError('redis_unreachable', `Redis at ${where} does not answer: ${lastError?.message || message}`);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/** Any answer below 400 will do. */
+async function reach(url: string, headers: Record<string, string> = {}): Promise<void> {
+  let answer: Awaited<ReturnType<typeof request>>;
+  try {
+    answer = await request(url, { headers, signal: AbortSignal.timeout(REACH_TIMEOUT_MS) });
+  } catch (error) {
+    const { name, message, code } = error as Error & { code?: string };
+    throw new CliError('unreachable', name === 'TimeoutError' ? 'no answer in 5 s' : code || message);
+  }
+  await answer.body.dump();
+  if (answer.statusCode >= 400) throw new CliError('unreachable', `it answers ${answer.statusCode}`);
+}
+
+function existingParent(folder: string): string {
+  let parent = folder;
+  while (!existsSync(parent) && dirname(parent) !== parent) parent = dirname(parent);
+  return parent;
+}

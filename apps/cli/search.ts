@@ -1,0 +1,52 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import type { Moment } from './client.ts';
+import { apiOption, type Context, dataDirOption, jsonOption, keyOption } from './command.ts';
+import { columns, span } from './format.ts';
+import { type SessionOptions, withApi } from './session.ts';
+
+interface SearchOptions extends SessionOptions {
+  limit: number;
+  video?: string[];
+}
+
+export function addSearch(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
+  const command = program.command('search').description('find the moments that a question is about');
+  command
+    .argument('<query>', 'what is seen or said, in plain words')
+    .option('--limit <number>', 'moments at most', count, 10)
+    .option('--video <id...>', 'only in these videos')
+    .addOption(dataDirOption())
+    .addOption(apiOption())
+    .addOption(keyOption())
+    .addOption(jsonOption())
+    .action((query: string, options: SearchOptions) => run((context) => search(query, options, context)));
+}
+
+async function search(query: string, options: SearchOptions, context: Context): Promise<void> {
+  const { terminal, signal } = context;
+  await withApi('search', options, context, async (client) => {
+    const { moments } = await client.search({ query, limit: options.limit, videoIds: options.video }, signal);
+    for (const moment of moments) terminal.record({ type: 'moment', ...moment });
+    for (const moment of moments) terminal.result(momentLine(moment));
+    if (moments.length === 0) terminal.line('Nothing found.');
+  });
+}
+
+/** `title  mm:ss–mm:ss  score  why`, in columns. */
+export function momentLine(moment: Moment): string {
+  const { videoTitle, start, end, score } = moment;
+  return `${columns(videoTitle, 24)}  ${columns(span(start, end), 17)}  ${score.toFixed(4)}  ${why(moment)}`;
+}
+
+/** The words that were said, else that it is seen. */
+export function why({ evidence }: Moment): string {
+  const said = evidence.find(({ kind }) => kind === 'passage')?.text;
+  const frames = evidence.filter(({ kind }) => kind === 'frame').length;
+  return [frames ? 'seen' : '', said ? `“${said}”` : ''].filter(Boolean).join(', ');
+}
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 50) throw new InvalidArgumentError('A number from 1 to 50.');
+  return value;
+}

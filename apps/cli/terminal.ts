@@ -1,0 +1,109 @@
+import { styleText } from 'node:util';
+import { MultiBar, type SingleBar } from 'cli-progress';
+import { columns } from './format.ts';
+
+/** One line of progress. */
+export interface Bar {
+  /** `fraction` 0..1; `note` is what stands right of the bar. */
+  update(fraction: number, note?: string): void;
+  /** Ends the bar: its line goes away, and `text` stays in its place if given. */
+  end(text?: string): void;
+}
+
+type Style = Parameters<typeof styleText>[0];
+const LABEL_WIDTH = 26;
+/** Without a terminal, a bar says where it is this often. */
+const PLAIN_INTERVAL_MS = 5_000;
+
+/**
+ * Where words go. People read stderr: lines, and bars when it is a terminal. Results go to stdout: text, or JSON lines only
+ * with `--json`.
+ */
+export class Terminal {
+  readonly #tty = Boolean(process.stderr.isTTY);
+  #bars: MultiBar | undefined;
+  #open = 0;
+  constructor(readonly json: boolean) {}
+
+  /** A line for the person, above the bars. */
+  line(text = ''): void {
+    if (this.#bars) this.#bars.log(`${text}\n`);
+    else process.stderr.write(`${text}\n`);
+  }
+  /** A line of the result, in words; nothing with `--json`. */
+  result(text: string): void {
+    if (this.json) return;
+    if (this.#bars && process.stdout.isTTY) this.#bars.log(`${text}\n`);
+    else process.stdout.write(`${text}\n`);
+  }
+  /** A line of the result, for programs; nothing without `--json`. */
+  record(value: object): void {
+    if (this.json) process.stdout.write(`${JSON.stringify(value)}\n`);
+  }
+  /** Colour where stderr is a terminal that shows it. */
+  style(style: Style, text: string): string {
+    return styleText(style, text, { stream: process.stderr });
+  }
+
+  bar(label: string): Bar {
+    return this.#tty ? this.#drawnBar(label) : this.#plainBar(label);
+  }
+
+  /** Puts the cursor back. For ends that pass no `Bar.end`. */
+  close(): void {
+    this.#bars?.stop();
+    this.#bars = undefined;
+    this.#open = 0;
+  }
+
+  #drawnBar(label: string): Bar {
+    this.#bars ??= new MultiBar({
+      stream: process.stderr,
+      format: '  {label} {bar} {percentage}%  {note}',
+      formatValue: (value, _options, type) => (type === 'percentage' ? String(value).padStart(3) : String(value)),
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+      barsize: 26,
+      hideCursor: true,
+      gracefulExit: false,
+      fps: 8,
+      emptyOnZero: true,
+      // The log lines above the bars are drawn with the bars.
+      forceRedraw: true,
+    });
+    const bars = this.#bars;
+    const bar: SingleBar = bars.create(1000, 0, { label: columns(label, LABEL_WIDTH), note: '' });
+    this.#open += 1;
+    let ended = false;
+    return {
+      update: (fraction, note) => {
+        if (!ended)
+          bar.update(Math.round(clamp(fraction) * 1000), note === undefined ? {} : { note: columns(note, 22) });
+      },
+      end: (text) => {
+        if (ended || bars !== this.#bars) return;
+        ended = true;
+        bars.remove(bar);
+        this.#open -= 1;
+        if (this.#open === 0) this.close();
+        if (text !== undefined) this.line(text);
+      },
+    };
+  }
+
+  #plainBar(label: string): Bar {
+    let said = Date.now();
+    return {
+      update: (fraction, note) => {
+        if (Date.now() - said < PLAIN_INTERVAL_MS) return;
+        said = Date.now();
+        this.line(`  ${label}: ${Math.floor(clamp(fraction) * 100)}%${note ? `  ${note}` : ''}`);
+      },
+      end: (text) => {
+        if (text !== undefined) this.line(text);
+      },
+    };
+  }
+}
+
+const clamp = (fraction: number) => (Number.isFinite(fraction) ? Math.min(1, Math.max(0, fraction)) : 0);
