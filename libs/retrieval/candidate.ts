@@ -1,0 +1,23 @@
+import type { Evidence } from './search.ts';
+
+/** A stretch of one video that one modality finds. `confidence` (0..1) weighs its rank against the other modality's. */
+export interface Candidate {
+  videoId: string;
+  startMs: number;
+  endMs: number;
+  confidence: number;
+  /** Within its modality; larger is better. */
+  score: number;
+  /** Best first, all of it: which of it counts depends on the span that fusion chooses. */
+  evidence: Evidence[];
+}
+/** Best first; ties in the order of video and time, so that the same hits always give the same results. */
+export function byScore(
+  a: { videoId: string; startMs: number; score: number },
+  b: { videoId: string; startMs: number; score: number },
+): number {
+  return b.score - a.score || (a.videoId < b.videoId ? -1 : a.videoId > b.videoId ? 1 : a.startMs - b.startMs);
+}
+export function groupByVideo<T extends { videoId: string }>(items: T[]): Map<string, T[]> {
+  return Map.groupBy(items, (item) => item.videoId);
+}

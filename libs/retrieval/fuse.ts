@@ -1,0 +1,88 @@
+import { byScore, type Candidate, groupByVideo } from './candidate.ts';
+import type { Evidence, Moment } from './search.ts';
+
+/** Cormack, Clarke & Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009. */
+const K = 60;
+/** Something said so soon before or after what is seen belongs to it, by half. */
+const NEAR_MS = 2000;
+const NEAR_WEIGHT = 0.5;
+const NEAR_MIN_CONFIDENCE = 0.3;
+/** Shorter than this, what two spans have in common is chance. */
+const MIN_COMMON_MS = 700;
+/** A result that shares more than this part of the shorter span with a better one says nothing new. */
+const MAX_OVERLAP = 0.3;
+const MAX_EVIDENCE = 5;
+
+type Ranked = Candidate & { weight: number };
+
+/**
+ * Fuses ranked moments of frames and of passages. A rank counts 1 / (60 + rank) as in plain reciprocal rank fusion, times how sure its modality is of it:
+ * without that, the best of a modality that finds nothing ties with the best of one that does. Where both find the same stretch the two are summed.
+ */
+export function fuse(
+  frames: Candidate[],
+  passages: Candidate[],
+  options: { isTwofold: boolean; limit: number },
+): Moment[] {
+  const seen = withWeights(frames);
+  const said = withWeights(passages);
+  const candidates = [...seen, ...said].map((one) => ({ ...one, score: one.weight }));
+  const saidIn = groupByVideo(said);
+  for (const frame of seen) {
+    for (const passage of saidIn.get(frame.videoId) ?? []) {
+      const pair = joined(frame, passage, options.isTwofold);
+      if (pair) candidates.push(pair);
+    }
+  }
+  candidates.sort(byScore);
+
+  const kept: Moment[] = [];
+  for (const { videoId, startMs, endMs, score, evidence } of candidates) {
+    if (kept.length === options.limit) break;
+    if (kept.some((other) => other.videoId === videoId && overlap(other, { startMs, endMs }) > MAX_OVERLAP)) continue;
+    kept.push({
+      videoId,
+      startMs,
+      endMs,
+      score,
+      confidence: Math.min(1, score * (K + 1)),
+      evidence: evidence.slice(0, MAX_EVIDENCE),
+    });
+  }
+  return kept;
+}
+
+const withWeights = (candidates: Candidate[]): Ranked[] =>
+  candidates.map((one, i) => ({ ...one, weight: one.confidence / (K + i + 1) }));
+
+/**
+ * What is seen and what is said, as one moment. A question for two things at once is answered where both hold; for one thing, the surer of the two says
+ * from when to when, and the other only that it is likelier.
+ */
+function joined(frame: Ranked, passage: Ranked, isTwofold: boolean): Ranked | undefined {
+  const startMs = Math.max(frame.startMs, passage.startMs);
+  const endMs = Math.min(frame.endMs, passage.endMs);
+  const isNear = startMs - endMs > 0;
+  if (startMs - endMs > NEAR_MS) return undefined;
+  if (isNear && Math.min(frame.confidence, passage.confidence) < NEAR_MIN_CONFIDENCE) return undefined;
+  const [surer, other] = frame.weight >= passage.weight ? [frame, passage] : [passage, frame];
+  const score = surer.weight + other.weight * (isNear ? NEAR_WEIGHT : 1);
+  const union = { startMs: Math.min(frame.startMs, passage.startMs), endMs: Math.max(frame.endMs, passage.endMs) };
+  const span = !isTwofold
+    ? { startMs: surer.startMs, endMs: surer.endMs }
+    : endMs - startMs >= MIN_COMMON_MS
+      ? { startMs, endMs }
+      : union;
+  // Both kinds are shown: of each the best that lies in the span, else the best there is.
+  const [first, second] = [surer, other].map(({ evidence }) => {
+    const within = evidence.filter((one) => one.endMs > span.startMs && one.atMs < span.endMs);
+    return within.length > 0 ? within : evidence.slice(0, 1);
+  }) as [Evidence[], Evidence[]];
+  const evidence = [...first.slice(0, 1), ...second.slice(0, 1), ...first.slice(1), ...second.slice(1)];
+  return { ...surer, ...span, score, evidence };
+}
+
+function overlap(a: { startMs: number; endMs: number }, b: { startMs: number; endMs: number }): number {
+  const common = Math.min(a.endMs, b.endMs) - Math.max(a.startMs, b.startMs);
+  return common / Math.max(1, Math.min(a.endMs - a.startMs, b.endMs - b.startMs));
+}
