@@ -1,0 +1,93 @@
+import 'reflect-metadata';
+import { StandardSchemaValidationPipe } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { Logger } from 'pino';
+import { type Config, ConfigError } from '#config';
+import { AppModule } from './app.module.ts';
+import { createGate, Signer, signingSecret } from './auth/index.ts';
+import { Metrics } from './health/metrics.ts';
+import { addHooks, createAdapter } from './http/server.ts';
+import { createLogger, NestLogger } from './logger.ts';
+import { serveDocsAssets } from './openapi/docs.controller.ts';
+import { openResources } from './resources.ts';
+import { ModelsService } from './search/models.service.ts';
+import { invalidRequest } from './validation.ts';
+
+export interface Api {
+  /** Address it listens on. */
+  url: string;
+  /** All routes, as `GET /v1/videos/:id`. */
+  routes: string[];
+  log: Logger;
+  /** Stops taking requests, lets running ones end for at most `graceMs`, and closes everything. */
+  close(graceMs?: number): Promise<void>;
+}
+
+/** Throws ConfigError for a configuration the api must not run with. */
+export function checkConfig(config: Config): asserts config is Config & { redisUrl: string } {
+  if (!config.http.loopback && config.http.apiKeys.length === 0) {
+    throw new ConfigError(
+      `HOST is ${config.http.host}: on an address that others can reach, API_KEYS must be set (tenant=key, separated by commas).`,
+    );
+  }
+  if (!config.redisUrl) {
+    throw new ConfigError('No Redis: start with `cuepoint up`, which runs its own, or set REDIS_URL.');
+  }
+}
+
+/** Opens everything and listens. The models load afterwards, in the background. */
+export async function createApp(config: Config): Promise<Api> {
+  checkConfig(config);
+  const log = createLogger(config);
+  const shutdown = new AbortController();
+  const signer = new Signer(await signingSecret(config.http.signingSecret, config.dataDir));
+  const resources = await openResources(config, config.redisUrl, log);
+  try {
+    const adapter = createAdapter();
+    const app = await NestFactory.create<NestFastifyApplication>(
+      AppModule.with({ config, log, signer, shutdown: shutdown.signal, resources }),
+      adapter,
+      { logger: new NestLogger(log), bodyParser: false, abortOnError: false },
+    );
+    app.useGlobalPipes(new StandardSchemaValidationPipe({ exceptionFactory: invalidRequest }));
+    const server = adapter.getInstance();
+    const routes: string[] = [];
+    server.addHook(
+      'onRoute',
+      ({ method, url }) => void routes.push(...[method].flat().map((name) => `${name} ${url}`)),
+    );
+    addHooks(server, { gate: createGate(config, signer), metrics: app.get(Metrics), log });
+    serveDocsAssets(server);
+    await app.listen({ host: config.http.host, port: config.http.port });
+    const models = app.get(ModelsService);
+    models.start();
+    const close = async (graceMs = 10_000) => {
+      shutdown.abort();
+      await finish(app, graceMs);
+      app.get(Metrics).close();
+      await models.close();
+      await resources.close();
+    };
+    return { url: addressOf(config, server), routes, log, close };
+  } catch (error) {
+    await resources.close();
+    throw error;
+  }
+}
+
+/** Waits for running requests; cuts off those that take too long. */
+async function finish(app: NestFastifyApplication, graceMs: number): Promise<void> {
+  const timer = setTimeout(() => app.getHttpServer().closeAllConnections(), graceMs);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function addressOf(config: Config, server: { server: { address(): unknown } }): string {
+  const { port } = server.server.address() as { port: number };
+  const { host } = config.http;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

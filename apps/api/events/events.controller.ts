@@ -1,0 +1,49 @@
+import { Controller, Get, Inject, Param, Query, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import type { Logger } from 'pino';
+import type { z } from 'zod';
+import { Catalog, TERMINAL, type Tenant, type Video } from '#store';
+import { CurrentTenant, Signed } from '../auth/index.ts';
+import { Links } from '../links.ts';
+import { eventsQuery } from '../schemas/index.ts';
+import { LOGGER, SHUTDOWN } from '../tokens.ts';
+import { publicVideo } from '../videos/public-video.ts';
+import { VideosService } from '../videos/videos.service.ts';
+import { sendEvents } from './sse.ts';
+
+@Controller('v1/videos')
+export class EventsController {
+  constructor(
+    private readonly videos: VideosService,
+    private readonly catalog: Catalog,
+    private readonly links: Links,
+    @Inject(SHUTDOWN) private readonly shutdown: AbortSignal,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {}
+
+  /** The video as it is, then after each change. Each event is the whole video, so a client that comes back has missed nothing. */
+  @Get(':id/events')
+  @Signed()
+  async events(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Query({ schema: eventsQuery }) { follow }: z.output<typeof eventsQuery>,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    await this.videos.get(tenant, id);
+    await sendEvents(
+      reply,
+      this.shutdown,
+      (signal) => until(this.catalog.watch(tenant, id, signal), (video) => !follow && TERMINAL.includes(video.status)),
+      (video) => ({ id: String(video.updatedAt), event: 'video', data: publicVideo(video, this.links) }),
+    ).catch((error) => this.log.warn({ err: error, videoId: id }, 'an event stream broke off'));
+  }
+}
+
+/** Ends after the first video that is `last`. */
+async function* until(videos: AsyncIterable<Video>, last: (video: Video) => boolean): AsyncGenerator<Video> {
+  for await (const video of videos) {
+    yield video;
+    if (last(video)) return;
+  }
+}

@@ -1,0 +1,52 @@
+import type { FastifyReply } from 'fastify';
+
+const HEARTBEAT_MS = 15_000;
+
+/** Sends an event for each item, until the items end, the client goes, or `shutdown` fires. `items` must stop on its signal. */
+export async function sendEvents<T>(
+  reply: FastifyReply,
+  shutdown: AbortSignal,
+  items: (signal: AbortSignal) => AsyncIterable<T>,
+  event: (item: T) => { id: string; event: string; data: unknown },
+): Promise<void> {
+  const gone = new AbortController();
+  const signal = AbortSignal.any([gone.signal, shutdown]);
+  const { raw } = reply;
+  reply.hijack();
+  raw.once('close', () => gone.abort());
+  raw.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-store, no-transform',
+    'x-accel-buffering': 'no',
+    'x-content-type-options': 'nosniff',
+  });
+  if (reply.request.method === 'HEAD') return void raw.end();
+  raw.write('retry: 2000\n\n');
+  const heartbeat = setInterval(() => raw.write(': \n\n'), HEARTBEAT_MS);
+  try {
+    for await (const item of items(signal)) {
+      if (signal.aborted) break;
+      const { id, event: name, data } = event(item);
+      const flowing = raw.write(`id: ${id}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+      if (!flowing) await drained(raw, signal);
+    }
+  } finally {
+    clearInterval(heartbeat);
+    gone.abort();
+    raw.end();
+  }
+}
+
+/** A client that does not read gets the newest state when it reads again, not a queue of old ones. */
+function drained(raw: FastifyReply['raw'], signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      raw.off('drain', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    raw.once('drain', done);
+    signal.addEventListener('abort', done, { once: true });
+    if (signal.aborted) done();
+  });
+}

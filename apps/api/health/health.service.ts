@@ -1,0 +1,53 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { Redis } from 'ioredis';
+import { NIL } from 'uuid';
+import { Catalog, type VectorIndex, type WorkerStatus } from '#store';
+import { ModelsService } from '../search/models.service.ts';
+import { within } from '../store-guard.ts';
+import { INDEX } from '../tokens.ts';
+
+const CHECK_MS = 2_000;
+
+@Injectable()
+export class HealthService {
+  constructor(
+    private readonly redis: Redis,
+    private readonly catalog: Catalog,
+    private readonly models: ModelsService,
+    @Inject(INDEX) private readonly index: VectorIndex,
+  ) {}
+
+  /** Ready means: what is acknowledged is kept, and what is kept can be read. Models and workers are told, not asked for. */
+  async report() {
+    const [redis, index, workers] = await Promise.all([
+      verdict(this.redis.ping()),
+      verdict(this.index.listPassages('default', NIL)),
+      this.workers(),
+    ]);
+    const reasons = [
+      ...(redis === 'ok' ? [] : [`Redis: ${redis.failed}`]),
+      ...(index === 'ok' ? [] : [`Vector index: ${index.failed}`]),
+    ];
+    return {
+      status: reasons.length ? ('not_ready' as const) : ('ready' as const),
+      reasons,
+      redis: redis === 'ok' ? ('ok' as const) : ('failed' as const),
+      index: index === 'ok' ? ('ok' as const) : ('failed' as const),
+      search: this.models.state,
+      workers,
+    };
+  }
+
+  async workers(): Promise<WorkerStatus[]> {
+    return within(this.catalog.listWorkers(), CHECK_MS).catch(() => []);
+  }
+}
+
+async function verdict(check: Promise<unknown>): Promise<'ok' | { failed: string }> {
+  try {
+    await within(check, CHECK_MS);
+    return 'ok';
+  } catch (error) {
+    return { failed: (error as Error).message };
+  }
+}

@@ -1,0 +1,114 @@
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type { Metrics } from '../health/metrics.ts';
+import { ProblemError, problemBody, toProblem } from '../problems.ts';
+
+/** Body of a request that is not an upload. */
+const MAX_JSON_BYTES = 1024 * 1024;
+/** Time for such a body to arrive. */
+const JSON_BODY_MS = 30_000;
+/** How long a client may go on sending what nobody reads after it got its answer. */
+const LINGER_MS = 5_000;
+
+/** Fastify with our limits; uploads set their own clock (videos/upload.ts). */
+export function createAdapter(): FastifyAdapter {
+  return new FastifyAdapter({
+    logger: false,
+    bodyLimit: MAX_JSON_BYTES,
+    routerOptions: { maxParamLength: 200 },
+    requestIdHeader: false,
+    genReqId: () => crypto.randomUUID(),
+    // Uploads may take hours, so there is no limit on a whole request; silence and slow headers have theirs.
+    requestTimeout: 0,
+    connectionTimeout: 120_000,
+    keepAliveTimeout: 65_000,
+    http: { headersTimeout: 30_000 },
+    forceCloseConnections: 'idle',
+    // What the router refuses before any handler: malformed addresses, over-long parameters.
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      sendProblem(toProblem(error), request, reply);
+    },
+    multipart: { throwFileSizeLimit: false },
+  });
+}
+
+export function sendProblem(problem: ProblemError, request: FastifyRequest, reply: FastifyReply): void {
+  void reply
+    .code(problem.status)
+    .headers({ 'cache-control': 'no-store', ...problem.extra.headers })
+    .type('application/problem+json; charset=utf-8')
+    .send(JSON.stringify(problemBody(problem, request.url.split('?')[0] ?? '/', request.id)));
+}
+
+/** What every request goes through before and after its handler. */
+export function addHooks(
+  server: FastifyInstance,
+  { gate, metrics, log }: { gate: (request: FastifyRequest) => Promise<void>; metrics: Metrics; log: Logger },
+): void {
+  parseJson(server);
+  server.addHook('onRequest', async (request, reply) => {
+    reply.headers({
+      'x-request-id': request.id,
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+    });
+    await gate(request);
+  });
+  server.addHook('preParsing', async (request) => {
+    if (request.headers['content-type']?.startsWith('multipart/')) return;
+    const { raw } = request;
+    if (raw.complete) return;
+    const timer = setTimeout(() => raw.complete || raw.destroy(), JSON_BODY_MS);
+    raw.once('close', () => clearTimeout(timer)).once('end', () => clearTimeout(timer));
+  });
+  server.addHook('onResponse', async (request, reply) => {
+    drain(request);
+    const route = request.is404 ? 'unknown' : (request.routeOptions.url ?? 'unknown');
+    metrics.observe(request.method, route, reply.statusCode, reply.elapsedTime / 1000);
+    const level = route.startsWith('/health') || route === '/metrics' ? 'debug' : 'info';
+    log[level](
+      {
+        reqId: request.id,
+        method: request.method,
+        route,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime),
+        tenant: request.tenant,
+        ...videoIn(request),
+      },
+      'request',
+    );
+  });
+}
+
+/** Only the ids we match routes by: never the address itself, which may carry a signature. */
+function videoIn(request: FastifyRequest): { videoId?: string } {
+  const { id } = (request.params ?? {}) as { id?: string };
+  return id && request.routeOptions.url?.startsWith('/v1/videos/') ? { videoId: id.slice(0, 64) } : {};
+}
+
+/**
+ * An answer that came before the end of its request (too large, no key): what still arrives is thrown away for a moment, since
+ * closing at once would reset the connection and the client might never see the answer.
+ */
+function drain({ raw }: FastifyRequest): void {
+  if (raw.complete || raw.destroyed) return;
+  raw.unpipe();
+  raw.resume();
+  const timer = setTimeout(() => raw.destroy(), LINGER_MS);
+  raw.once('close', () => clearTimeout(timer)).once('end', () => clearTimeout(timer));
+}
+
+/** JSON only; an empty body is no body (clients often send the header with none). */
+function parseJson(server: FastifyInstance): void {
+  const parse = server.getDefaultJsonParser('error', 'error');
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') return done(null, undefined);
+    parse(request, body as string, (error, value) => {
+      if (error) done(new ProblemError('json_invalid', error.message, { cause: error }));
+      else done(null, value);
+    });
+  });
+}

@@ -1,0 +1,114 @@
+import { Controller, Get, Head, Inject, Param, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type BlobStore, StoreError, type Tenant } from '#store';
+import { CurrentTenant, Signed } from '../auth/index.ts';
+import { ProblemError } from '../problems.ts';
+import { BLOBS } from '../tokens.ts';
+import { VideosService } from '../videos/videos.service.ts';
+import { servedType } from './content-type.ts';
+import { parseRange } from './range.ts';
+
+/** The original and its thumbnails. */
+@Controller('v1/videos')
+export class MediaController {
+  constructor(
+    private readonly videos: VideosService,
+    @Inject(BLOBS) private readonly blobs: BlobStore,
+  ) {}
+
+  @Head(':id/source')
+  @Signed()
+  headSource(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ) {
+    return this.source(tenant, id, request, reply);
+  }
+
+  @Get(':id/source')
+  @Signed()
+  async source(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const video = await this.videos.get(tenant, id);
+    const key = video.source.blobKey;
+    const size = key ? (await this.blobs.stat(key))?.sizeBytes : undefined;
+    if (!key || size === undefined) throw new ProblemError('source_not_found', 'It has not been fetched, or is gone.');
+    const etag = `"${video.source.sha256 ?? `${id}-${size}`}"`;
+    reply.headers({
+      etag,
+      'accept-ranges': 'bytes',
+      'content-type': servedType(video),
+      'content-disposition': inline(video.filename),
+      'cache-control': 'private, max-age=3600',
+      ...SAFE_MEDIA,
+    });
+    if (matches(request.headers['if-none-match'], etag)) return void reply.code(304).send();
+    const ifRange = request.headers['if-range'];
+    const range = parseRange(ifRange === undefined || ifRange === etag ? request.headers.range : undefined, size);
+    if (range === 'unsatisfiable') {
+      throw new ProblemError('range_not_satisfiable', `The file has ${size} bytes.`, {
+        headers: { 'content-range': `bytes */${size}`, 'content-disposition': '' },
+      });
+    }
+    const { start, end } = range === 'all' ? { start: 0, end: size - 1 } : range;
+    reply.header('content-length', end - start + 1);
+    if (range !== 'all') reply.code(206).header('content-range', `bytes ${start}-${end}/${size}`);
+    if (request.method === 'HEAD') return void reply.send();
+    await send(reply, await this.blobs.get(key, range === 'all' ? undefined : range));
+  }
+
+  @Get(':id/thumbnails/:ms')
+  @Signed()
+  async thumbnail(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Param('ms') ms: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    await this.videos.get(tenant, id);
+    const missing = new ProblemError('thumbnail_not_found', 'Take the address from a moment.');
+    if (!/^\d{1,12}$/.test(ms)) throw missing;
+    const key = `${tenant}/${id}/thumbnails/${Number(ms)}.jpg`;
+    const stat = await this.blobs.stat(key);
+    if (!stat) throw missing;
+    const etag = `"${id}-${Number(ms)}-${stat.sizeBytes}"`;
+    reply.headers({ etag, 'content-type': 'image/jpeg', 'cache-control': 'private, max-age=86400', ...SAFE_MEDIA });
+    if (matches(request.headers['if-none-match'], etag)) return void reply.code(304).send();
+    const body = await this.blobs.get(key).catch((error) => {
+      throw error instanceof StoreError && error.code === 'blob_not_found' ? missing : error;
+    });
+    await send(reply.header('content-length', stat.sizeBytes), body);
+  }
+}
+
+/** Whatever a file holds, it must not run as a page of ours. */
+const SAFE_MEDIA = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'none'; sandbox",
+  'cross-origin-resource-policy': 'same-site',
+};
+
+const matches = (header: string | undefined, etag: string): boolean =>
+  header?.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag || tag.trim() === '*') ?? false;
+
+/** RFC 6266: an ASCII name for old readers, the true one beside it. */
+function inline(filename: string): string {
+  const ascii = filename.replace(/[^\x20-\x7e]|["\\%]/g, '_');
+  const encoded = encodeURIComponent(filename.toWellFormed()).replace(
+    /['()*]/g,
+    (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `inline; filename="${ascii}"; filename*=UTF-8''${encoded}`;
+}
+
+/** Fastify ends the stream when the client goes. */
+async function send(reply: FastifyReply, body: import('node:stream').Readable): Promise<void> {
+  await reply.send(body);
+}

@@ -1,0 +1,57 @@
+import { join } from 'node:path';
+import type { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import type { Config } from '#config';
+import { Jobs } from '#jobs';
+import { type BlobStore, Catalog, connectRedis, DiskBlobs, openBlobs, openVectorIndex, type VectorIndex } from '#store';
+import { answeringWithin } from './store-guard.ts';
+import { Acceptance } from './videos/acceptance.ts';
+
+/** A client whose request needs Redis hears of trouble within this time. */
+const STORE_TIMEOUT_MS = 4_500;
+
+/** Everything the api keeps open from start to end. */
+export interface Resources {
+  redis: Redis;
+  catalog: Catalog;
+  jobs: Jobs;
+  blobs: BlobStore;
+  index: VectorIndex;
+  acceptance: Acceptance;
+  close(): Promise<void>;
+}
+
+export async function openResources(config: Config, redisUrl: string, log: Logger): Promise<Resources> {
+  const blobs = openBlobs({ dir: join(config.dataDir, 'blobs'), s3: config.s3 });
+  const index = await openVectorIndex({ lanceDir: join(config.dataDir, 'lance'), qdrant: config.qdrant });
+  const redis = connectRedis(redisUrl);
+  let lastMessage = '';
+  redis.on('error', (error) => {
+    if (error.message !== lastMessage) log.warn({ err: error }, 'redis does not answer');
+    lastMessage = error.message;
+  });
+  redis.on('ready', () => {
+    lastMessage = '';
+  });
+  const catalog = new Catalog(redis);
+  const jobs = new Jobs(redisUrl, (error) => log.debug({ err: error }, 'the job queues have trouble'));
+  if (blobs instanceof DiskBlobs) await sweep(blobs, log);
+  return {
+    redis,
+    catalog: answeringWithin(catalog, STORE_TIMEOUT_MS, ['watch', 'unfinished']),
+    jobs: answeringWithin(jobs, STORE_TIMEOUT_MS),
+    blobs,
+    index,
+    acceptance: new Acceptance(catalog, jobs, blobs, log),
+    async close() {
+      await Promise.allSettled([jobs.close(), catalog.close(), index.close()]);
+      redis.disconnect();
+    },
+  };
+}
+
+/** Removes what uploads left behind when a crash cut them off. */
+async function sweep(blobs: DiskBlobs, log: Logger): Promise<void> {
+  if (!('sweep' in blobs) || typeof blobs.sweep !== 'function') return;
+  await blobs.sweep().catch((error: unknown) => log.warn({ err: error }, 'left-overs of uploads were not removed'));
+}

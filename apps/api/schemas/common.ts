@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import 'zod-openapi';
+
+export const EXAMPLE_VIDEO_ID = '0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e';
+
+/** Path parameter of a video. What is no id at all is simply not found, so it is checked by the handlers, not here. */
+export const videoIdParams = z.object({
+  id: z.string().meta({ description: 'Id of the video', example: EXAMPLE_VIDEO_ID }),
+});
+export const webhookIdParams = z.object({ id: z.string().meta({ description: 'Id of the webhook' }) });
+export const deliveryIdParams = webhookIdParams.extend({
+  deliveryId: z.string().meta({ description: 'Id of the delivery: the `webhook-id` of its requests' }),
+});
+
+export const seconds = z.number().meta({ description: 'Seconds' });
+export const dateTime = z.iso.datetime().meta({ description: 'RFC 3339 date and time, UTC' });
+
+/** Either half of what a signed link carries. */
+export const signedQuery = z.object({
+  expires: z.string().optional().meta({ description: 'Unix time at which the link stops working' }),
+  signature: z.string().optional().meta({ description: 'Stands in for the API key' }),
+});
+
+export const webhookUrl = z.url({ protocol: /^https?$/ }).max(2048);
+export const webhookSecret = z
+  .string()
+  .regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, 'must be whsec_ and the base64 of 24 to 64 bytes')
+  .refine((text) => {
+    const bytes = Buffer.from(text.slice('whsec_'.length), 'base64');
+    return bytes.length >= 24 && bytes.length <= 64;
+  }, 'must be whsec_ and the base64 of 24 to 64 bytes');

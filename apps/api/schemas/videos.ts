@@ -1,0 +1,200 @@
+import { z } from 'zod';
+import 'zod-openapi';
+import { dateTime, EXAMPLE_VIDEO_ID, seconds, webhookSecret, webhookUrl } from './common.ts';
+
+const title = z.string().trim().min(1).max(300);
+const metadata = z
+  .record(z.string().min(1).max(64), z.string().max(1000))
+  .refine((value) => Object.keys(value).length <= 50, 'has at most 50 entries')
+  .meta({ description: 'Your own words about the video: at most 50 strings', example: { course: 'biology-101' } });
+const language = z
+  .string()
+  .trim()
+  .toLowerCase()
+  .regex(/^[a-z]{2,3}$/, 'an ISO 639-1 code such as en')
+  .meta({ description: 'Language that is spoken, ISO 639-1; left out, it is detected', example: 'en' });
+
+/** What may be said of a video when it is added; multipart fields and JSON alike. */
+const uploadWords = {
+  title: title.optional().meta({ description: 'Default: the name of the file without its extension' }),
+  metadata: metadata.optional(),
+  language: language.optional(),
+  webhookUrl: webhookUrl.optional().meta({ description: 'Hears of this video only' }),
+  webhookSecret: webhookSecret.optional().meta({ description: 'Default: a new one, in the answer' }),
+};
+
+const metadataText = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.issues.push({ code: 'custom', message: 'must be a JSON object of strings', input: text });
+      return z.NEVER;
+    }
+  })
+  .pipe(metadata);
+/** Fields of the multipart form; `metadata` is JSON in a string there. */
+export const uploadFieldsSchema = z.strictObject({ ...uploadWords, metadata: metadataText.optional() });
+/** The same as documented: with the file. */
+export const uploadFormSchema = z
+  .object({
+    ...uploadWords,
+    metadata: z
+      .string()
+      .optional()
+      .meta({ description: 'JSON object of strings', example: '{"course":"biology-101"}' }),
+    file: z.string().meta({ format: 'binary', description: 'The media file; fields may come before or after it' }),
+  })
+  .meta({ id: 'VideoUpload' });
+export const ingestSchema = z
+  .strictObject({
+    url: z
+      .url({ protocol: /^https?$/ })
+      .max(2048)
+      .meta({ description: 'Address the server fetches the file from', example: 'https://example.com/lecture.mp4' }),
+    ...uploadWords,
+  })
+  .meta({ id: 'VideoFromUrl' });
+export const patchVideoSchema = z
+  .strictObject({ title: title.optional(), metadata: metadata.optional(), language: language.nullable().optional() })
+  .refine((patch) => Object.keys(patch).length > 0, 'name at least one of title, metadata, language')
+  .meta({ id: 'VideoPatch' });
+
+export const publicStatus = z.enum(['queued', 'indexing', 'ready', 'failed', 'cancelled']);
+export const listVideosQuery = z.object({
+  cursor: z.string().max(512).optional().meta({ description: '`nextCursor` of the page before' }),
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  status: publicStatus.optional(),
+});
+
+const fault = z.object({ code: z.string(), message: z.string() });
+const stage = z.object({
+  state: z.enum(['waiting', 'active', 'done', 'failed', 'skipped']),
+  done: seconds,
+  total: seconds,
+  error: fault.optional(),
+});
+export const videoSchema = z
+  .object({
+    id: z.uuid(),
+    status: publicStatus,
+    title: z.string(),
+    filename: z.string(),
+    metadata: z.record(z.string(), z.string()),
+    language: z.string().optional(),
+    source: z.object({
+      kind: z.enum(['upload', 'url']),
+      url: z.string().optional(),
+      sizeBytes: z.number().int().optional(),
+      sha256: z.string().optional(),
+      contentType: z.string().optional(),
+    }),
+    media: z
+      .object({
+        container: z.string(),
+        duration: seconds,
+        video: z
+          .object({
+            codec: z.string(),
+            width: z.number(),
+            height: z.number(),
+            fps: z.number(),
+            rotation: z.number(),
+          })
+          .optional(),
+        audio: z
+          .object({
+            codec: z.string(),
+            channels: z.number(),
+            sampleRate: z.number(),
+            language: z.string().optional(),
+          })
+          .optional(),
+      })
+      .optional(),
+    stages: z.object({ probe: stage, frames: stage, speech: stage, finalize: stage }),
+    progress: z.number().min(0).max(1),
+    etaSeconds: z.number().optional().meta({ description: 'When known: seconds until it is ready' }),
+    warnings: z.array(fault),
+    error: fault.optional(),
+    models: z.object({ clip: z.string().optional(), whisper: z.string().optional(), profile: z.string() }).optional(),
+    counts: z.object({ frames: z.number().int(), passages: z.number().int() }),
+    createdAt: dateTime,
+    updatedAt: dateTime,
+    startedAt: dateTime.optional(),
+    finishedAt: dateTime.optional(),
+    links: z.object({
+      self: z.string(),
+      events: z.string(),
+      source: z.string().optional(),
+      transcript: z.string(),
+    }),
+  })
+  .meta({
+    id: 'Video',
+    example: {
+      id: EXAMPLE_VIDEO_ID,
+      status: 'indexing',
+      title: 'Lecture 4',
+      filename: 'lecture-4.mp4',
+      metadata: { course: 'biology-101' },
+      source: { kind: 'upload', sizeBytes: 734003200, sha256: '9f86d081884c7d65…', contentType: 'video/mp4' },
+      media: {
+        container: 'mov',
+        duration: 5400,
+        video: { codec: 'h264', width: 1920, height: 1080, fps: 25, rotation: 0 },
+        audio: { codec: 'aac', channels: 2, sampleRate: 48000 },
+      },
+      stages: {
+        probe: { state: 'done', done: 0, total: 0 },
+        frames: { state: 'active', done: 1800, total: 5400 },
+        speech: { state: 'active', done: 900, total: 5400 },
+        finalize: { state: 'waiting', done: 0, total: 0 },
+      },
+      progress: 0.26,
+      etaSeconds: 340,
+      warnings: [],
+      counts: { frames: 0, passages: 0 },
+      createdAt: '2025-11-23T16:00:00.000Z',
+      updatedAt: '2025-11-23T16:02:00.000Z',
+      startedAt: '2025-11-23T16:00:01.000Z',
+      links: {
+        self: `/v1/videos/${EXAMPLE_VIDEO_ID}`,
+        events: `/v1/videos/${EXAMPLE_VIDEO_ID}/events`,
+        source: `/v1/videos/${EXAMPLE_VIDEO_ID}/source`,
+        transcript: `/v1/videos/${EXAMPLE_VIDEO_ID}/transcript`,
+      },
+    },
+  });
+export type PublicVideo = z.output<typeof videoSchema>;
+
+export const acceptedVideoSchema = videoSchema
+  .extend({
+    webhook: z
+      .object({ id: z.string(), secret: z.string() })
+      .optional()
+      .meta({ description: 'Of `webhookUrl`; the secret is shown here only' }),
+  })
+  .meta({ id: 'AcceptedVideo' });
+export const videoListSchema = z
+  .object({ videos: z.array(videoSchema), nextCursor: z.string().optional() })
+  .meta({ id: 'VideoList' });
+
+export const transcriptQuery = z.object({ format: z.enum(['json', 'vtt', 'srt', 'txt']).default('json') });
+export const transcriptSchema = z
+  .object({
+    videoId: z.uuid(),
+    language: z.string().optional(),
+    complete: z.boolean().meta({ description: 'False while speech is still being transcribed' }),
+    passages: z.array(z.object({ start: seconds, end: seconds, text: z.string(), language: z.string().optional() })),
+  })
+  .meta({ id: 'Transcript' });
+
+export const eventsQuery = z.object({
+  follow: z
+    .enum(['true', 'false'])
+    .default('false')
+    .transform((text) => text === 'true')
+    .meta({ description: 'Stay connected after the video is ready, failed or cancelled' }),
+});

@@ -1,0 +1,86 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Logger } from 'pino';
+import type { Config } from '#config';
+import { type ClipModel, ModelError, openClip, type ResolvedProfile, resolveProfile } from '#models';
+import { ProblemError } from '../problems.ts';
+import type { SearchState } from '../schemas/index.ts';
+import { CONFIG, LOGGER } from '../tokens.ts';
+
+/** A search that comes while the models load waits so long before it is told to come again. */
+const WAIT_MS = 10_000;
+const RETRY_MS = 30_000;
+
+/** Loads the text tower of CLIP in the background, so that the api answers at once. */
+@Injectable()
+export class ModelsService {
+  #state: SearchState = { state: 'loading' };
+  #loading: Promise<ClipModel | undefined> | undefined;
+  #resolved: ResolvedProfile | undefined;
+  readonly #closing = new AbortController();
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {}
+
+  get state(): SearchState {
+    return this.#state;
+  }
+  get resolved(): ResolvedProfile | undefined {
+    return this.#resolved;
+  }
+
+  /** Begins to load; called once the server listens. */
+  start(): void {
+    this.#loading ??= this.#load();
+  }
+
+  /** The text encoder. Throws `models_loading` when it is not there in time, `models_unavailable` when it cannot be. */
+  async encoder(): Promise<ClipModel> {
+    this.start();
+    let timer: NodeJS.Timeout | undefined;
+    const waited = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, WAIT_MS, undefined);
+    });
+    const model = await Promise.race([this.#loading, waited]);
+    clearTimeout(timer);
+    if (model) return model;
+    if (this.#state.state === 'failed') {
+      throw new ProblemError('models_unavailable', this.#state.reason ?? 'The models could not be loaded.');
+    }
+    throw new ProblemError('models_loading', 'Search works as soon as the models are loaded.', {
+      headers: { 'retry-after': '10' },
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await (await this.#loading)?.close();
+  }
+
+  async #load(): Promise<ClipModel | undefined> {
+    const { profile, device, threads, ...places } = this.config.models;
+    try {
+      this.#resolved = await resolveProfile({ profile, ...places, allowFallback: true, signal: this.#closing.signal });
+      const { clip, fallbackReason } = this.#resolved;
+      const model = await openClip(clip.folder, { id: clip.id, towers: 'text', device, threads });
+      this.#state = { state: 'ready', profile: this.#resolved.profile, model: clip.id, fallbackReason };
+      this.log.info(this.#state, fallbackReason ? 'search is ready, with the fallback models' : 'search is ready');
+      return model;
+    } catch (error) {
+      if (this.#closing.signal.aborted) return undefined;
+      this.#state = { state: 'failed', profile, reason: (error as Error).message };
+      this.log.error({ err: error }, 'the search models cannot be used');
+      if (error instanceof ModelError && error.retryable) this.#retryLater();
+      return undefined;
+    }
+  }
+
+  #retryLater(): void {
+    setTimeout(() => {
+      if (this.#closing.signal.aborted) return;
+      this.#state = { state: 'loading' };
+      this.#loading = this.#load();
+    }, RETRY_MS).unref();
+  }
+}

@@ -1,0 +1,25 @@
+import type { z } from 'zod';
+import { ProblemError } from './problems.ts';
+
+type Issue = { readonly message: string; readonly path?: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }> };
+
+/** Standard Schema issues as a `request_invalid` problem that names every field. */
+export function invalidRequest(issues: readonly Issue[]): ProblemError {
+  const errors = issues.slice(0, 50).map((issue) => ({
+    path: (issue.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part)).join('.'),
+    message: issue.message,
+  }));
+  const first = errors[0];
+  return new ProblemError(
+    'request_invalid',
+    first ? `${first.path ? `${first.path}: ` : ''}${first.message}` : 'The request is not valid.',
+    { errors },
+  );
+}
+
+/** For what the standard-schema pipe does not see (multipart fields, headers). Throws `request_invalid`. */
+export function validate<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw invalidRequest(parsed.error.issues);
+  return parsed.data;
+}

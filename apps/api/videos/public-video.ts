@@ -1,0 +1,79 @@
+import type { Stage, Video } from '#store';
+import type { Links } from '../links.ts';
+import type { PublicVideo } from '../schemas/index.ts';
+
+export const toSeconds = (ms: number): number => Math.round(ms) / 1000;
+export const toDate = (ms: number): string => new Date(ms).toISOString();
+
+/** A video as clients see it: seconds, dates, links; nothing of where we keep it. */
+export function publicVideo(video: Video, links: Links, nowMs = Date.now()): PublicVideo {
+  const progress = overallProgress(video);
+  return {
+    id: video.id,
+    status: video.status === 'deleting' ? 'cancelled' : video.status,
+    title: video.title,
+    filename: video.filename,
+    metadata: video.metadata,
+    language: video.language,
+    source: {
+      kind: video.source.kind,
+      url: video.source.url,
+      sizeBytes: video.source.sizeBytes,
+      sha256: video.source.sha256,
+      contentType: video.source.contentType,
+    },
+    media: video.media && {
+      container: video.media.container,
+      duration: toSeconds(video.media.durationMs),
+      video: video.media.video,
+      audio: video.media.audio,
+    },
+    stages: {
+      probe: publicStage(video.stages.probe),
+      frames: publicStage(video.stages.frames),
+      speech: publicStage(video.stages.speech),
+      finalize: publicStage(video.stages.finalize),
+    },
+    progress,
+    etaSeconds: eta(video, progress, nowMs),
+    warnings: video.warnings,
+    error: video.error,
+    models: video.models,
+    counts: video.counts,
+    createdAt: toDate(video.createdAt),
+    updatedAt: toDate(video.updatedAt),
+    startedAt: video.startedAt === undefined ? undefined : toDate(video.startedAt),
+    finishedAt: video.finishedAt === undefined ? undefined : toDate(video.finishedAt),
+    links: {
+      self: links.video(video.id),
+      events: links.media(video.tenant, video.id, 'events'),
+      source: video.source.blobKey ? links.media(video.tenant, video.id, 'source') : undefined,
+      transcript: links.media(video.tenant, video.id, 'transcript'),
+    },
+  };
+}
+
+function publicStage(stage: Stage) {
+  return { state: stage.state, done: toSeconds(stage.doneMs), total: toSeconds(stage.totalMs), error: stage.error };
+}
+
+/** Media time done over media time to do, of frames and speech together; the short stages before and after get 1% each. */
+export function overallProgress(video: Video): number {
+  if (video.status === 'ready') return 1;
+  const { probe, frames, speech } = video.stages;
+  const long = [frames, speech].filter((stage) => stage.state !== 'skipped');
+  const total = long.reduce((sum, stage) => sum + stage.totalMs, 0);
+  const done = long.reduce((sum, stage) => {
+    const over = stage.state === 'done' || stage.state === 'failed';
+    return sum + (over ? stage.totalMs : Math.min(stage.doneMs, stage.totalMs));
+  }, 0);
+  const share = (probe.state === 'done' ? 0.01 : 0) + (total > 0 ? (0.98 * done) / total : 0);
+  return Math.round(share * 1000) / 1000;
+}
+
+/** From the pace so far; left out until there is enough of it to go by. */
+function eta(video: Video, progress: number, nowMs: number): number | undefined {
+  if (video.status !== 'indexing' || video.startedAt === undefined || progress < 0.03) return undefined;
+  const elapsedMs = nowMs - video.startedAt;
+  return elapsedMs < 1000 ? undefined : Math.max(0, Math.round((elapsedMs * (1 - progress)) / progress / 1000));
+}

@@ -1,0 +1,85 @@
+import type { MultipartFile } from '@fastify/multipart';
+import type { FastifyRequest } from 'fastify';
+import { ProblemError } from '../problems.ts';
+
+/** A connection that brings nothing for so long is dead. */
+const IDLE_MS = 60_000;
+const MAX_FIELD_BYTES = 128 * 1024;
+const FIELD_NAMES = new Set(['title', 'metadata', 'language', 'webhookUrl', 'webhookSecret']);
+
+/** The text fields of a multipart body as they came. Empty ones count as not given, as browsers send them so. */
+export type FormFields = Record<string, string>;
+
+/**
+ * Reads a multipart body: `onFile` gets the file's stream as it arrives, with the fields that came before it, and must take all of it.
+ * Gives all fields. There is no limit on how long an upload takes, only on how long it stands still.
+ */
+export async function readForm(
+  request: FastifyRequest,
+  onFile: (file: MultipartFile, fieldsBefore: FormFields) => Promise<'go on' | 'stop'>,
+): Promise<FormFields> {
+  const fields: FormFields = {};
+  const given = new Set<string>();
+  const stopWatching = endWhenIdle(request);
+  try {
+    for await (const part of request.parts({
+      limits: { fileSize: Number.POSITIVE_INFINITY, fieldSize: MAX_FIELD_BYTES },
+    })) {
+      const name = part.fieldname;
+      if (given.has(name)) throw field(name, 'is given more than once');
+      given.add(name);
+      if (part.type === 'file') {
+        if (name !== 'file') throw field(name, 'is not a field of this form, or must not be a file');
+        if ((await onFile(part, { ...fields })) === 'stop') return fields;
+        continue;
+      }
+      if (name === 'file')
+        throw new ProblemError('file_missing', 'The part `file` must be a file: give it a filename.');
+      if (!FIELD_NAMES.has(name)) throw field(name, 'is not a field of this form');
+      if (part.valueTruncated) throw field(name, `is larger than ${MAX_FIELD_BYTES} bytes`);
+      // @fastify/multipart parses a field that calls itself application/json.
+      const value = typeof part.value === 'string' ? part.value : JSON.stringify(part.value);
+      if (value.trim() !== '') fields[name] = value;
+    }
+  } catch (error) {
+    throw brokenBody(error);
+  } finally {
+    stopWatching();
+  }
+  if (!given.has('file')) throw new ProblemError('file_missing', 'Send the media as a part named `file`.');
+  return fields;
+}
+
+function field(path: string, message: string): ProblemError {
+  return new ProblemError('request_invalid', `${path.slice(0, 100)}: ${message}.`, {
+    errors: [{ path: path.slice(0, 100), message }],
+  });
+}
+
+/** What the multipart parser throws is about the body, unless it is a problem or an error of the store already. */
+function brokenBody(error: unknown): unknown {
+  const code = (error as { code?: unknown }).code;
+  const parser = typeof code === 'string' && code.startsWith('FST_');
+  const busboy = error instanceof Error && /multipart|terminated early|Unexpected end|Malformed/i.test(error.message);
+  return parser || (busboy && code === undefined)
+    ? new ProblemError('multipart_invalid', (error as Error).message, { cause: error })
+    : error;
+}
+
+/** Drops the connection when nothing arrives though we are ready to take it (when we are the slow side, the request is paused). */
+function endWhenIdle(request: FastifyRequest): () => void {
+  const { raw } = request;
+  raw.socket.setTimeout(0);
+  let bytes = raw.socket.bytesRead;
+  let quietSince = Date.now();
+  const timer = setInterval(() => {
+    if (raw.socket.bytesRead !== bytes || raw.isPaused() || raw.complete) {
+      bytes = raw.socket.bytesRead;
+      quietSince = Date.now();
+    } else if (Date.now() - quietSince >= IDLE_MS) {
+      raw.destroy(new Error('the upload stood still'));
+    }
+  }, IDLE_MS / 12);
+  timer.unref();
+  return () => clearInterval(timer);
+}

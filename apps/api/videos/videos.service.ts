@@ -1,0 +1,83 @@
+import { Injectable } from '@nestjs/common';
+import { validate as isUuid } from 'uuid';
+import { Jobs } from '#jobs';
+import { Catalog, type Tenant, type Video, type VideoStatus } from '#store';
+import { type ProblemCode, ProblemError } from '../problems.ts';
+
+type Patch = { title?: string; metadata?: Record<string, string>; language?: string | null };
+
+/** Reading videos and changing their course. */
+@Injectable()
+export class VideosService {
+  constructor(
+    private readonly catalog: Catalog,
+    private readonly jobs: Jobs,
+  ) {}
+
+  /** Throws `video_not_found`, for ids of other tenants and for what is no id as well. */
+  async get(tenant: Tenant, id: string): Promise<Video> {
+    const video = isUuid(id) ? await this.catalog.getVideo(tenant, id) : undefined;
+    if (!video) throw notFound(id);
+    return video;
+  }
+
+  list(tenant: Tenant, page: { cursor?: string; limit: number; status?: VideoStatus }) {
+    return this.catalog.listVideos(tenant, page);
+  }
+
+  async patch(tenant: Tenant, id: string, patch: Patch): Promise<Video> {
+    await this.get(tenant, id);
+    const video = await this.catalog.patchVideo(
+      { tenant, videoId: id },
+      // A field that is undefined is removed.
+      'language' in patch ? { ...patch, language: patch.language ?? undefined } : (patch as Omit<Patch, 'language'>),
+    );
+    if (!video) throw notFound(id);
+    return video;
+  }
+
+  async delete(tenant: Tenant, id: string): Promise<void> {
+    const video = await this.get(tenant, id);
+    if (!(await this.catalog.markDeleting(tenant, id))) throw notFound(id);
+    await this.jobs.removeWaiting({ tenant, videoId: id, run: video.run });
+    await this.jobs.addCleanup({ tenant, videoId: id });
+  }
+
+  async cancel(tenant: Tenant, id: string): Promise<Video> {
+    const video = await this.get(tenant, id);
+    const cancelled = await this.catalog.patchVideo(
+      { tenant, videoId: id },
+      { status: 'cancelled', finishedAt: Date.now() },
+      { status: ['queued', 'indexing'] },
+    );
+    if (!cancelled) return this.#refuse(tenant, id, 'not_cancellable');
+    await this.jobs.removeWaiting({ tenant, videoId: id, run: video.run });
+    await this.jobs.addCleanup({ tenant, videoId: id }); // of what was indexed so far; the original stays
+    return cancelled;
+  }
+
+  retry(tenant: Tenant, id: string): Promise<Video> {
+    return this.#startRun(tenant, id, ['failed', 'cancelled'], 'not_retryable');
+  }
+
+  reindex(tenant: Tenant, id: string): Promise<Video> {
+    return this.#startRun(tenant, id, ['ready', 'failed', 'cancelled'], 'not_reindexable');
+  }
+
+  async #startRun(tenant: Tenant, id: string, from: VideoStatus[], otherwise: ProblemCode): Promise<Video> {
+    await this.get(tenant, id);
+    const video = await this.catalog.startRun({ tenant, videoId: id }, from);
+    if (!video) return this.#refuse(tenant, id, otherwise);
+    await this.jobs.addPlan({ tenant, videoId: id, run: video.run });
+    return video;
+  }
+
+  async #refuse(tenant: Tenant, id: string, code: ProblemCode): Promise<never> {
+    const { status } = await this.get(tenant, id);
+    throw new ProblemError(code, `The video is ${status}.`);
+  }
+}
+
+function notFound(id: string): ProblemError {
+  return new ProblemError('video_not_found', `No video has the id ${id.slice(0, 64)}.`);
+}
