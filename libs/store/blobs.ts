@@ -1,4 +1,8 @@
 import type { Readable } from 'node:stream';
+import { DiskBlobs } from './blobs-disk.ts';
+import { S3Blobs } from './blobs-s3.ts';
+
+export { DiskBlobs, S3Blobs };
 
 export interface BlobInfo {
   sizeBytes: number;
@@ -9,32 +13,37 @@ export interface BlobStore {
   /**
    * Stores a stream; nothing is under `key` until all of it is, durably (synced to disk), and nothing stays behind when the stream breaks or `signal` aborts.
    * Throws StoreError `blob_too_large` as soon as `maxBytes` is passed, `disk_full` when less than `minFreeBytes` would be left.
+   * The stream is read to its end or destroyed.
    */
   put(
     key: string,
     body: Readable,
     options?: { maxBytes?: number; minFreeBytes?: number; contentType?: string; signal?: AbortSignal },
   ): Promise<BlobInfo>;
-  /** Stores files that lie in a local folder, many at a time (thumbnails); no sync to disk, since they can be made again. */
+  /**
+   * Stores files that lie in a local folder, many at a time (thumbnails); no sync to disk, since they can be made again.
+   * The files may be gone afterwards.
+   */
   putFiles(files: { key: string; path: string }[]): Promise<void>;
   stat(key: string): Promise<{ sizeBytes: number } | undefined>;
-  /** `range` is inclusive, as in HTTP. Throws StoreError `blob_not_found`. */
+  /** `range` is inclusive, as in HTTP; what of it lies past the end is left out. Throws StoreError `blob_not_found`. */
   get(key: string, range?: { start: number; end: number }): Promise<Readable>;
-  /** A local file with the blob's bytes, for ffmpeg. Call `release` when done (a downloaded copy is deleted). */
+  /**
+   * A local file with the blob's bytes, for ffmpeg. Call `release` when done (a downloaded copy is deleted).
+   * Who asks for the same blob while it is held shares the copy. Throws StoreError `blob_not_found`.
+   */
   local(key: string, signal?: AbortSignal): Promise<{ path: string; release: () => Promise<void> }>;
+  /** Removes everything in the folder `prefix` (with or without a slash at its end): `a/b` never touches `a/bc`. */
   deletePrefix(prefix: string): Promise<void>;
   /** Free bytes where blobs go; undefined when the store has no such limit (S3). */
   freeBytes(): Promise<number | undefined>;
+  /** Removes what uploads left behind that a crash cut off; those of living processes stay. The api calls it when it starts. */
+  sweep(maxAgeMs?: number): Promise<void>;
 }
 
-/** Blobs in a folder. Left-overs of uploads that a crash cut off are removed when it is opened by the api (`sweep`). */
-export class DiskBlobs {
-  constructor(readonly root: string) {}
-}
-
-export function openBlobs(_options: {
+export function openBlobs(options: {
   dir: string;
   s3?: { bucket: string; endpoint?: string; region: string; accessKeyId?: string; secretAccessKey?: string };
 }): BlobStore {
-  throw new Error('unfinished');
+  return options.s3 ? new S3Blobs(options.s3) : new DiskBlobs(options.dir);
 }

@@ -1,5 +1,5 @@
 /** What Cuepoint keeps: the catalog (Redis), the vector index (LanceDB or Qdrant), and blobs (a folder or S3). Imports no other library of ours. */
-export { type BlobInfo, type BlobStore, DiskBlobs, openBlobs } from './blobs.ts';
+export { type BlobInfo, type BlobStore, DiskBlobs, openBlobs, S3Blobs } from './blobs.ts';
 export { terms } from './bm25.ts';
 export { Catalog, type IdempotencyClaim, type Progress, type WorkerStatus } from './catalog.ts';
 export { StoreError, type StoreErrorCode } from './errors.ts';

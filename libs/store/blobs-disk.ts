@@ -1,0 +1,192 @@
+import { randomUUID } from 'node:crypto';
+import { copyFile, type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable, Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { BlobInfo, BlobStore } from './blobs.ts';
+import { checkKey, checkPrefix, eachOf, Meter, notFound } from './blobs-stream.ts';
+import { StoreError } from './errors.ts';
+
+/** The free space is looked at again each time this much has been written. */
+const FREE_CHECK_BYTES = 16 * 1024 ** 2;
+/** A living upload touches its file this often, however slowly its bytes come. */
+const TOUCH_MS = 10_000;
+const ABANDONED_MS = 60_000;
+const FILES_AT_ONCE = 16;
+
+/**
+ * Blobs in a folder, any number of processes on it at once. An upload is written to `.incoming` and renamed when it is whole and synced.
+ * Left-overs of uploads that a crash cut off are removed when it is opened by the api (`sweep`).
+ */
+export class DiskBlobs implements BlobStore {
+  readonly #incoming: string;
+
+  constructor(readonly root: string) {
+    this.#incoming = join(root, '.incoming');
+  }
+
+  async put(
+    key: string,
+    body: Readable,
+    {
+      maxBytes,
+      minFreeBytes = 0,
+      signal,
+    }: { maxBytes?: number; minFreeBytes?: number; contentType?: string; signal?: AbortSignal } = {},
+  ): Promise<BlobInfo> {
+    // A stream that breaks before it is read must not end the process; the pipeline sees that it is broken.
+    body.on('error', () => {});
+    let handle: FileHandle | undefined;
+    let temp: string | undefined;
+    let touching: NodeJS.Timeout | undefined;
+    try {
+      const target = this.#path(key);
+      signal?.throwIfAborted();
+      await mkdir(this.#incoming, { recursive: true });
+      await this.#checkFree(minFreeBytes);
+      temp = join(this.#incoming, randomUUID());
+      const file = await open(temp, 'wx');
+      handle = file;
+      touching = setInterval(() => file.utimes(new Date(), new Date()).catch(() => {}), TOUCH_MS).unref();
+      const meter = new Meter(maxBytes);
+      await pipeline(body, meter, this.#freeGuard(minFreeBytes), (bytes) => file.writeFile(bytes), { signal });
+      await file.sync();
+      clearInterval(touching);
+      await file.close();
+      handle = undefined;
+      const made = await mkdir(dirname(target), { recursive: true });
+      signal?.throwIfAborted();
+      await rename(temp, target);
+      temp = undefined;
+      // The rename is durable when its folder is, and a new folder when its parent is.
+      for (let folder = dirname(target); ; folder = dirname(folder)) {
+        await syncFolder(folder);
+        if (!made || folder === dirname(made) || folder === dirname(folder)) break;
+      }
+      return meter.info;
+    } catch (error) {
+      body.destroy();
+      signal?.throwIfAborted();
+      throw translate(error);
+    } finally {
+      clearInterval(touching);
+      await handle?.close().catch(() => {});
+      if (temp) await rm(temp, { force: true });
+    }
+  }
+  async putFiles(files: { key: string; path: string }[]): Promise<void> {
+    const targets = files.map(({ key, path }) => ({ path, target: this.#path(key) }));
+    try {
+      for (const folder of new Set(targets.map(({ target }) => dirname(target))))
+        await mkdir(folder, { recursive: true });
+      await eachOf(targets, FILES_AT_ONCE, ({ path, target }) => this.#move(path, target));
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+  async stat(key: string): Promise<{ sizeBytes: number } | undefined> {
+    const found = await stat(this.#path(key)).catch(unlessMissing);
+    return found?.isFile() ? { sizeBytes: found.size } : undefined;
+  }
+  async get(key: string, range?: { start: number; end: number }): Promise<Readable> {
+    const handle = await open(this.#path(key)).catch(unlessMissing);
+    if (!handle) throw notFound(key);
+    try {
+      const found = await handle.stat();
+      if (!found.isFile()) throw notFound(key);
+      if (range && range.start >= found.size) {
+        await handle.close();
+        return Readable.from([]);
+      }
+      return handle.createReadStream(range);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+  async local(key: string, signal?: AbortSignal): Promise<{ path: string; release: () => Promise<void> }> {
+    signal?.throwIfAborted();
+    if (!(await this.stat(key))) throw notFound(key);
+    return { path: this.#path(key), release: async () => {} };
+  }
+  async deletePrefix(prefix: string): Promise<void> {
+    // Retries: a job that does not know yet may write into the folder while it is emptied.
+    await rm(join(this.root, checkPrefix(prefix)), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+  }
+  async freeBytes(): Promise<number> {
+    await mkdir(this.root, { recursive: true });
+    const { bavail, bsize } = await statfs(this.root);
+    return bavail * bsize;
+  }
+  /**
+   * Removes files in `.incoming` that nobody has touched for `maxAgeMs`. A living upload touches its file every 10 s, on whatever machine it
+   * runs, so age tells the dead ones, which ids of processes in containers would not. What is too young to tell is looked at once more after `maxAgeMs`.
+   */
+  async sweep(maxAgeMs = ABANDONED_MS): Promise<void> {
+    if ((await this.#sweepOnce(maxAgeMs)) === 0) return;
+    setTimeout(() => this.#sweepOnce(maxAgeMs).catch(() => {}), maxAgeMs + 1000).unref();
+  }
+
+  /** Returns how many files were too young. */
+  async #sweepOnce(maxAgeMs: number): Promise<number> {
+    let young = 0;
+    for (const name of (await readdir(this.#incoming).catch(unlessMissing)) ?? []) {
+      const path = join(this.#incoming, name);
+      const found = await stat(path).catch(unlessMissing);
+      if (found && Date.now() - found.mtimeMs < maxAgeMs) young++;
+      else await rm(path, { force: true });
+    }
+    return young;
+  }
+  #path(key: string): string {
+    return join(this.root, checkKey(key));
+  }
+  async #move(path: string, target: string): Promise<void> {
+    try {
+      await rename(path, target);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
+      await mkdir(this.#incoming, { recursive: true });
+      const temp = join(this.#incoming, randomUUID());
+      try {
+        await copyFile(path, temp);
+        await rename(temp, target);
+      } finally {
+        await rm(temp, { force: true });
+      }
+    }
+  }
+  async #checkFree(minFreeBytes: number): Promise<void> {
+    if (minFreeBytes > 0 && (await this.freeBytes()) < minFreeBytes) {
+      throw new StoreError('disk_full', `Less than ${minFreeBytes} bytes would be left on the disk`);
+    }
+  }
+  #freeGuard(minFreeBytes: number): Transform {
+    let unchecked = 0;
+    return new Transform({
+      transform: (chunk: Buffer, _encoding, done) => {
+        unchecked += chunk.length;
+        if (unchecked < FREE_CHECK_BYTES) return done(null, chunk);
+        unchecked = 0;
+        this.#checkFree(minFreeBytes).then(() => done(null, chunk), done);
+      },
+    });
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  try {
+    const handle = await open(path);
+    await handle.sync().finally(() => handle.close());
+  } catch (error) {
+    // Windows and some network file systems can't sync folders.
+    if (!['EISDIR', 'EPERM', 'EINVAL', 'ENOTSUP'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+}
+function unlessMissing(error: NodeJS.ErrnoException): undefined {
+  if (!['ENOENT', 'ENOTDIR', 'EISDIR'].includes(error.code ?? '')) throw error;
+}
+function translate(error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT' ? new StoreError('disk_full', 'The disk is full') : error;
+}

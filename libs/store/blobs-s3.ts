@@ -1,0 +1,260 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import {
+  AbortMultipartUploadCommand,
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
+import type { BlobInfo, BlobStore } from './blobs.ts';
+import { checkKey, checkPrefix, eachOf, Meter, notFound } from './blobs-stream.ts';
+import { StoreError } from './errors.ts';
+
+const PART_BYTES = 8 * 1024 ** 2;
+/** S3 takes at most this many parts an upload. */
+const MAX_PARTS = 10_000;
+const DEFAULT_MAX_BYTES = 160 * 1024 ** 3;
+const FILES_AT_ONCE = 16;
+/** Longer than the slowest upload: 20 GB at 1 Mbit/s take 45 hours. */
+const ABANDONED_MS = 3 * 24 * 3600_000;
+/** Local copies: `cuepoint-blob-<pid>-<random>`. */
+const COPY = 'cuepoint-blob-';
+
+interface Copy {
+  holders: number;
+  dir: Promise<string>;
+  path: Promise<string>;
+  stop: AbortController;
+}
+
+/** Blobs in a bucket of S3 or a store that speaks its protocol. Uploads go in parts, so memory does not grow with them. */
+export class S3Blobs implements BlobStore {
+  readonly #client: S3Client;
+  readonly #bucket: string;
+  /** Local copies that someone holds, by key. */
+  readonly #copies = new Map<string, Copy>();
+  #swept = false;
+
+  constructor({
+    bucket,
+    endpoint,
+    region,
+    accessKeyId,
+    secretAccessKey,
+  }: {
+    bucket: string;
+    endpoint?: string;
+    region: string;
+    accessKeyId?: string;
+    secretAccessKey?: string;
+  }) {
+    this.#bucket = bucket;
+    this.#client = new S3Client({
+      region,
+      endpoint,
+      // Other stores than AWS have no host name a bucket, and not all know the checksums that are AWS's default.
+      forcePathStyle: endpoint !== undefined,
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+      credentials: accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : undefined,
+      requestHandler: { connectionTimeout: 5000, socketTimeout: 300_000 },
+    });
+  }
+
+  async put(
+    key: string,
+    body: Readable,
+    {
+      maxBytes,
+      contentType,
+      signal,
+    }: { maxBytes?: number; minFreeBytes?: number; contentType?: string; signal?: AbortSignal } = {},
+  ): Promise<BlobInfo> {
+    const meter = new Meter(maxBytes);
+    let uploadError: unknown;
+    let bodyError: Error | undefined;
+    body.on('error', (error) => {
+      if (uploadError === undefined) bodyError = error;
+    });
+    meter.on('error', () => {});
+    // Not Upload's own abort: it rejects before the parts are gone. A broken stream makes it wait for them and abort the upload.
+    const passing = pipeline(body, meter, { signal });
+    passing.catch(() => {});
+    try {
+      const upload = new Upload({
+        client: this.#client,
+        partSize: Math.max(PART_BYTES, Math.ceil((maxBytes ?? DEFAULT_MAX_BYTES) / MAX_PARTS)),
+        params: { Bucket: this.#bucket, Key: checkKey(key), Body: meter, ContentType: contentType },
+      });
+      await upload.done();
+      return meter.info;
+    } catch (error) {
+      uploadError = error;
+      meter.destroy(error as Error);
+      signal?.throwIfAborted();
+      // A client's connection that broke is no trouble of the store.
+      if (bodyError) throw bodyError;
+      throw translate(
+        await passing.then(
+          () => error,
+          (broken) => broken,
+        ),
+      );
+    }
+  }
+  async putFiles(files: { key: string; path: string }[]): Promise<void> {
+    await eachOf(files, FILES_AT_ONCE, async ({ key, path }) => {
+      const { size } = await stat(path);
+      const params = { Bucket: this.#bucket, Key: checkKey(key), Body: createReadStream(path), ContentLength: size };
+      await this.#client.send(new PutObjectCommand(params)).catch(fail);
+    });
+  }
+  async stat(key: string): Promise<{ sizeBytes: number } | undefined> {
+    const request = new HeadObjectCommand({ Bucket: this.#bucket, Key: checkKey(key) });
+    const found = await this.#client.send(request).catch((error) => (isMissing(error) ? undefined : fail(error)));
+    return found && { sizeBytes: found.ContentLength ?? 0 };
+  }
+  async get(key: string, range?: { start: number; end: number }): Promise<Readable> {
+    return this.#get(key, range && `bytes=${range.start}-${range.end}`);
+  }
+  async local(key: string, signal?: AbortSignal): Promise<{ path: string; release: () => Promise<void> }> {
+    signal?.throwIfAborted();
+    await this.#sweepCopies();
+    const copy = this.#copies.get(checkKey(key)) ?? this.#download(key);
+    copy.holders++;
+    let held = true;
+    const release = async () => {
+      if (!held) return;
+      held = false;
+      copy.holders--;
+      if (copy.holders > 0) return;
+      if (this.#copies.get(key) === copy) this.#copies.delete(key);
+      copy.stop.abort();
+      await copy.path.catch(() => {});
+      const dir = await copy.dir.catch(() => undefined);
+      if (dir) await rm(dir, { recursive: true, force: true });
+    };
+    try {
+      return { path: await orAborted(copy.path, signal), release };
+    } catch (error) {
+      await release();
+      throw error;
+    }
+  }
+  async deletePrefix(prefix: string): Promise<void> {
+    const folder = checkPrefix(prefix);
+    for (;;) {
+      const list = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: `${folder}/` });
+      const page = await this.#client.send(list).catch(fail);
+      const objects = (page.Contents ?? []).map(({ Key }) => ({ Key: Key as string }));
+      if (!objects.length) return;
+      const request = new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects: objects, Quiet: true } });
+      const { Errors: errors } = await this.#client.send(request).catch(fail);
+      // Without this an object that can't be deleted would be listed again for ever.
+      const first = errors?.[0];
+      if (first)
+        throw new Error(`${errors.length} blobs under ${folder} were not deleted: ${first.Code} ${first.Message}`);
+    }
+  }
+  async freeBytes(): Promise<undefined> {
+    return undefined;
+  }
+  /** Aborts multipart uploads older than `maxAgeMs` (default 3 days): until then their parts may still be on their way. */
+  async sweep(maxAgeMs = ABANDONED_MS): Promise<void> {
+    for (let markers: { KeyMarker?: string; UploadIdMarker?: string } = {}; ; ) {
+      const request = new ListMultipartUploadsCommand({ Bucket: this.#bucket, ...markers });
+      const page = await this.#client.send(request).catch(fail);
+      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+        if (!Initiated || Date.now() - Initiated.getTime() < maxAgeMs) continue;
+        await this.#client.send(new AbortMultipartUploadCommand({ Bucket: this.#bucket, Key, UploadId })).catch(fail);
+      }
+      if (!page.IsTruncated) return;
+      markers = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
+    }
+  }
+
+  async #get(key: string, range?: string, signal?: AbortSignal): Promise<Readable> {
+    const request = new GetObjectCommand({ Bucket: this.#bucket, Key: checkKey(key), Range: range });
+    const found = await this.#client.send(request, { abortSignal: signal }).catch((error) => {
+      if (isMissing(error)) throw notFound(key);
+      return error.name === 'InvalidRange' ? undefined : fail(error);
+    });
+    return (found?.Body as Readable | undefined) ?? Readable.from([]);
+  }
+  #download(key: string): Copy {
+    const stop = new AbortController();
+    const dir = mkdtemp(join(tmpdir(), `${COPY}${process.pid}-`));
+    const path = (async () => {
+      const file = join(await dir, basename(key));
+      const body = await this.#get(key, undefined, stop.signal);
+      await pipeline(body, createWriteStream(file), { signal: stop.signal }).catch(fail);
+      return file;
+    })();
+    const copy = { holders: 0, dir, path, stop };
+    path.catch(() => {
+      if (this.#copies.get(key) === copy) this.#copies.delete(key);
+    });
+    this.#copies.set(key, copy);
+    return copy;
+  }
+  /** Removes copies of processes that were killed, once, before the first own copy. */
+  async #sweepCopies(): Promise<void> {
+    if (this.#swept) return;
+    this.#swept = true;
+    for (const name of await readdir(tmpdir())) {
+      const pid = Number(new RegExp(`^${COPY}(\\d+)-`).exec(name)?.[1]);
+      if (pid && pid !== process.pid && !isAlive(pid)) await rm(join(tmpdir(), name), { recursive: true, force: true });
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+function orAborted<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+const isMissing = (error: Error): boolean => error.name === 'NotFound' || error.name === 'NoSuchKey';
+function fail(error: unknown): never {
+  throw translate(error);
+}
+/** A store that can't be reached or has trouble of its own is `store_unavailable`; a refusal (keys, rights, bucket) stays what it is. */
+function translate(error: unknown): unknown {
+  const { name, message, code, $metadata } = error as Error & {
+    code?: string;
+    $metadata?: { httpStatusCode?: number };
+  };
+  const status = $metadata?.httpStatusCode;
+  const unreachable = /^(ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN|EHOST)/.test(code ?? '') || name === 'TimeoutError';
+  if (unreachable || (status !== undefined && status >= 500) || name === 'SlowDown') {
+    return new StoreError(
+      'store_unavailable',
+      `The object store does not answer as it should: ${name} ${message}`,
+      true,
+    );
+  }
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new StoreError('disk_full', `The disk of ${tmpdir()} is full: there is no room for a local copy`);
+  }
+  return error;
+}
