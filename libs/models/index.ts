@@ -1,7 +1,14 @@
 /** ONNX models: hub, runtime, CLIP, Whisper. Knows nothing of queues, HTTP or Nest. Inference runs in worker threads; nothing here blocks the caller's event loop. */
 export { type ClipModel, openClip } from './clip/index.ts';
 export { ModelError, type ModelErrorCode } from './errors.ts';
-export { type PullOptions, type PullProgress, pullModel } from './hub.ts';
-export { type ModelFolders, PROFILES, type ProfileName, type ResolvedProfile, resolveProfile } from './profiles.ts';
+export { cachedModel, type PullOptions, type PullProgress, pullModel } from './hub.ts';
+export {
+  type ModelFolders,
+  PROFILES,
+  type ProfileName,
+  type ResolvedProfile,
+  type ResolveOptions,
+  resolveProfile,
+} from './profiles.ts';
 export type { Device, RuntimeInfo, RuntimeOptions } from './runtime.ts';
 export { openWhisper, type Segment, type TranscribeOptions, type WhisperModel } from './whisper/index.ts';
