@@ -1,5 +1,6 @@
 import { blocks } from './blocks.ts';
 import { ProcessFailed, runFfmpeg } from './ffmpeg.ts';
+import { fileStartMs } from './probe.ts';
 
 /** Samples a second of all audio in Cuepoint: what Whisper takes. */
 export const SAMPLE_RATE = 16_000;
@@ -23,7 +24,12 @@ export async function* decodeAudio(
   // A whole second is a whole number of samples at every rate, so the resampler's phase, and with it the samples, don't depend on the cut.
   const leadStartSec = Math.max(0, Math.floor((startMs - LEAD_MS) / 1000));
   const toSample = (ms: number) => Math.round(ms * (SAMPLE_RATE / 1000)) - leadStartSec * SAMPLE_RATE;
+  // Left to itself, ffmpeg counts a broadcast recording from the first packet of the track, not of the file: keep its own clock.
+  const zeroSec = (await fileStartMs(path, signal)) / 1000 + leadStartSec;
   const filters = [
+    `asetpts=round(PTS-${zeroSec}/TB)`,
+    // Before silence is filled in: a timestamp far ahead must not be filled up to.
+    `atrim=end=${endMs / 1000 - leadStartSec}`,
     // async=1 fills gaps of the timestamps with silence; rematrix_maxval keeps a downmix within -1..1
     `aresample=${SAMPLE_RATE}:ochl=mono:out_sample_fmt=flt:async=1:first_pts=0:rematrix_maxval=1`,
     `atrim=start_sample=${toSample(startMs)}:end_sample=${toSample(endMs)}`,
@@ -32,7 +38,7 @@ export async function* decodeAudio(
     path,
     (command) =>
       command.output('pipe:1').outputOptions('-vn', '-sn', '-dn', '-filter:a', filters.join(','), '-f', 'f32le'),
-    { inputOptions: leadStartSec > 0 ? ['-ss', `${leadStartSec}`] : [], signal },
+    { inputOptions: ['-copyts', ...(leadStartSec > 0 ? ['-ss', `${leadStartSec}`] : [])], signal },
   );
   try {
     for await (const block of blocks(

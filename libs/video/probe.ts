@@ -76,7 +76,7 @@ export async function probe(path: string, signal?: AbortSignal): Promise<MediaIn
   if (video && !pixels(video) && !audio)
     throw new MediaError('media_broken', 'The file is damaged: its picture track cannot be decoded.');
 
-  const startMs = Math.round(Number(probed.format?.start_time ?? 0) * 1e6 || 0) / 1000;
+  const startMs = secondsToMs(probed.format?.start_time);
   const durationMs = await findDuration(path, probed, startMs, signal);
   if (!(durationMs > 0)) throw new MediaError('media_zero_duration', 'The file has a duration of zero.');
   return {
@@ -92,6 +92,20 @@ export async function probe(path: string, signal?: AbortSignal): Promise<MediaIn
     },
   };
 }
+
+/** `startMs` of a file that has been probed before. */
+export async function fileStartMs(path: string, signal?: AbortSignal): Promise<number> {
+  let text = '';
+  const args = ['-v', 'error', '-of', 'default=noprint_wrappers=1:nokey=1', '-show_entries', 'format=start_time'];
+  try {
+    for await (const chunk of runFfprobe(path, args, { signal })) text += chunk;
+  } catch (error) {
+    throw error instanceof ProcessFailed ? error.toMediaError() : error;
+  }
+  return secondsToMs(text);
+}
+/** To the microsecond, ffprobe's own precision; what is not known (`N/A`) counts as 0. */
+const secondsToMs = (text: string | undefined) => Math.round((Number.parseFloat(text ?? '') || 0) * 1e6) / 1000;
 
 const notRecognised = () =>
   new MediaError('media_not_recognised', 'The file is not a video or sound file of a kind that is known here.');

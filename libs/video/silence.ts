@@ -14,9 +14,11 @@ export function quietestCut(pcm: Float32Array, windowMs = 200): number {
   if (lengthMs <= windowMs) return lengthMs / 2;
   // energyBefore[ms]: sum of squares of all samples before that millisecond
   const energyBefore = new Float64Array(lengthMs + 1);
-  for (let ms = 0, energy = 0; ms < lengthMs; ms++) {
-    for (let i = ms * SAMPLES_PER_MS; i < (ms + 1) * SAMPLES_PER_MS; i++) energy += (pcm[i] as number) ** 2;
-    energyBefore[ms + 1] = energy;
+  let energySoFar = 0;
+  for (let i = 0; i < lengthMs * SAMPLES_PER_MS; i++) {
+    const sample = pcm[i] as number;
+    energySoFar += sample * sample;
+    if ((i + 1) % SAMPLES_PER_MS === 0) energyBefore[(i + 1) / SAMPLES_PER_MS] = energySoFar;
   }
   const floor = SILENCE * windowMs * SAMPLES_PER_MS;
   const lastStart = lengthMs - windowMs;

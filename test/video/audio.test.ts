@@ -1,0 +1,221 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { decodeAudio, probe, quietestCut, SAMPLE_RATE } from '#video';
+import { codecs, ffmpeg, makeAudio, makeVideo, remux, tempDir } from '../fixtures/media.ts';
+
+let dir: Awaited<ReturnType<typeof tempDir>>;
+beforeAll(async () => {
+  dir = await tempDir();
+});
+afterAll(() => dir[Symbol.asyncDispose]());
+
+/** A tone whose pitch rises with time, so that a shift of one sample shows. */
+const SWEEP = "aevalsrc='0.5*sin(2*PI*(200+40*t)*t)':s=44100";
+
+async function decode(path: string, startMs: number, endMs: number, chunkMs?: number): Promise<Float32Array> {
+  const parts: Float32Array[] = [];
+  for await (const part of decodeAudio(path, { startMs, endMs, chunkMs })) parts.push(part);
+  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+const largest = (pcm: Float32Array) => pcm.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
+const difference = (a: Float32Array, b: Float32Array) => largest(a.map((x, i) => x - (b[i] as number)));
+
+describe('decodeAudio', () => {
+  test('gives 16 samples a millisecond, in pieces that may be handed to another thread', async () => {
+    const path = await makeAudio(dir.path, { name: 'tone.wav', seconds: 5 });
+    const parts: Float32Array[] = [];
+    for await (const part of decodeAudio(path, { startMs: 500, endMs: 4700, chunkMs: 1000 })) parts.push(part);
+    expect(parts.map((part) => part.length)).toEqual([16_000, 16_000, 16_000, 16_000, 3200]);
+    expect(new Set(parts.map((part) => part.buffer)).size).toBe(5);
+    for (const part of parts) expect(part.buffer.byteLength).toBe(part.byteLength);
+    // lavfi's sine has an amplitude of 1/8
+    expect(largest(parts[2] as Float32Array)).toBeCloseTo(0.125, 2);
+  });
+
+  test.each([
+    ['sweep.wav', [], 1e-5],
+    ['sweep.flac', [], 1e-5],
+    ['sweep.m4a', ['-c:a', 'aac', '-b:a', '192k'], 1e-4],
+    ['sweep.mp3', ['-b:a', '192k'], 1e-4],
+    ['sweep.opus', ['-b:a', '128k'], 1e-3],
+    // The clock of MPEG-TS is coarser than a sample: a shard may be off by one of 44100 a second.
+    ['sweep.ts', ['-c:a', 'aac', '-b:a', '192k'], 0.1],
+  ])('a shard of %s has the samples of an uncut run', async (name, output, tolerance) => {
+    const path = await makeAudio(dir.path, { name, seconds: 12, source: SWEEP, output });
+    const whole = await decode(path, 0, 12_000);
+    expect(Math.abs(whole.length - 12 * SAMPLE_RATE)).toBeLessThan(0.05 * SAMPLE_RATE);
+    expect(largest(whole)).toBeGreaterThan(0.45);
+    for (const [startMs, endMs] of [
+      [0, 3000],
+      [3000, 6321],
+      [6321, 9999],
+    ] as const) {
+      const part = await decode(path, startMs, endMs);
+      expect(part.length).toBe((endMs - startMs) * 16);
+      expect(difference(part, whole.subarray(startMs * 16, endMs * 16))).toBeLessThan(tolerance);
+    }
+  });
+
+  test('a shard of a file whose clock has milliseconds (Matroska) is off by half of one at most', async () => {
+    const path = await makeAudio(dir.path, {
+      name: 'sweep.mka',
+      seconds: 12,
+      source: SWEEP,
+      output: ['-c:a', 'aac', '-b:a', '192k'],
+    });
+    const whole = await decode(path, 0, 12_000);
+    for (const startMs of [3000, 5500, 8210]) {
+      const part = await decode(path, startMs, startMs + 2000);
+      const offBy = (samples: number) =>
+        difference(part, whole.subarray(startMs * 16 + samples, (startMs + 2000) * 16 + samples));
+      expect(Math.min(...Array.from({ length: 17 }, (_, i) => offBy(i - 8)))).toBeLessThan(0.12);
+    }
+  });
+
+  test('sound that starts later than the picture stays where it is heard', async () => {
+    const picture = await makeVideo(dir.path, { name: 'picture.mp4', seconds: 6, picture: 'testsrc' });
+    const sound = await makeAudio(dir.path, { name: 'sound.wav', seconds: 3 });
+    for (const name of ['late.mp4', 'late.mkv', 'late.ts']) {
+      const path = join(dir.path, name);
+      await ffmpeg(
+        '-i',
+        picture,
+        '-itsoffset',
+        '2.5',
+        '-i',
+        sound,
+        '-map',
+        '0:v',
+        '-map',
+        '1:a',
+        '-c:v',
+        'copy',
+        '-c:a',
+        'aac',
+        path,
+      );
+      const pcm = await decode(path, 0, 6000);
+      const first = pcm.findIndex((x) => Math.abs(x) > 0.02) / 16;
+      expect(Math.abs(first - 2500), name).toBeLessThan(30);
+      const later = await decode(path, 2000, 4000);
+      expect(Math.abs(later.findIndex((x) => Math.abs(x) > 0.02) / 16 - 500), name).toBeLessThan(30);
+    }
+  });
+
+  test('a pause of the track is silence', async () => {
+    const path = join(dir.path, 'pause.mkv');
+    await ffmpeg(
+      ...[
+        '-f',
+        'lavfi',
+        '-i',
+        'sine=d=6',
+        '-f',
+        'lavfi',
+        '-t',
+        '6',
+        '-i',
+        'testsrc=s=64x64',
+        '-af',
+        "aselect='not(between(t,2,4))'",
+      ],
+      ...['-c:a', 'flac', ...codecs.vp8, path],
+    );
+    const pcm = await decode(path, 0, 6000);
+    expect(largest(pcm.subarray(0, 1900 * 16))).toBeGreaterThan(0.1);
+    expect(largest(pcm.subarray(2200 * 16, 3800 * 16))).toBe(0);
+    expect(largest(pcm.subarray(4200 * 16, 5800 * 16))).toBeGreaterThan(0.1);
+  });
+
+  test('surround sound is mixed down without clipping', async () => {
+    const source =
+      "aevalsrc='0.9*sin(880*t)|0.9*sin(880*t)|0.9*sin(880*t)|0|0.9*sin(880*t)|0.9*sin(880*t)':c=5.1:s=48000";
+    const path = await makeAudio(dir.path, { name: 'surround.flac', seconds: 2, source });
+    const peak = largest(await decode(path, 0, 2000));
+    expect(peak).toBeGreaterThan(0.8);
+    expect(peak).toBeLessThan(0.95);
+  });
+
+  test('samples out of range and not-a-numbers are put right', async () => {
+    const source = "aevalsrc='if(gt(mod(t,0.2),0.1),3,if(gt(mod(t,0.2),0.05),-3,0/0))':s=16000";
+    const path = await makeAudio(dir.path, { name: 'wild.wav', seconds: 1, source, output: ['-c:a', 'pcm_f32le'] });
+    const pcm = await decode(path, 0, 1000);
+    expect(pcm.length).toBe(16_000);
+    expect(pcm.every((x) => x >= -1 && x <= 1)).toBe(true);
+    expect(largest(pcm)).toBe(1);
+  });
+
+  test('a video without sound gives nothing, and a range beyond the end too', async () => {
+    const mute = await makeVideo(dir.path, { name: 'mute.mp4', seconds: 1 });
+    expect((await decode(mute, 0, 1000)).length).toBe(0);
+    const short = await makeAudio(dir.path, { name: 'short.mp3', seconds: 2 });
+    expect((await decode(short, 60_000, 61_000)).length).toBe(0);
+  });
+
+  test('a broadcast recording counts from its first packet', async () => {
+    const path = join(dir.path, 'late-clock.ts');
+    const plain = await makeAudio(dir.path, {
+      name: 'sweep2.ts',
+      seconds: 6,
+      source: SWEEP,
+      output: ['-c:a', 'aac', '-b:a', '192k'],
+    });
+    await remux(plain, path, '-output_ts_offset', '5000');
+    expect((await probe(path)).startMs).toBeGreaterThan(5_000_000);
+    expect(difference(await decode(path, 3000, 5000), await decode(plain, 3000, 5000))).toBeLessThan(0.01);
+  });
+
+  const jfk = new URL('../../../shared/media/jfk.flac', import.meta.url).pathname;
+  test('real speech', async ({ skip }) => {
+    if (!existsSync(jfk)) {
+      console.log(`skipped: ${jfk} is not here`);
+      skip();
+    }
+    const pcm = await decode(jfk, 0, 11_000);
+    expect(pcm.length).toBe(176_000);
+    expect(largest(pcm)).toBeGreaterThan(0.3);
+    // "my fellow Americans" <pause> "ask not": the longest pause is at about 2.5 s or 4.8 s
+    const cut = 4000 + quietestCut(pcm.subarray(4000 * 16, 6000 * 16));
+    expect(largest(pcm.subarray((cut - 100) * 16, (cut + 100) * 16))).toBeLessThan(0.05);
+  });
+});
+
+describe('quietestCut', () => {
+  const noise = (ms: number, seed = 1) => {
+    let state = seed;
+    return Float32Array.from({ length: ms * 16 }, () => {
+      state = (state * 1103515245 + 12345) % 2 ** 31;
+      return state / 2 ** 30 - 1;
+    });
+  };
+
+  test('is in the middle of the pause', () => {
+    const pcm = noise(10_000);
+    pcm.fill(0, 3000 * 16, 3200 * 16);
+    expect(quietestCut(pcm)).toBe(3100);
+  });
+  test('prefers a quiet pause to a less quiet one', () => {
+    const pcm = noise(10_000).map((x, i) =>
+      i >= 8000 * 16 && i < 8300 * 16 ? x * 0.1 : i >= 2000 * 16 && i < 2300 * 16 ? x * 0.01 : x,
+    );
+    expect(Math.abs(quietestCut(pcm) - 2150)).toBeLessThanOrEqual(50);
+  });
+  test('takes the place nearest the middle where all is silent, or hissing of the last bit', () => {
+    expect(quietestCut(new Float32Array(10_000 * 16))).toBe(5000);
+    expect(quietestCut(noise(10_000).map((x) => x / 40_000))).toBe(5000);
+  });
+  test('is the same for two shards that look at the same sound', () => {
+    expect(quietestCut(noise(4000))).toBe(quietestCut(noise(4000)));
+  });
+  test('takes the middle of what is shorter than the window', () => {
+    expect(quietestCut(new Float32Array(100 * 16))).toBe(50);
+    expect(quietestCut(new Float32Array(0))).toBe(0);
+  });
+});
