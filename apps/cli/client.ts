@@ -75,6 +75,22 @@ export class ApiClient {
     }
   }
 
+  /** Why it can't index or search yet; empty when it can. */
+  async notReadyReasons(signal: AbortSignal): Promise<string[]> {
+    const answer = await this.#request('GET', '/health/ready', { signal: withTimeout(signal) });
+    const { status, reasons, search, workers } = (await answer.body.json()) as {
+      status: string;
+      reasons: string[];
+      search: { state: string; reason?: string };
+      workers: { ready: boolean; note?: string }[];
+    };
+    return [
+      ...(status === 'ready' ? [] : reasons),
+      ...(search.state === 'ready' ? [] : [`search: ${search.reason ?? search.state}`]),
+      ...(workers.some(({ ready }) => ready) ? [] : [`worker: ${workers[0]?.note ?? 'not there yet'}`]),
+    ];
+  }
+
   /** Streams a file as it is read; `onSent` gets the bytes that are on their way. */
   async upload(
     path: string,

@@ -2,12 +2,11 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import { HeadBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import type { Command } from 'commander';
 import { Redis } from 'ioredis';
 import { request } from 'undici';
 import type { Config } from '#config';
-import { checkFfmpeg } from '#video';
+import { checkFfmpeg, configureFfmpeg } from '#video';
 import { findRunningApi } from './client.ts';
 import { type Context, dataDirOption, jsonOption } from './command.ts';
 import { findProgram, portIsFree } from './embedded/index.ts';
@@ -80,7 +79,8 @@ const CHECKS: Record<string, Check> = {
         };
   },
 
-  ffmpeg: async () => {
+  ffmpeg: async (config) => {
+    configureFfmpeg(config.ffmpeg);
     try {
       const { ffmpeg, ffprobe } = await checkFfmpeg();
       return { state: 'ok', message: `ffmpeg ${ffmpeg}, ffprobe ${ffprobe}` };
@@ -145,6 +145,8 @@ const CHECKS: Record<string, Check> = {
 
   s3: async ({ s3 }) => {
     if (!s3) return undefined;
+    // The SDK is large, and few need it here.
+    const { HeadBucketCommand, S3Client } = await import('@aws-sdk/client-s3');
     const { bucket, endpoint, region, accessKeyId, secretAccessKey } = s3;
     const credentials = accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : undefined;
     const client = new S3Client({ endpoint, region, credentials, forcePathStyle: Boolean(endpoint), maxAttempts: 1 });

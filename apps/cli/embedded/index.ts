@@ -1,9 +1,10 @@
 /** The embedded shape: our own Redis, api and worker as child processes of this one, which keeps them running. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ResolvedProfile } from '#models';
-import { type ApiFile, apiFilePath } from '../client.ts';
+import { ApiClient, type ApiFile, apiFilePath } from '../client.ts';
 import { configWith, given, inherited, type Settings } from '../environment.ts';
 import { CliError } from '../errors.ts';
 import type { Terminal } from '../terminal.ts';
@@ -32,6 +33,7 @@ export interface EmbeddedOptions {
   signal: AbortSignal;
 }
 
+const LOADING_PATIENCE_MS = 60_000;
 const script = (app: string) => fileURLToPath(new URL(`../../${app}/main.js`, import.meta.url));
 
 export class Embedded implements AsyncDisposable {
@@ -118,10 +120,30 @@ export class Embedded implements AsyncDisposable {
       },
     );
     await withSignal(Promise.all([api.start(), worker.start()]), signal);
+    await this.#loaded(signal);
 
     const file: ApiFile = { url: this.url, pid: process.pid };
     writeFileSync(apiFilePath(this.dataDir), JSON.stringify(file));
     this.#started.push({ name: 'api.json', stop: async () => rmSync(apiFilePath(this.dataDir), { force: true }) });
+  }
+
+  /** Waits until api and worker have loaded their models. One that can't goes on trying, and we go on without it, saying why. */
+  async #loaded(signal: AbortSignal): Promise<void> {
+    const client = new ApiClient(this.url);
+    const patience = Date.now() + LOADING_PATIENCE_MS;
+    try {
+      for (;;) {
+        const reasons = await client.notReadyReasons(signal);
+        if (reasons.length === 0) return;
+        if (Date.now() > patience) {
+          this.#news(`not ready yet: ${reasons.join('; ')}`);
+          return;
+        }
+        await sleep(100, undefined, { signal });
+      }
+    } finally {
+      await client.close();
+    }
   }
 
   async #startRedis(): Promise<string> {

@@ -9,7 +9,8 @@ const LAST_BACKOFF_MS = 10_000;
 /** One that ran this long was well: the next restart is quick again. */
 const HEALTHY_MS = 60_000;
 const CRASHES_TO_TELL = 4;
-const STOP_GRACE_MS = 10_000;
+/** A little more than api and worker give their own work to end. */
+const STOP_GRACE_MS = 12_000;
 const KEPT_LINES = 12;
 
 /** Everything that runs. Whatever way this process ends in, they end with it. */
@@ -57,7 +58,7 @@ export class Service {
     this.#watching = this.#watch(exited);
   }
 
-  /** Asks it to end, insists after ten seconds, and waits until it is gone. */
+  /** Asks it to end, insists when it takes too long, and waits until it is gone. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     const child = this.#child;

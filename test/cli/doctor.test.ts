@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest';
+import { connectRedis } from '#store';
+import { startRedis } from '../fixtures/redis.ts';
+import { run, temporaryFolder } from './processes.ts';
+
+const checks = (records: Record<string, unknown>[]) =>
+  Object.fromEntries(records.filter(({ type }) => type === 'check').map(({ check, state }) => [check, state]));
+
+test('the doctor finds nothing wrong here, and says so in JSON lines', async () => {
+  await using folder = temporaryFolder();
+  const { status, records } = await run(['doctor', '--json', '--data-dir', folder.path]);
+  const found = checks(records);
+  expect(found).toMatchObject({ node: 'ok', ffmpeg: 'ok', redis: 'ok', data: 'ok', models: 'ok', keys: 'ok' });
+  expect(records.at(-1)).toEqual({ type: 'summary', ok: true, failed: 0 });
+  expect(status).toBe(0);
+});
+
+test('the doctor fails when Redis or Qdrant can not be reached, and says how to mend it', async () => {
+  const { status, records } = await run(['doctor', '--json'], {
+    REDIS_URL: 'redis://127.0.0.1:1',
+    QDRANT_URL: 'http://127.0.0.1:1',
+  });
+  expect(checks(records)).toMatchObject({ redis: 'fail', qdrant: 'fail' });
+  expect(records.find(({ check }) => check === 'qdrant')?.mend).toContain('QDRANT_URL');
+  expect(status).toBe(1);
+});
+
+test('the doctor warns of a Redis that may forget jobs', async () => {
+  const redis = await startRedis();
+  const connection = connectRedis(redis.url);
+  await connection.config('SET', 'appendonly', 'no', 'maxmemory-policy', 'allkeys-lru');
+  const { status, records } = await run(['doctor', '--json'], { REDIS_URL: redis.url });
+  connection.disconnect();
+  await redis.stop();
+  const found = records.find(({ check }) => check === 'redis');
+  expect(found?.state).toBe('warn');
+  expect(found?.mend).toMatch(/noeviction.*appendonly yes/);
+  expect(status).toBe(0);
+});
+
+test('a setting that is wrong is named', async () => {
+  const { status, stderr } = await run(['doctor'], { MODEL_PROFILE: 'huge' });
+  expect(stderr).toMatch(/config_invalid.*\n.*MODEL_PROFILE/);
+  expect(status).toBe(78);
+});
