@@ -112,9 +112,10 @@ export class S3Blobs implements BlobStore {
     }
   }
   async putFiles(files: { key: string; path: string }[]): Promise<void> {
+    for (const { key } of files) checkKey(key);
     await eachOf(files, FILES_AT_ONCE, async ({ key, path }) => {
       const { size } = await stat(path);
-      const params = { Bucket: this.#bucket, Key: checkKey(key), Body: createReadStream(path), ContentLength: size };
+      const params = { Bucket: this.#bucket, Key: key, Body: createReadStream(path), ContentLength: size };
       await this.#client.send(new PutObjectCommand(params)).catch(fail);
     });
   }

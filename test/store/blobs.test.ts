@@ -12,6 +12,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type BlobStore, DiskBlobs, openBlobs } from '#store';
 
 const MiB = 1024 ** 2;
+// The bucket is for tests alone: a test of `sweep` ends every upload in it.
 const { S3_ENDPOINT, S3_BUCKET = '', S3_REGION = 'us-east-1', S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY } = process.env;
 const withS3 = Boolean(S3_ENDPOINT && S3_BUCKET);
 if (!withS3) console.warn('Blobs in S3 are not tested: S3_ENDPOINT and S3_BUCKET are not set.');
@@ -25,6 +26,11 @@ const s3 = new S3Client({
 async function openUploads(tenant: string) {
   const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket: S3_BUCKET }));
   return Uploads.filter(({ Key }) => Key?.startsWith(`${tenant}/`));
+}
+/** moto, which stands in for S3, says of all uploads that they began in 2010. */
+async function tellsTime(tenant: string) {
+  const [upload] = await openUploads(tenant);
+  return Math.abs(Date.now() - (upload?.Initiated?.getTime() ?? 0)) < 3600_000;
 }
 
 let dir: string;
@@ -212,11 +218,16 @@ for (const { name, open, pending, here } of stores) {
         await refuse(blobs.deletePrefix(bad));
       },
     );
-    it('that are being uploaded survive a sweep', async () => {
+    it('that are being uploaded survive a sweep', async ({ skip }) => {
       const body = new PassThrough();
       const putting = blobs.put(key, body);
       body.write(Buffer.alloc(30 * MiB));
       while ((await pending(tenant)).length === 0) await sleep(20);
+      if (name === 'in S3' && !(await tellsTime(tenant))) {
+        body.end();
+        await putting;
+        skip('this S3 server does not tell when an upload began');
+      }
       await open().sweep();
       body.end();
       expect((await putting).sizeBytes).toBe(30 * MiB);
@@ -320,8 +331,10 @@ describe.skipIf(!withS3)('blobs in S3', () => {
     putting.catch(() => {});
     body.write(Buffer.alloc(30 * MiB));
     while ((await openUploads(tenant)).length === 0) await sleep(20);
-    await blobs.sweep();
-    expect(await openUploads(tenant)).toHaveLength(1);
+    if (await tellsTime(tenant)) {
+      await blobs.sweep();
+      expect(await openUploads(tenant)).toHaveLength(1);
+    }
     await blobs.sweep(-60_000);
     expect(await openUploads(tenant)).toEqual([]);
     body.destroy();
