@@ -15,7 +15,7 @@ const WEAK_LOGITS = 8;
 /** A moment ends where the picture has lost this share of what lifts its best frame over the background, within bounds. */
 const FALL = 1 / 3;
 const MIN_FALL_LOGITS = 2;
-const MAX_FALL_LOGITS = 7;
+const MAX_FALL_LOGITS = 4;
 
 /** Frames that follow each other in a video and fit the query alike become one moment. `background`: cosine of frames that do not fit. */
 export function momentsOfFrames(hits: FrameHit[], background: number | undefined, logitScale: number): Candidate[] {

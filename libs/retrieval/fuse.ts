@@ -66,7 +66,9 @@ function joined(frame: Ranked, passage: Ranked, isTwofold: boolean): Ranked | un
   if (startMs - endMs > NEAR_MS) return undefined;
   if (isNear && Math.min(frame.confidence, passage.confidence) < NEAR_MIN_CONFIDENCE) return undefined;
   const [surer, other] = frame.weight >= passage.weight ? [frame, passage] : [passage, frame];
-  const score = surer.weight + other.weight * (isNear ? NEAR_WEIGHT : 1);
+  // Of one thing, a modality that is unsure has found little to add; of two things, each may know only its own half of the question.
+  const share = (isNear ? NEAR_WEIGHT : 1) * (isTwofold ? 1 : other.confidence);
+  const score = surer.weight + other.weight * share;
   const union = { startMs: Math.min(frame.startMs, passage.startMs), endMs: Math.max(frame.endMs, passage.endMs) };
   const span = !isTwofold
     ? { startMs: surer.startMs, endMs: surer.endMs }

@@ -1,0 +1,217 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type SearchOptions, search } from '#retrieval';
+import { type FrameRow, frameId, openVectorIndex, passageId, type VectorIndex } from '#store';
+
+/** A space with an axis for each thing that a picture can show; 20 logits lie between a picture that fits and one that does not. */
+const THINGS = ['car', 'house', 'tree', 'nothing'] as const;
+type Thing = (typeof THINGS)[number];
+const MODEL = { id: 'test/things', dimension: THINGS.length, logitScale: 20 };
+const A = '0190a000-0000-7000-8000-00000000000a';
+const B = '0190a000-0000-7000-8000-00000000000b';
+
+const encoder = {
+  ...MODEL,
+  /** The text is about the first thing it names. */
+  encodeTexts: async (texts: string[]) =>
+    texts.map((text) => picture(THINGS.find((thing) => text.includes(thing)) ?? 'nothing')),
+};
+function picture(thing: Thing, likeness = 1): Float32Array {
+  const vector = new Float32Array(MODEL.dimension);
+  vector[THINGS.indexOf(thing)] = likeness;
+  vector[(THINGS.indexOf(thing) + 1) % THINGS.length] = Math.sqrt(1 - likeness ** 2);
+  return vector;
+}
+
+let dir: string;
+let index: VectorIndex;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'cuepoint-search-'));
+  index = await openVectorIndex({ lanceDir: dir });
+});
+afterEach(async () => {
+  await index.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+/** A second of each thing named, from 0 on; a number instead is how much like a car it is. */
+async function show(videoId: string, seconds: (Thing | number)[], tenant = 't'): Promise<void> {
+  const rows = seconds.map((what, i): FrameRow => {
+    const vector = typeof what === 'number' ? picture('car', what) : picture(what);
+    return { id: frameId(videoId, i * 1000), tenant, videoId, startMs: i * 1000, endMs: (i + 1) * 1000, vector };
+  });
+  await index.upsertFrames(MODEL, rows);
+}
+async function say(videoId: string, passages: [startMs: number, endMs: number, text: string][]): Promise<void> {
+  await index.upsertPassages(
+    passages.map(([startMs, endMs, text]) => ({
+      id: passageId(videoId, startMs),
+      tenant: 't',
+      videoId,
+      startMs,
+      endMs,
+      text,
+    })),
+  );
+}
+const find = (query: string, options: Partial<SearchOptions> = {}) =>
+  search({ index, encoder }, { tenant: 't', query, limit: 10, ...options });
+const spans = async (query: string, options: Partial<SearchOptions> = {}) =>
+  (await find(query, options)).map(({ videoId, startMs, endMs }) => [videoId === A ? 'A' : 'B', startMs, endMs]);
+const many = (thing: Thing, count: number): Thing[] => new Array(count).fill(thing);
+
+describe('Search', () => {
+  it('gives nothing for an empty index, an empty question, no videos and a limit of 0', async () => {
+    expect(await find('a car')).toEqual([]);
+    await show(A, ['car']);
+    expect(await find('  ')).toEqual([]);
+    expect(await find('a car', { limit: 0 })).toEqual([]);
+    expect(await find('a car', { videoIds: [] })).toEqual([]);
+    expect(await find('a car', { tenant: 'another' })).toEqual([]);
+  });
+
+  it('makes one moment of frames that follow each other and fit alike, and ends it where the picture changes', async () => {
+    await show(A, [...many('house', 5), 0.95, 1, 0.97, 'tree', ...many('house', 3), 1, ...many('tree', 4)]);
+    expect(await spans('a car')).toEqual([
+      ['A', 5000, 8000],
+      ['A', 12_000, 13_000],
+    ]);
+    const [first] = await find('a car');
+    expect(first?.evidence.map(({ kind, atMs }) => [kind, atMs])).toEqual([
+      ['frame', 6000],
+      ['frame', 7000],
+      ['frame', 5000],
+    ]);
+  });
+
+  it('takes a frame that stands for a long still as one moment', async () => {
+    await show(A, many('house', 10));
+    await index.upsertFrames(MODEL, [
+      { id: frameId(A, 50_000), tenant: 't', videoId: A, startMs: 50_000, endMs: 90_000, vector: picture('tree') },
+      { id: frameId(A, 90_000), tenant: 't', videoId: A, startMs: 90_000, endMs: 91_000, vector: picture('tree') },
+    ]);
+    expect((await spans('a tree'))[0]).toEqual(['A', 50_000, 91_000]);
+  });
+
+  it('makes one moment of passages that follow each other only where both match', async () => {
+    await say(A, [
+      [0, 2000, 'the weather was awful'],
+      [2500, 4000, 'yes, weather like that is rare'],
+      [4500, 6000, 'let us talk of lunch'],
+      [6500, 8000, 'soup, as always'],
+      [20_000, 22_000, 'the weather again'],
+    ]);
+    expect((await spans('weather')).sort()).toEqual([
+      ['A', 0, 4000],
+      ['A', 20_000, 22_000],
+    ]);
+    const found = await find('weather');
+    expect(
+      found
+        .find((moment) => moment.startMs === 0)
+        ?.evidence.map((one) => one.text)
+        .sort(),
+    ).toEqual(['the weather was awful', 'yes, weather like that is rare']);
+  });
+
+  it('puts the overlap first when two things are asked for at once, and gives its span', async () => {
+    await show(A, [...many('car', 10), ...many('house', 10), ...many('car', 10), ...many('tree', 10)]);
+    await say(A, [
+      [12_000, 15_000, 'the weather is nice'],
+      [23_000, 26_000, 'the weather is awful'],
+    ]);
+    const [first] = await find('a car while someone talks about the weather');
+    expect(first).toMatchObject({ startMs: 23_000, endMs: 26_000 });
+    expect(new Set(first?.evidence.map((one) => one.kind))).toEqual(new Set(['frame', 'passage']));
+    expect(first?.evidence.length).toBeLessThanOrEqual(5);
+    for (const { atMs, endMs } of first?.evidence ?? []) expect(atMs < 26_000 && endMs > 23_000).toBe(true);
+  });
+
+  it('lets what is said win where nothing like it is seen, and the other way round', async () => {
+    await show(A, [...many('house', 10), ...many('car', 5), ...many('tree', 10)]);
+    await say(A, [
+      [2000, 4000, 'elephants never forget'],
+      [20_000, 22_000, 'he bought a new radio and a lamp'],
+    ]);
+    expect((await spans('elephants that never forget'))[0]).toEqual(['A', 2000, 4000]);
+    expect((await spans('a new car on the long road'))[0]).toEqual(['A', 10_000, 15_000]);
+  });
+
+  it('does not move a picture to a passage that shares one word with the question', async () => {
+    await show(A, [...many('house', 10), ...many('tree', 12), ...many('house', 10)]);
+    await say(A, [[18_000, 20_000, 'the doctor paints a green window']]);
+    const [first] = await find('a tall green tree on a hill');
+    expect(first).toMatchObject({ startMs: 10_000, endMs: 22_000 });
+  });
+
+  it('searches the modalities asked for, and needs no encoder for passages', async () => {
+    await show(A, [...many('house', 5), 'car']);
+    await say(A, [[0, 1000, 'a car']]);
+    expect(await spans('car', { modalities: ['frames'] })).toEqual([['A', 5000, 6000]]);
+    const broken = {
+      ...encoder,
+      encodeTexts: () => Promise.reject(new Error('models are not loaded')),
+    };
+    const ask = (modalities?: SearchOptions['modalities']) =>
+      search({ index, encoder: broken }, { tenant: 't', query: 'car', limit: 5, ...(modalities && { modalities }) });
+    expect(await ask(['passages'])).toHaveLength(1);
+    await expect(ask()).rejects.toThrow('models are not loaded');
+  });
+
+  it('keeps to the videos and the tenant asked for', async () => {
+    await show(A, [...many('house', 5), 'car']);
+    await show(B, ['car', ...many('house', 5)]);
+    expect(await spans('car', { videoIds: [B] })).toEqual([['B', 0, 1000]]);
+    expect((await spans('car')).sort()).toEqual([
+      ['A', 5000, 6000],
+      ['B', 0, 1000],
+    ]);
+  });
+
+  it('gives the same results in the same order each time, confidence falling with the score', async () => {
+    for (const video of [B, A]) {
+      await show(video, [...many('house', 6), 'car', ...many('tree', 3), 0.9, ...many('house', 2)]);
+      await say(video, [
+        [1000, 2000, 'a car was sold'],
+        [9000, 9500, 'car and road'],
+      ]);
+    }
+    const first = await find('a car on the road');
+    await index.optimize();
+    expect((await find('a car on the road')).map(({ videoId, startMs }) => [videoId, startMs])).toEqual(
+      first.map(({ videoId, startMs }) => [videoId, startMs]),
+    );
+    expect(first.length).toBeGreaterThan(3);
+    for (const [i, { score, confidence }] of first.entries()) {
+      expect(confidence).toBeGreaterThan(0);
+      expect(confidence).toBeLessThanOrEqual(1);
+      expect(score).toBeLessThanOrEqual(first[i - 1]?.score ?? 1);
+      expect(confidence).toBeLessThanOrEqual(first[i - 1]?.confidence ?? 1);
+    }
+    expect(await find('a car on the road', { limit: 2 })).toEqual((await find('a car on the road')).slice(0, 2));
+  });
+
+  it('is as sure of a picture in ten thousand as in a hundred', async () => {
+    await show(A, [...many('house', 50), ...many('car', 3), ...many('tree', 47)]);
+    const [few] = await find('a car', { modalities: ['frames'] });
+    for (let at = 0; at < 10; at++) {
+      const rows = Array.from({ length: 1000 }, (_, i): FrameRow => {
+        const startMs = (at * 1000 + i) * 1000;
+        const vector = picture(i % 2 ? 'house' : 'tree', 0.9 + (i % 10) / 100);
+        return { id: frameId(B, startMs), tenant: 't', videoId: B, startMs, endMs: startMs + 1000, vector };
+      });
+      await index.upsertFrames(MODEL, rows);
+    }
+    const [many_] = await find('a car', { modalities: ['frames'] });
+    expect(many_).toMatchObject({ videoId: A, startMs: 50_000, endMs: 53_000 });
+    expect(Math.abs((many_?.confidence ?? 0) - (few?.confidence ?? 0))).toBeLessThan(0.1);
+  });
+
+  it('stops when it is aborted', async () => {
+    await show(A, ['car']);
+    const aborted = AbortSignal.abort(new Error('gone'));
+    await expect(search({ index, encoder }, { tenant: 't', query: 'car', limit: 5 }, aborted)).rejects.toThrow('gone');
+  });
+});
