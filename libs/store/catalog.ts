@@ -48,6 +48,8 @@ const WORKER_SECONDS = 15;
 const REREAD_MS = 5000;
 /** Changes in quicker succession than this are one to a watcher. */
 const COALESCE_MS = 200;
+/** A claim that Redis took longer to answer than this is not kept for its process. */
+const CLAIM_PATIENCE_MS = 2000;
 const PAGE = 100;
 /** Fields that `undefined` in a patch removes. */
 const OPTIONAL: readonly string[] = ['language', 'media', 'error', 'models', 'startedAt', 'finishedAt'];
@@ -59,7 +61,7 @@ export class Catalog {
   readonly #redis: ScriptedRedis;
   readonly #changes: Changes;
   /** Idempotency keys this process holds: key in Redis → claim. */
-  readonly #claims = new Map<string, { token: string; fingerprint: string }>();
+  readonly #claims = new Map<string, { token: string; fingerprint: string; keepUntil: number }>();
   readonly #claimMs: number;
   #claimTimer?: NodeJS.Timeout;
 
@@ -178,12 +180,9 @@ export class Catalog {
     for (const entry of await this.#redis.smembers(deliveries)) {
       const colon = entry.indexOf(':');
       const [webhookId, deliveryId] = [entry.slice(0, colon), entry.slice(colon + 1)];
-      await this.#redis
-        .multi()
-        .del(keys.delivery(tenant, deliveryId))
-        .zrem(keys.deliveries(tenant, webhookId), deliveryId)
-        .srem(deliveries, entry)
-        .exec();
+      await this.#redis.del(keys.delivery(tenant, deliveryId));
+      await this.#redis.zrem(keys.deliveries(tenant, webhookId), deliveryId);
+      await this.#redis.srem(deliveries, entry);
     }
     await this.#change(tenant, id, { remove: true });
   }
@@ -252,10 +251,13 @@ export class Catalog {
   async claimIdempotencyKey(tenant: Tenant, key: string, fingerprint: string): Promise<IdempotencyClaim> {
     const name = keys.idempotency(tenant, key);
     const token = randomUUID();
+    const askedAt = Date.now();
     const state = await this.#redis.cuepointClaim(name, fingerprint, token, String(this.#claimMs));
     if (state.startsWith('done:')) return { state: 'done', videoId: state.slice('done:'.length) };
     if (state === 'new') {
-      this.#claims.set(name, { token, fingerprint });
+      // Whoever asked while Redis was away may have given up since, and would never release it: such a claim is left to run out.
+      const keepUntil = Date.now() - askedAt > CLAIM_PATIENCE_MS ? 0 : askedAt + DAY_MS;
+      this.#claims.set(name, { token, fingerprint, keepUntil });
       this.#claimTimer ??= setInterval(() => this.#keepClaims(), this.#claimMs / 3).unref();
     }
     return { state: state as 'new' | 'in_progress' | 'mismatch' };
@@ -275,11 +277,9 @@ export class Catalog {
 
   async createWebhook(webhook: Webhook): Promise<void> {
     const { tenant, id, videoId } = webhook;
-    await this.#redis
-      .multi()
-      .set(keys.webhook(tenant, id), json(webhook))
-      .sadd(keys.webhooks(tenant, videoId), id)
-      .exec();
+    // Not MULTI, which fails when the connection is lost where single commands wait. An id without its webhook is harmless.
+    await this.#redis.sadd(keys.webhooks(tenant, videoId), id);
+    await this.#redis.set(keys.webhook(tenant, id), json(webhook));
   }
   /** Endpoints of the tenant, oldest first; with `videoId` those of that upload, too. */
   async listWebhooks(tenant: Tenant, videoId?: string): Promise<Webhook[]> {
@@ -344,11 +344,8 @@ export class Catalog {
   }
 
   async announceWorker(status: WorkerStatus): Promise<void> {
-    await this.#redis
-      .multi()
-      .set(keys.worker(status.id), json(status), 'EX', WORKER_SECONDS)
-      .sadd(keys.workers, status.id)
-      .exec();
+    await this.#redis.set(keys.worker(status.id), json(status), 'EX', WORKER_SECONDS);
+    await this.#redis.sadd(keys.workers, status.id);
   }
   async listWorkers(): Promise<WorkerStatus[]> {
     const ids = (await this.#redis.smembers(keys.workers)).sort();
@@ -396,11 +393,8 @@ export class Catalog {
     for (;;) {
       const ids = await this.#redis.zrange(log, 0, String(PAGE - 1));
       if (!ids.length) break;
-      await this.#redis
-        .multi()
-        .del(ids.map((delivery) => keys.delivery(tenant, delivery)))
-        .zrem(log, ids)
-        .exec();
+      await this.#redis.del(ids.map((delivery) => keys.delivery(tenant, delivery)));
+      await this.#redis.zrem(log, ids);
     }
     await this.#redis.srem(keys.webhooks(tenant, videoId), id);
   }
@@ -410,7 +404,8 @@ export class Catalog {
     return (await this.#redis.cuepointReadVideos(names.length, ...names)).map(parseVideo);
   }
   #keepClaims(): void {
-    for (const [name, { token }] of this.#claims) {
+    for (const [name, { token, keepUntil }] of this.#claims) {
+      if (keepUntil < Date.now()) continue;
       // One that can't be kept now is tried again in a moment; one that is lost is seen in `finish`.
       this.#redis.cuepointKeepClaim(name, token, String(this.#claimMs)).catch(() => {});
     }

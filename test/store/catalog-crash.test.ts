@@ -61,6 +61,23 @@ describe('when redis-server is killed (kill -9) and started again', () => {
     expect(acknowledged.filter((id) => !listed.has(id))).toEqual([]);
     expect(listed.size).toBe(acknowledged.length);
   });
+  it('every call that was made while it was away waits for it', async () => {
+    const { id } = video('a');
+    await server.kill();
+    const hook = { id: 'hook', tenant: 'acme', url: 'https://example.com', secret: 's', events: [], createdAt: 1 };
+    const calls = Promise.all([
+      catalog.createVideo({ ...video('a'), id }),
+      catalog.createWebhook({ ...hook, events: ['video.ready'] }),
+      catalog.claimIdempotencyKey('acme', 'key', 'f'),
+      catalog.announceWorker({ id: 'w', ready: true }),
+    ]);
+    await sleep(300);
+    await server.start();
+    await calls;
+    expect(await catalog.getVideo('acme', id)).toBeDefined();
+    expect(await catalog.listWebhooks('acme')).toHaveLength(1);
+    expect(await catalog.listWorkers()).toHaveLength(1);
+  });
   it('a guarded change whose answer was lost is not refused by its own effect when it is sent again', async () => {
     const added = video('a');
     await catalog.createVideo(added);
