@@ -16,7 +16,8 @@ export function connectRedis(url: string): Redis {
 
 /** Closes a connection after the answers to what was sent; with a server that is away, at once. Calls that still wait are rejected. */
 export async function closeRedis(redis: Redis): Promise<void> {
-  if (redis.status === 'ready') await Promise.race([redis.quit().catch(() => {}), sleep(1000, undefined, { ref: false })]);
+  if (redis.status === 'ready')
+    await Promise.race([redis.quit().catch(() => {}), sleep(1000, undefined, { ref: false })]);
   // `disconnect` between two tries to reconnect leaves waiting calls waiting for ever (ioredis 6.0); during a try it rejects them.
   if (redis.status === 'reconnecting') redis.connect().catch(() => {});
   if (redis.status !== 'end') redis.disconnect();
