@@ -119,7 +119,7 @@ async function demo(
     signatureValid: delivery?.signatureValid ?? false,
   });
 
-  const width = Math.min(48, Math.max(20, ...questions.map(({ query }) => query.length)));
+  const width = Math.min(44, Math.max(20, ...questions.map(({ query }) => query.length)));
   for (const { query, expected } of questions) {
     const { moments } = await client.search({ query, limit: 5, videoIds: [video.id] }, signal);
     const [top] = moments;
@@ -127,9 +127,8 @@ async function demo(
     const mark = count(ok);
     const place = top ? span(top.start, top.end) : 'nothing';
     const wanted = expected && !ok ? `  expected ${span(expected.start, expected.end)}` : '';
-    terminal.line(
-      `${mark} ${columns(query, width)}  ${columns(place, 11)}  ${top ? why(top) : ''}${terminal.style('red', wanted)}`,
-    );
+    const found = terminal.cut(`  ${columns(query, width)}  ${columns(place, 11)}  ${top ? why(top) : ''}`).slice(2);
+    terminal.line(`${mark} ${found}${terminal.style('red', wanted)}`);
     terminal.record({
       type: 'query',
       query,

@@ -73,7 +73,7 @@ async function indexOne(
   { terminal, signal }: Context,
 ): Promise<boolean> {
   const words = { title: options.title, language: options.language };
-  const label = `${columns(isAddress(source) ? source : basename(source), 16)} `;
+  const label = `${columns(isAddress(source) ? source : basename(source), 13)} `;
   try {
     const added = isAddress(source)
       ? await client.ingest(source, words, signal)

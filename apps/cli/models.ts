@@ -59,8 +59,7 @@ async function pull(profile: ProfileName | undefined, { terminal, signal }: Cont
 /** A profile's models if they are all on this machine. */
 export async function localModels(models: Config['models'], signal: AbortSignal): Promise<ResolvedProfile | undefined> {
   try {
-    const { profile, clip, whisper, modelsDir } = models;
-    return await resolveProfile({ profile, clip, whisper, modelsDir, hubUrl: NO_HUB, allowFallback: false, signal });
+    return await resolveProfile({ ...models, hubUrl: NO_HUB, allowFallback: false, signal });
   } catch {
     signal.throwIfAborted();
     return undefined;

@@ -50,10 +50,9 @@ function show(bar: Bar | undefined, video: Video, name: StageName): void {
   const over = state === 'done' || state === 'skipped' || state === 'failed';
   const fraction = over ? 1 : total > 0 ? done / total : 0;
   let note: string = state === 'waiting' || state === 'active' ? '' : state;
-  if (state === 'active') {
-    note = total > 0 ? `${clock(done)} of ${clock(total)}` : '…';
-    if (video.etaSeconds !== undefined && total > 0) note += `, ${clock(video.etaSeconds)} left`;
-  }
+  if (state === 'active' && total > 0) note = `${clock(done)} of ${clock(total)}`;
+  // How long it still takes is of the whole video: it stands with the last stage.
+  if (name === 'finalize' && !over && video.etaSeconds !== undefined) note = `in about ${clock(video.etaSeconds)}`;
   bar?.update(fraction, note);
 }
 

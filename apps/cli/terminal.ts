@@ -11,7 +11,13 @@ export interface Bar {
 }
 
 type Style = Parameters<typeof styleText>[0];
-const LABEL_WIDTH = 26;
+/** What stands where a line of more than one row is written over the bars would show through. */
+const ERASE_BELOW = '\x1b[J';
+// A bar's line fits a terminal of 80 columns.
+const LABEL_WIDTH = 22;
+const BAR_WIDTH = 22;
+const NOTE_WIDTH = 24;
+const FULL_WIDTH = 80;
 /** Without a terminal, a bar says where it is this often. */
 const PLAIN_INTERVAL_MS = 5_000;
 
@@ -27,18 +33,23 @@ export class Terminal {
 
   /** A line for the person, above the bars. */
   line(text = ''): void {
-    if (this.#bars) this.#bars.log(`${text}\n`);
+    if (this.#bars) this.#bars.log(`${ERASE_BELOW}${text}\n`);
     else process.stderr.write(`${text}\n`);
   }
   /** A line of the result, in words; nothing with `--json`. */
   result(text: string): void {
     if (this.json) return;
-    if (this.#bars && process.stdout.isTTY) this.#bars.log(`${text}\n`);
+    if (this.#bars && process.stdout.isTTY) this.line(text);
     else process.stdout.write(`${text}\n`);
   }
   /** A line of the result, for programs; nothing without `--json`. */
   record(value: object): void {
     if (this.json) process.stdout.write(`${JSON.stringify(value)}\n`);
+  }
+  /** A line cut to the terminal's width, before it is coloured; whole where there is no terminal. */
+  cut(text: string): string {
+    const width = process.stderr.isTTY ? process.stderr.columns : 0;
+    return width && [...text].length > width ? columns(text, width) : text;
   }
   /** Colour where stderr is a terminal that shows it. */
   style(style: Style, text: string): string {
@@ -49,8 +60,10 @@ export class Terminal {
     return this.#tty ? this.#drawnBar(label) : this.#plainBar(label);
   }
 
-  /** Puts the cursor back. For ends that pass no `Bar.end`. */
+  /** Takes the bars away and puts the cursor back. Also for ends that pass no `Bar.end`. */
   close(): void {
+    // Lines still waiting to be drawn above the bars would be lost with them.
+    this.#bars?.update();
     this.#bars?.stop();
     this.#bars = undefined;
     this.#open = 0;
@@ -63,11 +76,14 @@ export class Terminal {
       formatValue: (value, _options, type) => (type === 'percentage' ? String(value).padStart(3) : String(value)),
       barCompleteChar: '█',
       barIncompleteChar: '░',
-      barsize: 26,
+      barsize: BAR_WIDTH,
       hideCursor: true,
+      // Long lines above the bars wrap; the bars themselves do only where they are too wide.
+      linewrap: process.stderr.columns >= FULL_WIDTH ? null : false,
       gracefulExit: false,
       fps: 8,
       emptyOnZero: true,
+      clearOnComplete: true,
       // The log lines above the bars are drawn with the bars.
       forceRedraw: true,
     });
@@ -78,26 +94,30 @@ export class Terminal {
     return {
       update: (fraction, note) => {
         if (!ended)
-          bar.update(Math.round(clamp(fraction) * 1000), note === undefined ? {} : { note: columns(note, 22) });
+          bar.update(Math.round(clamp(fraction) * 1000), note === undefined ? {} : { note: columns(note, NOTE_WIDTH) });
       },
       end: (text) => {
         if (ended || bars !== this.#bars) return;
         ended = true;
-        bars.remove(bar);
         this.#open -= 1;
         if (this.#open === 0) this.close();
+        else bars.remove(bar);
         if (text !== undefined) this.line(text);
       },
     };
   }
 
+  /** Says where it is now and then, when that is news. */
   #plainBar(label: string): Bar {
-    let said = Date.now();
+    let saidAt = Date.now();
+    let said = 0;
     return {
       update: (fraction, note) => {
-        if (Date.now() - said < PLAIN_INTERVAL_MS) return;
-        said = Date.now();
-        this.line(`  ${label}: ${Math.floor(clamp(fraction) * 100)}%${note ? `  ${note}` : ''}`);
+        const percentage = Math.floor(clamp(fraction) * 100);
+        if (percentage === said || Date.now() - saidAt < PLAIN_INTERVAL_MS) return;
+        said = percentage;
+        saidAt = Date.now();
+        this.line(`  ${label}: ${percentage}%${note ? `  ${note}` : ''}`);
       },
       end: (text) => {
         if (text !== undefined) this.line(text);

@@ -1,6 +1,9 @@
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { ROOT, Running } from './processes.ts';
+
+// A safety net for a busy machine; an idle one takes 20 s.
+vi.setConfig({ testTimeout: 180_000 });
 
 test('the demo finds what the sample shows and says, hears its webhook, and prints JSON lines only', async () => {
   const { status, records, stderr } = await Running.start([

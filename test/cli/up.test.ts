@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { connectRedis } from '#store';
 import { cuepoint, type Running, run, SAMPLE, temporaryFolder, until } from './processes.ts';
 
@@ -35,13 +35,27 @@ function processesOf(dataDir: string): string[] {
     });
 }
 
+// Safety nets for a busy machine; an idle one takes a fraction.
+vi.setConfig({ testTimeout: 180_000 });
+
 test('what was indexed is there again after kill -9 of the supervisor, and nothing of it is left running', async () => {
   await using folder = temporaryFolder();
   const first = up(folder.path);
   await first.record('ready');
-  const { status, records, stderr } = await run(['index', SAMPLE, '--json', '--data-dir', folder.path]);
+  // The first 36 seconds: a title, a car, a house, the beginning of a balloon.
+  const clip = join(folder.path, 'clip.mp4');
+  execFileSync('ffmpeg', ['-v', 'error', '-i', SAMPLE, '-t', '36', '-c', 'copy', clip]);
+  const { status, records, stderr } = await run([
+    'index',
+    clip,
+    '--title',
+    'Part one',
+    '--json',
+    '--data-dir',
+    folder.path,
+  ]);
   expect(stderr).not.toContain('starting one');
-  expect(records).toContainEqual(expect.objectContaining({ type: 'video', status: 'ready', title: 'sample' }));
+  expect(records).toContainEqual(expect.objectContaining({ type: 'video', status: 'ready', title: 'Part one' }));
   expect(records.at(-1)).toEqual({ type: 'summary', ready: 1, failed: 0 });
   expect(status).toBe(0);
 
@@ -60,17 +74,17 @@ test('what was indexed is there again after kill -9 of the supervisor, and nothi
 
   const { records: moments } = await run([
     'search',
-    'a chess board',
+    'a house with a blue roof',
     '--json',
     '--limit',
     '3',
     '--data-dir',
     folder.path,
   ]);
-  expect(moments[0]).toMatchObject({ type: 'moment', videoTitle: 'sample' });
-  expect(Math.abs((moments[0]?.start as number) - 84)).toBeLessThan(3);
-  const words = await run(['search', 'the engineer reads a book', '--data-dir', folder.path]);
-  expect(words.stdout.split('\n')[0]).toMatch(/^sample +01:\d\d.*engineer/);
+  expect(moments[0]).toMatchObject({ type: 'moment', videoTitle: 'Part one' });
+  expect(Math.abs((moments[0]?.start as number) - 22)).toBeLessThan(3);
+  const words = await run(['search', 'seven yellow birds', '--data-dir', folder.path]);
+  expect(words.stdout.split('\n')[0]).toMatch(/^Part one +00:2\d.*birds/);
 
   third.signal('SIGTERM');
   expect((await third.ended()).status).toBe(0);

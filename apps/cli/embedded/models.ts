@@ -17,6 +17,7 @@ export async function fetchModels(
       whisper: models.whisper,
       modelsDir: models.modelsDir,
       hubUrl: models.hubUrl,
+      cacheDir: models.cacheDir,
       allowFallback: options.allowFallback,
       signal: options.signal,
       onProgress: ({ repo, file, loadedBytes, totalBytes }) => {
