@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Config } from '#config';
 import { Jobs } from '#jobs';
-import { type BlobStore, Catalog, connectRedis, DiskBlobs, openBlobs, openVectorIndex, type VectorIndex } from '#store';
+import { type BlobStore, Catalog, connectRedis, openBlobs, openVectorIndex, type VectorIndex } from '#store';
 import { answeringWithin } from './store-guard.ts';
 import { Acceptance } from './videos/acceptance.ts';
 
@@ -35,7 +35,7 @@ export async function openResources(config: Config, redisUrl: string, log: Logge
   });
   const catalog = new Catalog(redis);
   const jobs = new Jobs(redisUrl, (error) => log.debug({ err: error }, 'the job queues have trouble'));
-  if (blobs instanceof DiskBlobs) await sweep(blobs, log);
+  await blobs.sweep().catch((error) => log.warn({ err: error }, 'left-overs of uploads were not removed'));
   return {
     redis,
     catalog: answeringWithin(catalog, STORE_TIMEOUT_MS, ['watch', 'unfinished']),
@@ -48,10 +48,4 @@ export async function openResources(config: Config, redisUrl: string, log: Logge
       redis.disconnect();
     },
   };
-}
-
-/** Removes what uploads left behind when a crash cut them off. */
-async function sweep(blobs: DiskBlobs, log: Logger): Promise<void> {
-  if (!('sweep' in blobs) || typeof blobs.sweep !== 'function') return;
-  await blobs.sweep().catch((error: unknown) => log.warn({ err: error }, 'left-overs of uploads were not removed'));
 }

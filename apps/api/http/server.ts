@@ -103,7 +103,7 @@ function drain({ raw }: FastifyRequest): void {
 /** JSON only; an empty body is no body (clients often send the header with none). */
 function parseJson(server: FastifyInstance): void {
   const parse = server.getDefaultJsonParser('error', 'error');
-  server.removeAllContentTypeParsers();
+  server.removeContentTypeParser(['application/json', 'text/plain']);
   server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (body === '') return done(null, undefined);
     parse(request, body as string, (error, value) => {

@@ -3,6 +3,8 @@ import { extname } from 'node:path';
 /** A file name as it is shown: no folders, no control or direction-changing characters, at most 255 characters. Never used as a path. */
 export function displayName(name: string | undefined, fallback = 'video'): string {
   const clean = (name ?? '')
+    .replace(/%22/g, '"') // How browsers escape names in forms (HTML standard, multipart/form-data encoding).
+    .replace(/%0D|%0A/g, '')
     .normalize('NFC')
     .split(/[/\\]/)
     .at(-1)
