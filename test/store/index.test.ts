@@ -3,25 +3,25 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type FrameRow, openVectorIndex, StoreError, type VectorIndex } from '#store';
+import { startQdrantStandIn } from './index-qdrant.ts';
 import { direction, frame, MODEL, passage, uuid } from './index-rows.ts';
 
 const qdrantUrl = process.env.QDRANT_URL;
-if (!qdrantUrl) console.log('Qdrant is not tested: QDRANT_URL is not set.');
+if (!qdrantUrl) console.log('Qdrant itself is not tested: QDRANT_URL is not set. A stand-in answers in its place.');
+const standIn = await startQdrantStandIn();
+afterAll(() => standIn.close());
 
 const stores = [
-  { name: 'LanceDB', qdrant: undefined, skip: false },
-  {
-    name: qdrantUrl ? 'Qdrant' : 'Qdrant (skipped: QDRANT_URL is not set)',
-    qdrant: qdrantUrl ? { url: qdrantUrl } : undefined,
-    skip: !qdrantUrl,
-  },
+  { name: 'LanceDB', url: undefined, skip: false },
+  { name: 'a stand-in for Qdrant', url: standIn.url, skip: false },
+  { name: qdrantUrl ? 'Qdrant' : 'Qdrant (skipped: QDRANT_URL is not set)', url: qdrantUrl, skip: !qdrantUrl },
 ];
 
-describe.each(stores)('The vector index in $name', ({ qdrant, skip }) => {
+describe.each(stores)('The vector index in $name', ({ url, skip }) => {
+  const qdrant = url === undefined ? undefined : { url };
   let dir: string;
   let index: VectorIndex;
   let tenant: string;
@@ -44,6 +44,8 @@ describe.each(stores)('The vector index in $name', ({ qdrant, skip }) => {
 
   /** `it`, or a skip where there is no server. */
   const holds = it.skipIf(skip);
+  /** The stand-in shares this process: what it takes is not ours. */
+  const holdsAtSize = it.skipIf(skip || url === standIn.url);
 
   holds('gives nothing, and no error, before anything was written', async () => {
     const model = { id: `never/${tenant}`, dimension: 8 };
@@ -216,9 +218,9 @@ describe.each(stores)('The vector index in $name', ({ qdrant, skip }) => {
 
   holds('keeps one row an id when two processes create it and write the same rows, and a third optimises', async () => {
     const others = await Promise.all([
-      startOther(dir, 'write', 'both', 20),
-      startOther(dir, 'write', 'both', 20),
-      startOther(dir, 'optimize', '-', 10),
+      startOther(url, dir, 'write', 'both', 20),
+      startOther(url, dir, 'write', 'both', 20),
+      startOther(url, dir, 'optimize', '-', 10),
     ]);
     for (const other of others) other.go();
     for (const other of others) expect(await other.done).toEqual({ code: 0, said: 'done' });
@@ -228,6 +230,22 @@ describe.each(stores)('The vector index in $name', ({ qdrant, skip }) => {
     expect(passages.map((row) => row.startMs)).toEqual(Array.from({ length: 20 }, (_, i) => i * 1000));
     expect(await index.searchPassages('sentences', { tenant: 'default', videoIds: ['both'] }, 100)).toHaveLength(20);
     await index.deleteVideo('default', 'both');
+  });
+
+  holds('keeps one row an id when two connections write the same new rows at once', async () => {
+    const second = await open();
+    await index.upsertFrames(MODEL, [frame(tenant, 'before', 0)]);
+    await index.upsertPassages([passage(tenant, 'before', 0, 'word')]);
+    for (let round = 0; round < 10; round++) {
+      const seconds = [0, 1, 2, 3].map((i) => round * 4 + i);
+      const frames = seconds.map((at) => frame(tenant, 'v', at));
+      const passages = seconds.map((at) => passage(tenant, 'v', at, 'word'));
+      await Promise.all(
+        [index, second].flatMap((one) => [one.upsertFrames(MODEL, frames), one.upsertPassages(passages)]),
+      );
+    }
+    expect(await index.listFrames(MODEL, tenant, 'v')).toHaveLength(40);
+    expect(await second.listPassages(tenant, 'v')).toHaveLength(40);
   });
 
   holds('is read while another deletes, writes and optimises', async () => {
@@ -259,34 +277,30 @@ describe.each(stores)('The vector index in $name', ({ qdrant, skip }) => {
     expect(reads).toBeGreaterThan(3);
   });
 
-  holds(
+  holdsAtSize(
     'gives a small tenant its hits though another has 20,000 nearer frames, without long blocks',
     async () => {
       const model = { id: `test/wide-${tenant}`, dimension: 128 };
-      const delay = monitorEventLoopDelay({ resolution: 5 });
       const random = generator(1);
       const big = `${tenant}-big`;
       const small = Array.from({ length: 30 }, (_, i) => wide(tenant, i, 1.2 + i / 100, random));
       await index.upsertFrames(model, small);
+      let longestTurnMs = 0;
       for (let at = 0; at < 20; at++) {
         const rows = Array.from({ length: 1000 }, (_, i) => wide(big, at * 1000 + i, 0.3, random));
-        delay.enable();
-        await index.upsertFrames(model, rows);
-        delay.disable();
+        longestTurnMs = Math.max(longestTurnMs, await longestTurn(() => index.upsertFrames(model, rows)));
       }
       const query = new Float32Array(128);
       query[0] = 1;
-      delay.enable();
-      const before = await index.searchFrames(model, query, { tenant }, 20);
-      expect(before.map((hit) => hit.id)).toEqual(small.slice(0, 20).map((row) => row.id));
-      expect(await index.searchFrames(model, query, { tenant: big }, 200)).toHaveLength(200);
-      const listed = await index.listFrames(model, big, 'v');
-      await index.optimize();
-      expect(await index.searchFrames(model, query, { tenant }, 20)).toEqual(before);
-      delay.disable();
-      expect(listed).toHaveLength(20_000);
-      // 50 ms on a free core; a machine that runs other tests at once adds its own.
-      expect(delay.percentile(99.9) / 1e6).toBeLessThan(100);
+      const reading = await longestTurn(async () => {
+        const before = await index.searchFrames(model, query, { tenant }, 20);
+        expect(before.map((hit) => hit.id)).toEqual(small.slice(0, 20).map((row) => row.id));
+        expect(await index.searchFrames(model, query, { tenant: big }, 200)).toHaveLength(200);
+        expect((await index.listFrames(model, big, 'v')).length).toBe(20_000);
+        await index.optimize();
+        expect(await index.searchFrames(model, query, { tenant }, 20)).toEqual(before);
+      });
+      expect(Math.max(longestTurnMs, reading)).toBeLessThan(50);
     },
     120_000,
   );
@@ -297,7 +311,7 @@ describe.each(stores)('The vector index in $name', ({ qdrant, skip }) => {
     expect(await index.listPassages(tenant, 'v')).toHaveLength(300);
     const start = performance.now();
     for (let i = 0; i < 100; i++) await index.upsertFrames(MODEL, [frame(tenant, 'v', i)]);
-    expect((performance.now() - start) / 100).toBeLessThan(200);
+    expect((performance.now() - start) / 100).toBeLessThan(500);
     expect(await index.searchFrames(MODEL, direction(0), { tenant }, 1000)).toHaveLength(100);
   });
 });
@@ -314,10 +328,11 @@ describe('The vector index', () => {
 });
 
 /** Another process at work on the same index; it begins at `go()`. */
-async function startOther(dir: string, task: string, videoId: string, count: number) {
+async function startOther(url: string | undefined, dir: string, task: string, videoId: string, count: number) {
   const script = new URL('./index-writer.ts', import.meta.url).pathname;
   const child: ChildProcess = spawn(process.execPath, [script, dir, task, videoId, String(count)], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, QDRANT_URL: url ?? '' },
   });
   const exited = once(child, 'exit');
   const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> })[Symbol.asyncIterator]();
@@ -328,6 +343,24 @@ async function startOther(dir: string, task: string, videoId: string, count: num
     return { code, said };
   })();
   return { go: () => child.stdin?.write('go\n'), done };
+}
+
+/** The most of this thread's processor time that one turn of the event loop took meanwhile, in ms: what others on the machine take is not counted. */
+async function longestTurn(work: () => Promise<void>): Promise<number> {
+  let isRunning = true;
+  let longest = 0;
+  let last = process.threadCpuUsage();
+  const tick = () => {
+    const used = process.threadCpuUsage(last);
+    longest = Math.max(longest, (used.user + used.system) / 1000);
+    last = process.threadCpuUsage();
+    if (isRunning) setImmediate(tick);
+  };
+  setImmediate(tick);
+  await work().finally(() => {
+    isRunning = false;
+  });
+  return longest;
 }
 
 /** Random numbers that are the same each time (mulberry32). */

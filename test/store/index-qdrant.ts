@@ -1,0 +1,131 @@
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+type Dense = number[];
+interface Sparse {
+  indices: number[];
+  values: number[];
+}
+interface Point {
+  id: string;
+  vector: Dense | Record<string, Sparse>;
+  payload: Record<string, unknown>;
+}
+interface Filter {
+  must: { key: string; match: { value?: unknown; any?: unknown[] } }[];
+}
+interface Body {
+  points?: Point[];
+  query?: Dense | Sparse;
+  using?: string;
+  filter?: Filter;
+  limit?: number;
+  offset?: string;
+  with_vector?: boolean;
+}
+
+/**
+ * A stand-in for Qdrant: as much of its HTTP API as Cuepoint uses, in memory and exact. It checks our side of the conversation (requests, paging, missing
+ * collections), not Qdrant. `onRequest` sees every request.
+ */
+export async function startQdrantStandIn(onRequest?: (method: string, path: string, body: unknown) => void) {
+  const collections = new Map<string, Map<string, Point>>();
+
+  function answer(method: string, path: string, body: Body): { status: number; result: unknown } {
+    if (path === '/collections') {
+      return { status: 200, result: { collections: [...collections.keys()].map((name) => ({ name })) } };
+    }
+    const [name = '', ...rest] = path.split('/').slice(2).map(decodeURIComponent);
+    const action = `${method} ${rest.join('/')}`;
+    const points = collections.get(name);
+    if (action === 'GET exists') return { status: 200, result: { exists: points !== undefined } };
+    if (action === 'PUT ') {
+      if (points) return { status: 409, result: null };
+      collections.set(name, new Map());
+      return { status: 200, result: true };
+    }
+    if (!points) return { status: 404, result: null };
+    const matching = [...points.values()].filter((point) => matches(point, body.filter));
+    switch (action) {
+      case 'PUT index':
+        return { status: 200, result: { status: 'completed' } };
+      case 'PUT points':
+        for (const point of body.points ?? []) points.set(point.id, { ...point, vector: normalised(point.vector) });
+        return { status: 200, result: { status: 'completed' } };
+      case 'POST points/delete':
+        for (const point of matching) points.delete(point.id);
+        return { status: 200, result: { status: 'completed' } };
+      case 'POST points/scroll': {
+        const limit = body.limit ?? 10;
+        const left = matching.sort((a, b) => (a.id < b.id ? -1 : 1)).filter(({ id }) => id >= (body.offset ?? ''));
+        const page = left.slice(0, limit).map(({ id, payload, vector }) => ({
+          id,
+          payload,
+          ...(body.with_vector && { vector }),
+        }));
+        return { status: 200, result: { points: page, next_page_offset: left[limit]?.id ?? null } };
+      }
+      case 'POST points/query': {
+        const scored = matching
+          .map(({ id, payload, vector }) => ({ id, version: 0, payload, score: score(vector, body, points) }))
+          .filter((point) => body.using === undefined || point.score > 0)
+          .sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1));
+        return { status: 200, result: { points: scored.slice(0, body.limit ?? 10) } };
+      }
+      default:
+        return { status: 400, result: null };
+    }
+  }
+
+  const server = createServer(async (request, response) => {
+    const text = await read(request);
+    const body: Body = text ? JSON.parse(text) : {};
+    const path = new URL(request.url ?? '/', 'http://localhost').pathname;
+    onRequest?.(request.method ?? '', path, text ? body : undefined);
+    const { status, result } = answer(request.method ?? '', path, body);
+    response.writeHead(status, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ time: 0, status: status === 200 ? 'ok' : { error: 'no' }, result }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function read(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
+function matches({ payload }: Point, filter?: Filter): boolean {
+  return (filter?.must ?? []).every(({ key, match }) =>
+    match.any ? match.any.includes(payload[key]) : payload[key] === match.value,
+  );
+}
+/** Qdrant normalises what it compares by cosine. */
+function normalised(vector: Point['vector']): Point['vector'] {
+  if (!Array.isArray(vector)) return vector;
+  const length = Math.hypot(...vector);
+  return vector.map((value) => Math.fround(value / length));
+}
+function score(vector: Point['vector'], { query, using }: Body, points: Map<string, Point>): number {
+  if (Array.isArray(query) && Array.isArray(vector)) return dot(query, vector) / Math.hypot(...query);
+  if (!query || Array.isArray(query) || Array.isArray(vector) || !using) return Number.NaN;
+  const own = vector[using];
+  // Qdrant's idf: https://qdrant.tech/documentation/concepts/indexing/#idf-modifier
+  const idf = (index: number) => {
+    const holding = [...points.values()].filter((point) =>
+      (point.vector as Record<string, Sparse>)[using]?.indices.includes(index),
+    ).length;
+    return Math.log(1 + (points.size - holding + 0.5) / (holding + 0.5));
+  };
+  return query.indices.reduce((total, index, i) => {
+    const at = own?.indices.indexOf(index) ?? -1;
+    return at < 0 ? total : total + (query.values[i] ?? 0) * (own?.values[at] ?? 0) * idf(index);
+  }, 0);
+}
+const dot = (a: Dense, b: Dense): number => a.reduce((sum, value, i) => sum + value * (b[i] ?? 0), 0);
