@@ -8,6 +8,13 @@ export type EngineSpec = { folder: string; runtime: RuntimeOptions } & (
   | { kind: 'whisper' }
 );
 
+/** What a thread is started with. */
+export interface ThreadData {
+  spec: EngineSpec;
+  /** See gate.ts. */
+  gate: Int32Array;
+}
+
 /** A result, and the buffers of it that move instead of being copied. */
 export interface Reply<T> {
   value: T;

@@ -1,6 +1,17 @@
 import { Worker } from 'node:worker_threads';
-import type { ArgsOf, Engine, EngineSpec, FromThread, MethodsOf, ResultOf, ToThread, WireError } from './engine.ts';
+import type {
+  ArgsOf,
+  Engine,
+  EngineSpec,
+  FromThread,
+  MethodsOf,
+  ResultOf,
+  ThreadData,
+  ToThread,
+  WireError,
+} from './engine.ts';
 import { ModelError } from './errors.ts';
+import { newGate, shutGate } from './gate.ts';
 
 interface Pending {
   resolve(value: never): void;
@@ -77,17 +88,22 @@ class InferenceThread {
 
   #start(): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const gate = newGate();
     // The entry lies beside this file, built (.js) or run from source (.ts).
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
-      workerData: this.#spec,
+      workerData: { spec: this.#spec, gate } satisfies ThreadData,
       name: `cuepoint-${this.#spec.kind}`,
+      execArgv: [], // flags like --input-type are for the main script and would stop this one
     });
     let cause = 'it ended by itself';
     worker.on('error', (error) => {
       cause = error instanceof Error ? error.message : String(error);
     });
+    const onProcessExit = () => shutGate(gate);
+    process.once('exit', onProcessExit);
     worker.on('exit', () => {
+      process.off('exit', onProcessExit);
       const error = threadDied(this.#spec, cause);
       this.#worker = undefined;
       this.#opened = undefined;

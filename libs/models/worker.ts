@@ -1,7 +1,7 @@
 /** Entry of the inference thread: opens one engine, then answers calls one at a time, in order. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { ClipEngine } from './clip/engine.ts';
-import type { Engine, EngineSpec, FromThread, Reply, ToThread, WireError } from './engine.ts';
+import type { Engine, EngineSpec, FromThread, Reply, ThreadData, ToThread, WireError } from './engine.ts';
 import { ModelError } from './errors.ts';
 import { WhisperEngine } from './whisper/engine.ts';
 
@@ -24,7 +24,7 @@ async function serve(): Promise<void> {
 
   let engine: Engine;
   try {
-    engine = await open(workerData as EngineSpec);
+    engine = await open((workerData as ThreadData).spec);
   } catch (error) {
     post({ type: 'refused', error: toWire(error) });
     return;

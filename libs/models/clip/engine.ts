@@ -3,7 +3,7 @@ import type { Engine, EngineSpec, Reply } from '../engine.ts';
 import { ModelError } from '../errors.ts';
 import { checkFolder } from '../folder.ts';
 import type { RuntimeInfo } from '../runtime.ts';
-import { type InferenceSession, openSessions, Tensor } from '../sessions.ts';
+import { type InferenceSession, openSessions, run, Tensor } from '../sessions.ts';
 import { CLIP_FILES, type ClipConfig, readClipConfig } from './config.ts';
 import { ImageNormaliser } from './image.ts';
 import { ClipTokenizer } from './tokens.ts';
@@ -102,7 +102,7 @@ export class ClipEngine implements Engine {
     const { imageSize } = this.#config;
     const pixels = this.#normaliser.normalise(rgb, offset, count);
     const input = new Tensor('float32', pixels, [count, 3, imageSize, imageSize]);
-    const outputs = await this.#image.run({ pixel_values: input });
+    const outputs = await run(this.#image, { pixel_values: input });
     target.set(this.#normalisedRows(outputs, 'image_embeds', count));
   }
 
@@ -114,7 +114,7 @@ export class ClipEngine implements Engine {
     if (this.#text.inputNames.includes('attention_mask')) {
       feeds.attention_mask = new Tensor('int64', new BigInt64Array(ids.length).fill(1n), shape);
     }
-    return this.#normalisedRows(await this.#text.run(feeds), 'text_embeds', 1);
+    return this.#normalisedRows(await run(this.#text, feeds), 'text_embeds', 1);
   }
 
   /** CLIP exports name their projection; SigLIP's pooled output is its embedding. */

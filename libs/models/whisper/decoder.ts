@@ -1,4 +1,4 @@
-import { type InferenceSession, Tensor } from '../sessions.ts';
+import { type InferenceSession, run, Tensor } from '../sessions.ts';
 import type { DecoderConfig } from './config.ts';
 import { applyRules, loopedTail, pick, probability } from './rules.ts';
 
@@ -31,7 +31,7 @@ export class Decoder {
   async detectLanguage(encoded: Tensor): Promise<string> {
     const count = encoded.dims[0] as number;
     const { languages, startToken } = this.#config;
-    const outputs = await this.#session.run(this.#feeds(encoded, new Array<number>(count).fill(startToken), 1));
+    const outputs = await run(this.#session, this.#feeds(encoded, new Array<number>(count).fill(startToken), 1));
     const logits = outputs.logits as Tensor;
     let best = '';
     let bestSum = -Infinity;
@@ -52,7 +52,7 @@ export class Decoder {
 
     for (let length = prompt.length; length < maxTokens && done.includes(false); length++) {
       signal.throwIfAborted();
-      const outputs = await this.#session.run(feeds);
+      const outputs = await run(this.#session, feeds);
       const logits = outputs.logits as Tensor;
       if (length === prompt.length && noSpeechToken !== undefined) {
         for (const [row, result] of results.entries())

@@ -3,7 +3,7 @@ import type { Engine, EngineSpec, Reply } from '../engine.ts';
 import { ModelError } from '../errors.ts';
 import { checkFolder } from '../folder.ts';
 import type { RuntimeInfo } from '../runtime.ts';
-import { type InferenceSession, openSessions, Tensor } from '../sessions.ts';
+import { type InferenceSession, openSessions, run, Tensor } from '../sessions.ts';
 import { readWhisperConfig, WHISPER_FILES, type WhisperConfig } from './config.ts';
 import { Decoder } from './decoder.ts';
 import { LogMel } from './features.ts';
@@ -97,7 +97,7 @@ export class WhisperEngine implements Engine {
     signal.throwIfAborted();
     const features = this.#features.subarray(0, windows.length * size);
     const input = new Tensor('float32', features, [windows.length, melBins, frames]);
-    const { last_hidden_state: encoded } = await this.#encoder.run({ input_features: input });
+    const { last_hidden_state: encoded } = await run(this.#encoder, { input_features: input });
     return encoded as Tensor;
   }
 }
