@@ -1,13 +1,13 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import { loadConfig } from '#config';
+import { durabilityRisks } from '#store';
 import { checkFfmpeg, configureFfmpeg } from '#video';
 import { Heartbeat } from './heartbeat.ts';
 import { createLogger, nestLogger } from './logger.ts';
 import { Models } from './models.ts';
 import { QueueWorkers } from './queue-workers.ts';
 import { Reconcile } from './reconcile.ts';
-import { checkRedis } from './redis-check.ts';
 import { sweepScratch } from './scratch.ts';
 import { Stores } from './stores.ts';
 import { workerModule } from './worker.module.ts';
@@ -41,7 +41,12 @@ async function start(): Promise<void> {
   // `cuepoint up` holds the other end: a worker must not outlive it.
   process.on('disconnect', () => stop('the supervisor is gone'));
 
-  void checkRedis(app.get(Stores).redis, log);
+  void durabilityRisks(app.get(Stores).redis).then(
+    (risks) => {
+      for (const risk of risks) log.warn(risk);
+    },
+    (err: unknown) => log.debug({ err }, 'Redis did not show its settings'),
+  );
   app.get(Models).start();
   app.get(Heartbeat).start();
   app.get(QueueWorkers).start();

@@ -1,0 +1,94 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { v7 } from 'uuid';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { Video } from '#store';
+import { ffmpeg, tempDir } from '../fixtures/media.ts';
+import { SAMPLE, type System, startSystem } from '../worker/harness.ts';
+
+/** A dead worker's jobs are free when its lock is (30 s) and the next look for such jobs comes (15 s). */
+vi.setConfig({ testTimeout: 180_000 });
+
+const VIDEO = v7();
+const SECONDS = 60;
+let media: Awaited<ReturnType<typeof tempDir>>;
+let path: string;
+let undisturbed: Awaited<ReturnType<typeof everything>>;
+
+/** The index of the video, byte for byte: ids, times, vectors, texts. */
+async function everything(system: System, video: Video) {
+  const frames = await system.frames(video);
+  return {
+    counts: video.counts,
+    frames: frames.map(({ vector, ...row }) => ({
+      ...row,
+      vector: Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('hex'),
+    })),
+    passages: await system.passages(video),
+  };
+}
+
+/** A system with the video in work, some of it indexed and some not. */
+async function halfIndexed(): Promise<System> {
+  const system = await startSystem({ SHARD_MINUTES: '0.25' });
+  await system.startWorker();
+  await system.addVideo(path, { id: VIDEO });
+  const video = await system.until(
+    VIDEO,
+    'half of it',
+    ({ stages: { frames, speech } }) => frames.doneMs > 16_000 && frames.doneMs + speech.doneMs < 2 * SECONDS * 1000,
+  );
+  expect(video.status).toBe('indexing');
+  return system;
+}
+
+beforeAll(async () => {
+  media = await tempDir();
+  path = join(media.path, 'minute.mp4');
+  await ffmpeg('-i', SAMPLE, '-t', `${SECONDS}`, '-c', 'copy', path);
+  await using system = await startSystem({ SHARD_MINUTES: '0.25' });
+  const worker = await system.startWorker();
+  const { id } = await system.addVideo(path, { id: VIDEO });
+  undisturbed = await everything(system, await system.finished(id));
+  expect(undisturbed.frames.length).toBeGreaterThan(5);
+  expect(undisturbed.passages.length).toBeGreaterThan(5);
+  await worker.stop();
+}, 120_000);
+afterAll(() => media?.[Symbol.asyncDispose]());
+
+// Side by side, since most of each is waiting for a lock to run out.
+describe.concurrent('a video that is half indexed becomes ready by itself, with the same index byte for byte', () => {
+  it('after kill -9 of its worker, by another one, within a minute', async ({ expect }) => {
+    await using system = await halfIndexed();
+    const [frames, speech] = await active(system);
+    expect(frames + speech).toBeGreaterThan(0);
+    await killWorkers(system);
+    const killedAt = Date.now();
+    await system.startWorker();
+    const video = await system.finished(VIDEO);
+    expect(Date.now() - killedAt).toBeLessThan(90_000);
+    expect(await everything(system, video)).toEqual(undisturbed);
+  });
+
+  it('after kill -9 of redis-server, by the same worker', async ({ expect }) => {
+    await using system = await halfIndexed();
+    await system.redis.kill();
+    await sleep(2_000);
+    await system.redis.start();
+    expect(await everything(system, await system.finished(VIDEO))).toEqual(undisturbed);
+  });
+
+  it('after kill -9 of everything at once', async ({ expect }) => {
+    await using system = await halfIndexed();
+    await Promise.all([killWorkers(system), system.redis.kill()]);
+    await system.redis.start();
+    await system.startWorker();
+    expect(await everything(system, await system.finished(VIDEO))).toEqual(undisturbed);
+  });
+});
+
+const killWorkers = (system: System) => Promise.all(system.workers.map((worker) => worker.kill()));
+async function active(system: System): Promise<[number, number]> {
+  const counts = await system.jobs.counts();
+  return [counts.frames.active, counts.speech.active];
+}

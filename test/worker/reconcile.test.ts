@@ -1,0 +1,87 @@
+import { createReadStream } from 'node:fs';
+import { Queue } from 'bullmq';
+import { v7 } from 'uuid';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { QUEUE_PREFIX } from '#jobs';
+import { connectRedis } from '#store';
+import { checkHandlers } from '../../apps/worker/handler.ts';
+import { makeVideo, tempDir } from '../fixtures/media.ts';
+import { collect, type System, startSystem, TENANT } from './harness.ts';
+
+let system: System;
+let media: Awaited<ReturnType<typeof tempDir>>;
+let path: string;
+beforeAll(async () => {
+  media = await tempDir();
+  system = await startSystem();
+  path = await makeVideo(media.path, { picture: 'testsrc', seconds: 2 });
+});
+afterAll(async () => {
+  await system?.[Symbol.asyncDispose]();
+  await media?.[Symbol.asyncDispose]();
+});
+
+const ref = (videoId: string) => ({ tenant: TENANT, videoId, run: 1 });
+
+describe('a worker that starts', () => {
+  it('mends what crashes have left between two writes', async () => {
+    const [lostPlan, lostFlow, lostCleanup, poison] = await Promise.all([1, 2, 3, 4].map(() => system.addVideo(path)));
+    const ids = [lostPlan, lostFlow, lostCleanup, poison].map((video) => video?.id ?? '');
+    const [plan, flow, cleanup, deadly] = ids as [string, string, string, string];
+    // The api died between the record and its job.
+    await system.jobs.removeWaiting(ref(plan));
+    // The jobs of a video are gone, whyever.
+    await system.jobs.removeWaiting(ref(flow));
+    await system.catalog.patchVideo({ tenant: TENANT, videoId: flow }, { status: 'indexing' });
+    // The api died between marking a video and asking for its removal.
+    await system.catalog.markDeleting(TENANT, cleanup);
+    // A video that has ended five workers: BullMQ leaves this mark, and fails the job when it is taken next.
+    const redis = connectRedis(system.redis.url);
+    const queue = new Queue('plan', { connection: redis, prefix: QUEUE_PREFIX });
+    await redis.hset(queue.toKey(`plan-${deadly}-1`), 'defa', 'job stalled more than allowable limit');
+    await queue.close();
+    redis.disconnect();
+
+    await system.startWorker();
+    expect(await system.finished(plan)).toMatchObject({ status: 'ready' });
+    expect(await system.finished(flow)).toMatchObject({ status: 'ready' });
+    expect(await system.finished(deadly)).toMatchObject({ status: 'failed', error: { code: 'worker_crashed' } });
+    const unfinished = async () => (await collect(system.catalog.unfinished())).map(({ videoId }) => videoId);
+    await expect.poll(unfinished, { timeout: 10_000 }).toEqual([]);
+    await expect(createReadStream(`${system.dataDir}/blobs/${TENANT}/${cleanup}/source`).toArray()).rejects.toThrow(
+      'ENOENT',
+    );
+  });
+
+  it('takes no shard while its models cannot be had, says why, and keeps the jobs', async () => {
+    await using lame = await startSystem({ MODEL_PROFILE: 'tiny', CLIP_MODEL: `${media.path}/nothing-here` });
+    await lame.startWorker();
+    await expect
+      .poll(() => lame.catalog.listWorkers(), { timeout: 15_000 })
+      .toMatchObject([{ ready: false, note: expect.stringMatching(/model_/) }]);
+    const { id } = await lame.addVideo(path);
+    await lame.until(id, 'its plan', ({ stages }) => stages.probe.state === 'done');
+    expect(await lame.jobs.counts()).toMatchObject({ frames: { waiting: 1, active: 0, failed: 0 } });
+    expect((await lame.get(id)).status).toBe('indexing');
+    // A worker that has them takes over.
+    await lame.startWorker({ CLIP_MODEL: '' });
+    expect(await lame.finished(id)).toMatchObject({ status: 'ready' });
+  });
+
+  it('refuses to start unless each queue has exactly one handler', () => {
+    const all = ['plan', 'frames', 'speech', 'finalize', 'deliver', 'cleanup'].map((queue) => ({ queue })) as never[];
+    checkHandlers(all);
+    expect(() => checkHandlers(all.slice(1))).toThrow('plan has 0 handlers');
+    expect(() => checkHandlers([...all, { queue: 'speech' } as never])).toThrow('speech has 2 handlers');
+  });
+});
+
+describe('a delivery', () => {
+  it('whose endpoint is gone is over', async () => {
+    const deliveryId = `msg_${v7()}`;
+    await system.jobs.addDelivery({ tenant: TENANT, deliveryId });
+    await expect
+      .poll(async () => (await system.jobs.counts()).deliver, { timeout: 10_000 })
+      .toMatchObject({ waiting: 0, active: 0, failed: 0 });
+  });
+});
