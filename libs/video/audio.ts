@@ -28,8 +28,8 @@ export async function* decodeAudio(
   const zeroSec = (await fileStartMs(path, signal)) / 1000 + leadStartSec;
   const filters = [
     `asetpts=round(PTS-${zeroSec}/TB)`,
-    // Before silence is filled in: a timestamp far ahead must not be filled up to.
-    `atrim=end=${endMs / 1000 - leadStartSec}`,
+    // Before silence is filled in: a timestamp far ahead must not be filled up to. The resampler looks a little ahead.
+    `atrim=end=${endMs / 1000 - leadStartSec + 1}`,
     // async=1 fills gaps of the timestamps with silence; rematrix_maxval keeps a downmix within -1..1
     `aresample=${SAMPLE_RATE}:ochl=mono:out_sample_fmt=flt:async=1:first_pts=0:rematrix_maxval=1`,
     `atrim=start_sample=${toSample(startMs)}:end_sample=${toSample(endMs)}`,

@@ -68,6 +68,8 @@ export class ProcessFailed extends Error {
     super(`${binary} ended with ${exit}`);
   }
   toMediaError(): MediaError {
+    const codec = /Decoder \(codec (\w+)\) not found/.exec(this.stderr)?.[1];
+    if (codec) return new MediaError('media_not_recognised', `The installed ffmpeg cannot decode ${codec}.`);
     return new MediaError('ffmpeg_failed', `${this.message}: ${this.stderr.slice(-600) || 'no message'}`, true);
   }
 }

@@ -78,6 +78,7 @@ export async function probe(path: string, signal?: AbortSignal): Promise<MediaIn
 
   const startMs = secondsToMs(probed.format?.start_time);
   const durationMs = await findDuration(path, probed, startMs, signal);
+  if (!(durationMs > 0) && !looksLikeMedia(head)) throw notRecognised(); // noise that passed for a few packets of sound
   if (!(durationMs > 0)) throw new MediaError('media_zero_duration', 'The file has a duration of zero.');
   return {
     container,

@@ -48,14 +48,13 @@ describe('decodeAudio', () => {
     // The clock of MPEG-TS is coarser than a sample: a shard may be off by one of 44100 a second.
     ['sweep.ts', ['-c:a', 'aac', '-b:a', '192k'], 0.1],
   ])('a shard of %s has the samples of an uncut run', async (name, output, tolerance) => {
-    const path = await makeAudio(dir.path, { name, seconds: 12, source: SWEEP, output });
-    const whole = await decode(path, 0, 12_000);
-    expect(Math.abs(whole.length - 12 * SAMPLE_RATE)).toBeLessThan(0.05 * SAMPLE_RATE);
+    const path = await makeAudio(dir.path, { name, seconds: 9, source: SWEEP, output });
+    const whole = await decode(path, 0, 9000);
+    expect(Math.abs(whole.length - 9 * SAMPLE_RATE)).toBeLessThan(0.05 * SAMPLE_RATE);
     expect(largest(whole)).toBeGreaterThan(0.45);
     for (const [startMs, endMs] of [
       [0, 3000],
       [3000, 6321],
-      [6321, 9999],
     ] as const) {
       const part = await decode(path, startMs, endMs);
       expect(part.length).toBe((endMs - startMs) * 16);
@@ -66,12 +65,12 @@ describe('decodeAudio', () => {
   test('a shard of a file whose clock has milliseconds (Matroska) is off by half of one at most', async () => {
     const path = await makeAudio(dir.path, {
       name: 'sweep.mka',
-      seconds: 12,
+      seconds: 9,
       source: SWEEP,
       output: ['-c:a', 'aac', '-b:a', '192k'],
     });
-    const whole = await decode(path, 0, 12_000);
-    for (const startMs of [3000, 5500, 8210]) {
+    const whole = await decode(path, 0, 9000);
+    for (const startMs of [3000, 6210]) {
       const part = await decode(path, startMs, startMs + 2000);
       const offBy = (samples: number) =>
         difference(part, whole.subarray(startMs * 16 + samples, (startMs + 2000) * 16 + samples));

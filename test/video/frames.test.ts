@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Frame, probe, type SampleOptions, sampleFrames } from '#video';
@@ -124,6 +124,7 @@ describe('shards cut on the grid give the frames of an uncut run, to the byte', 
       ['-c:v', 'libx265', '-preset', 'ultrafast', '-x265-params', 'log-level=none:keyint=40:open-gop=1'],
     ],
     ['shards.webm', codecs.vp9],
+    ['shards-live.webm', [...codecs.vp8, '-live', '1']],
     ['shards.ts', codecs.h264OpenGop],
     ['shards.mpg', codecs.mpeg2],
     ['shards.avi', codecs.h264],
@@ -132,8 +133,8 @@ describe('shards cut on the grid give the frames of an uncut run, to the byte', 
   ])('%s', async (name, codec) => {
     const path = await makeVideo(dir.path, {
       name,
-      codec: [...codec, '-g', '110'],
-      seconds: 14,
+      codec: [...codec, '-g', '90'],
+      seconds: 10,
       fps: '30000/1001',
       picture: 'testsrc2',
     });
@@ -141,9 +142,9 @@ describe('shards cut on the grid give the frames of an uncut run, to the byte', 
     const options = { media, intervalMs: 300 };
     const whole = await sample(path, options);
     const parts = [];
-    for (let startMs = 0; startMs < media.durationMs; startMs += 4500)
-      parts.push(...(await sample(path, { ...options, startMs, endMs: Math.min(media.durationMs, startMs + 4500) })));
-    expect(whole.length).toBeGreaterThan(44);
+    for (let startMs = 0; startMs < media.durationMs; startMs += 3600)
+      parts.push(...(await sample(path, { ...options, startMs, endMs: Math.min(media.durationMs, startMs + 3600) })));
+    expect(whole.length).toBeGreaterThan(30);
     expect(parts.map((f) => f.atMs)).toEqual(whole.map((f) => f.atMs));
     for (const [i, frame] of parts.entries())
       expect(Buffer.compare(frame.rgb, (whole[i] as Frame).rgb), `frame ${i}`).toBe(0);
@@ -279,7 +280,6 @@ describe('damaged files', () => {
 
   test('rubbish in the middle costs only the frames it hit', async () => {
     const path = await makeVideo(dir.path, { name: 'hurt.ts', seconds: 8, picture: 'testsrc2' });
-    const { readFile, writeFile } = await import('node:fs/promises');
     const bytes = await readFile(path);
     bytes.fill(0x5a, Math.floor(bytes.length * 0.4), Math.floor(bytes.length * 0.5));
     await writeFile(path, bytes);

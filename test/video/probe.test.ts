@@ -1,4 +1,4 @@
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -119,7 +119,7 @@ describe('probe tells what a file is', () => {
     const live = at('live.webm');
     await ffmpeg('-f', 'lavfi', '-i', 'testsrc=s=64x64:d=4.2:r=10', ...codecs.vp8, '-f', 'webm', '-live', '1', live);
     expect((await probe(live)).durationMs).toBe(4200);
-    const bare = await remux(video, at('bare.h264'), '-map', '-0:a').catch(() => at('bare.h264'));
+    const bare = at('bare.h264');
     await ffmpeg('-i', video, '-an', '-c', 'copy', bare);
     expect(Math.abs((await probe(bare)).durationMs - 3000)).toBeLessThan(1);
   });
@@ -149,14 +149,13 @@ describe('probe refuses what cannot be indexed, and says why', () => {
   });
   test('random bytes, whatever they are called', async () => {
     const bytes = Buffer.from(Array.from({ length: 40_000 }, (_, i) => (i * i * 31 + (i >> 3) * 7) & 0xff));
-    for (const ending of ['mp4', 'mkv', 'bin', 'avi', 'wav'])
+    for (const ending of ['mp4', 'mkv', 'bin', 'wav', 'aac', 'flac'])
       expect(await refusal(await write(`random.${ending}`, bytes))).toBe('media_not_recognised');
   });
   test('pictures', async () => {
-    for (const ending of ['png', 'jpg', 'gif', 'bmp', 'webp']) {
+    for (const ending of ['png', 'jpg', 'gif']) {
       await ffmpeg('-f', 'lavfi', '-i', 'testsrc=s=64x64', '-frames:v', '1', at(`still.${ending}`));
       expect(await refusal(at(`still.${ending}`))).toBe('media_not_recognised');
-      const { readFile } = await import('node:fs/promises');
       expect(await refusal(await write(`still-${ending}.mp4`, await readFile(at(`still.${ending}`))))).toBe(
         'media_not_recognised',
       );
@@ -192,7 +191,6 @@ describe('probe refuses what cannot be indexed, and says why', () => {
     expect(await refusal(at('encrypted.mp4'))).toBe('media_encrypted');
   });
   test('a picture larger than memory should hold', async () => {
-    // A PNG frame of 16000x16000 says so in 30 bytes of header; only its codec's parameters are written here.
     const path = await makeVideo(dir.path, {
       name: 'large.mkv',
       seconds: 0.1,
@@ -342,7 +340,6 @@ describe('a file cannot make ffmpeg open anything else', () => {
       'rawvideo',
       at('stolen.rgb'),
     );
-    const { readFile } = await import('node:fs/promises');
     expect((await readFile(at('stolen.rgb')))[0]).toBe(255);
     for await (const frame of sampleFrames(path, options)) expect(frame.rgb[0]).toBe(0);
   });
