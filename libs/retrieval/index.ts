@@ -1,2 +1,2 @@
 /** Query → hits → moments. */
-export { type Evidence, type Modality, type Moment, type SearchOptions, search } from './search.ts';
+export { type Evidence, type Modality, type Moment, type SearchOptions, search, type TextEncoder } from './search.ts';

@@ -15,7 +15,7 @@ const MAX_COMMIT_ROWS = 1024;
 /** Old versions are kept this long: a reader that began on one is still on it only if its query takes longer. */
 const KEEP_VERSIONS_MS = 10 * 60_000;
 const MAX_ATTEMPTS = 12;
-/** Ties are put in order by id; a tie that reaches past the limit is read on up to this many rows. */
+/** Rows read where a tie reaches past the limit. */
 const MAX_SEARCH_ROWS = 4096;
 const MAX_QUERY_CHARS = 10_000;
 
@@ -50,7 +50,7 @@ export class LanceIndex implements VectorIndex {
 
   async deleteVideo(tenant: Tenant, videoId: string): Promise<void> {
     const where = `tenant = ${quote(tenant)} AND video_id = ${quote(videoId)}`;
-    for (const name of await this.#tableNames()) {
+    for (const name of await this.#writtenTables()) {
       await this.#writerOf(name).exclusive((table) => table.delete(where));
     }
   }
@@ -110,7 +110,7 @@ export class LanceIndex implements VectorIndex {
   }
 
   async optimize(): Promise<void> {
-    for (const name of await this.#tableNames()) await this.#writerOf(name).exclusive(compact);
+    for (const name of await this.#writtenTables()) await this.#writerOf(name).exclusive(compact);
   }
 
   /** Waits for writes that were begun, then lets go of the files; the process can exit. */
@@ -121,14 +121,20 @@ export class LanceIndex implements VectorIndex {
     this.db.close();
   }
 
-  async #tableNames(): Promise<string[]> {
+  /** Names of our tables; not of one whose folder is all that a process left when it died making it. */
+  async #writtenTables(): Promise<string[]> {
     const names: string[] = [];
     for (;;) {
       const startAfter = names.at(-1);
       const page = await guard(() => this.db.tableNames(startAfter === undefined ? {} : { startAfter }));
-      if (page.length === 0) return names.filter((name) => name === PASSAGES || name.startsWith(FRAMES_PREFIX));
+      if (page.length === 0) break;
       names.push(...page);
     }
+    const written: string[] = [];
+    for (const name of names) {
+      if ((name === PASSAGES || name.startsWith(FRAMES_PREFIX)) && (await this.#find(name))) written.push(name);
+    }
+    return written;
   }
 
   #writer(name: string, open: () => Promise<Table>): TableWriter {
@@ -381,18 +387,21 @@ function queryWords(text: string): string {
   return [...new Set(words)].slice(0, 256).join(' ').trim();
 }
 
-/** The `limit` best, ties in the order of their ids. The engine cuts a tie anywhere, so more is read until the cut lies between two scores. */
+/** The `limit` best, ties in the order of their ids. The engine cuts a tie anywhere: where the cut would lie in one, more is read, once. */
 async function topRows<Hit extends { id: string; score: number }>(
   limit: number,
   read: (fetch: number) => Promise<Hit[]>,
 ): Promise<Hit[]> {
   if (limit < 1) return [];
-  for (let fetch = limit + 32; ; fetch = Math.min(fetch * 4, Math.max(MAX_SEARCH_ROWS, limit + 32))) {
+  const ordered = async (fetch: number) => {
     const found = (await read(fetch)).filter((hit) => Number.isFinite(hit.score));
-    found.sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
-    const tied = found.length >= fetch && found.at(-1)?.score === found[limit - 1]?.score;
-    if (!tied || fetch >= MAX_SEARCH_ROWS) return found.slice(0, limit);
-  }
+    return found.sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+  };
+  const fetch = limit + 32;
+  let found = await ordered(fetch);
+  const isCutInTie = found.length >= fetch && found.at(-1)?.score === found[limit - 1]?.score;
+  if (isCutInTie && fetch < MAX_SEARCH_ROWS) found = await ordered(MAX_SEARCH_ROWS);
+  return found.slice(0, limit);
 }
 function checkDimension(vector: Float32Array, model: { id: string; dimension: number }): void {
   if (vector.length === model.dimension) return;

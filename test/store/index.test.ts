@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -317,6 +317,25 @@ describe.each(stores)('The vector index in $name', ({ url, skip }) => {
 });
 
 describe('The vector index', () => {
+  it('in LanceDB goes on where a process died while it made a table', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'cuepoint-index-'));
+    const first = await openVectorIndex({ lanceDir: dir });
+    await first.upsertFrames(MODEL, [frame('t', 'v', 0)]);
+    await first.upsertPassages([passage('t', 'v', 0, 'weather')]);
+    await first.close();
+    for (const table of await readdir(dir)) await rm(join(dir, table, '_versions'), { recursive: true });
+    const index = await openVectorIndex({ lanceDir: dir });
+    await index.deleteVideo('t', 'v');
+    await index.optimize();
+    expect(await index.searchFrames(MODEL, direction(0), { tenant: 't' }, 5)).toEqual([]);
+    await index.upsertFrames(MODEL, [frame('t', 'v', 0)]);
+    await index.upsertPassages([passage('t', 'v', 0, 'weather')]);
+    expect(await index.searchFrames(MODEL, direction(0), { tenant: 't' }, 5)).toHaveLength(1);
+    expect(await index.searchPassages('weather', { tenant: 't' }, 5)).toHaveLength(1);
+    await index.close();
+    await rm(dir, { recursive: true });
+  });
+
   it('says that Qdrant cannot be reached, so that a job tries again', async () => {
     const index = await openVectorIndex({ lanceDir: '', qdrant: { url: 'http://127.0.0.1:9' } });
     const failure = await index.searchPassages('weather', { tenant: 't' }, 5).catch((error: unknown) => error);
