@@ -81,8 +81,14 @@ async function installPackages() {
     say('installing packages (npm ci; a few minutes the first time)');
     const started = Date.now();
     const args = ['ci', '--include=dev', '--ignore-scripts=false', '--no-audit', '--no-fund', '--loglevel=error'];
-    // onnxruntime-node would fetch CUDA files where it finds a CUDA toolkit, and fail without that network.
-    const env = { ...process.env, PATH: outerPath(), ONNXRUNTIME_NODE_INSTALL: 'skip' };
+    const preload = join(ROOT, 'bin', 'node-of-packages.cjs').replaceAll('\\', '\\\\').replaceAll('"', '\\"');
+    const env = {
+      ...process.env,
+      PATH: outerPath(),
+      NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --require "${preload}"`.trim(),
+      // onnxruntime-node would fetch CUDA files where it finds a CUDA toolkit, and fail without that network.
+      ONNXRUNTIME_NODE_INSTALL: 'skip',
+    };
     const status = await run('npm', args, { env });
     if (status !== 0)
       throw new SetupError(
