@@ -21,7 +21,10 @@ const keyOf = (id: string) => `default/${id}/source`;
 
 describe('An upload', () => {
   it('is answered 202 once its bytes are stored and its first job is queued', async () => {
-    const answer = await post().field('title', 'Lecture 4').field('metadata', '{"course":"bio"}').attach('file', media(), 'lecture-4.mp4');
+    const answer = await post()
+      .field('title', 'Lecture 4')
+      .field('metadata', '{"course":"bio"}')
+      .attach('file', media(), 'lecture-4.mp4');
     expect(answer.status).toBe(202);
     expect(answer.headers.location).toBe(`/v1/videos/${answer.body.id}`);
     expect(answer.body).toMatchObject({
@@ -151,7 +154,12 @@ describe('An upload', () => {
     ['has metadata that is no object', [file(), { name: 'metadata', value: '[1]' }], 400, 'request_invalid'],
     ['has metadata that is no JSON', [{ name: 'metadata', value: '{' }, file()], 400, 'request_invalid'],
     ['has a language that is none', [file(), { name: 'language', value: 'klingon!' }], 400, 'request_invalid'],
-    ['has a webhook at a private address', [file(), { name: 'webhookUrl', value: 'http://10.0.0.1/x' }], 400, 'address_refused'],
+    [
+      'has a webhook at a private address',
+      [file(), { name: 'webhookUrl', value: 'http://10.0.0.1/x' }],
+      400,
+      'address_refused',
+    ],
     ['has a webhook that is no address', [{ name: 'webhookUrl', value: 'ftp://x' }, file()], 400, 'request_invalid'],
   ])('that %s is refused with a code, and nothing stays', async (_, parts, status, code) => {
     const before = await api.blobFiles();
@@ -179,9 +187,17 @@ describe('An upload', () => {
 
   it('may bring the secret of its webhook', async () => {
     const secret = `whsec_${Buffer.alloc(24, 1).toString('base64')}`;
-    const parts = [file(), { name: 'webhookUrl', value: 'http://127.0.0.1:9/hook' }, { name: 'webhookSecret', value: secret }];
+    const parts = [
+      file(),
+      { name: 'webhookUrl', value: 'http://127.0.0.1:9/hook' },
+      { name: 'webhookSecret', value: secret },
+    ];
     expect((await send(parts)).body.webhook.secret).toBe(secret);
-    const weak = await send([file(), { name: 'webhookUrl', value: 'http://127.0.0.1:9/' }, { name: 'webhookSecret', value: 'whsec_eA==' }]);
+    const weak = await send([
+      file(),
+      { name: 'webhookUrl', value: 'http://127.0.0.1:9/' },
+      { name: 'webhookSecret', value: 'whsec_eA==' },
+    ]);
     expect(weak.body.code).toBe('request_invalid');
   });
 });
@@ -240,13 +256,16 @@ describe('An Idempotency-Key', () => {
 });
 
 describe('Ingest by url', () => {
-  it.each(['http://127.0.0.1:1/a.mp4', 'http://169.254.169.254/latest', 'http://[::1]/a.mp4', 'http://10.1.2.3/', 'http://localhost/a.mp4'])(
-    'refuses the private address %s',
-    async (url) => {
-      const answer = await post().send({ url });
-      expect([answer.status, answer.body.code]).toEqual([400, 'address_refused']);
-    },
-  );
+  it.each([
+    'http://127.0.0.1:1/a.mp4',
+    'http://169.254.169.254/latest',
+    'http://[::1]/a.mp4',
+    'http://10.1.2.3/',
+    'http://localhost/a.mp4',
+  ])('refuses the private address %s', async (url) => {
+    const answer = await post().send({ url });
+    expect([answer.status, answer.body.code]).toEqual([400, 'address_refused']);
+  });
 
   it.each(['file:///etc/passwd', 'gopher://x', 'nonsense'])('refuses %s', async (url) => {
     const answer = await post().send({ url });
@@ -278,4 +297,3 @@ describe('Ingest by url', () => {
     expect(answer.body.code).toBe('request_invalid');
   });
 });
-

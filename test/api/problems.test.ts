@@ -1,0 +1,99 @@
+import request from 'supertest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ApiFixture, rawRequest, startApi } from '../fixtures/api.ts';
+
+let api: ApiFixture;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api?.close());
+
+describe('A mistake', () => {
+  it('is told as a problem of RFC 9457', async () => {
+    const answer = await request(api.url).post('/v1/search?x=1').send({ query: '', limit: 99, colour: 'red' });
+    expect(answer.status).toBe(400);
+    expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8');
+    expect(answer.body).toEqual({
+      type: 'urn:cuepoint:problem:request_invalid',
+      title: 'The request is not valid',
+      status: 400,
+      detail: expect.stringContaining('query'),
+      code: 'request_invalid',
+      instance: '/v1/search',
+      requestId: answer.headers['x-request-id'],
+      errors: expect.arrayContaining([
+        { path: 'query', message: expect.any(String) },
+        { path: 'limit', message: expect.any(String) },
+      ]),
+    });
+  });
+
+  const json = 'application/json';
+  it.each([
+    ['GET', '/nowhere', undefined, '', 404, 'route_not_found'],
+    ['GET', '/v1', undefined, '', 404, 'route_not_found'],
+    ['PUT', '/v1/videos', undefined, '', 404, 'route_not_found'],
+    ['GET', '/v1/videos/%zz', undefined, '', 400, 'request_invalid'],
+    ['GET', `/v1/videos/${'x'.repeat(300)}`, undefined, '', 404, 'video_not_found'],
+    ['POST', '/v1/search', json, '{"query":', 400, 'json_invalid'],
+    ['POST', '/v1/search', json, '{"__proto__":{},"query":"x"}', 400, 'json_invalid'],
+    ['POST', '/v1/search', json, '', 400, 'request_invalid'],
+    ['POST', '/v1/search', json, '[]', 400, 'request_invalid'],
+    ['POST', '/v1/search', json, 'null', 400, 'request_invalid'],
+    ['POST', '/v1/search', 'text/plain', 'query', 415, 'content_type_unsupported'],
+    ['POST', '/v1/search', 'application/x-www-form-urlencoded', 'query=x', 415, 'content_type_unsupported'],
+    ['POST', '/v1/search', 'multipart/form-data; boundary=b', '--b--', 415, 'content_type_unsupported'],
+    ['POST', '/v1/search', json, `{"query":"${'x'.repeat(1_100_000)}"}`, 413, 'body_too_large'],
+    ['POST', '/v1/search', json, `{"query":"${'x'.repeat(1001)}"}`, 400, 'request_invalid'],
+    ['POST', '/v1/search', json, '{"query":"x","videoIds":["1"]}', 400, 'request_invalid'],
+    ['POST', '/v1/videos', 'application/octet-stream', 'x', 415, 'content_type_unsupported'],
+    ['POST', '/v1/videos', 'multipart/form-data', 'x', 400, 'multipart_invalid'],
+    ['POST', '/v1/videos', json, '{}', 400, 'request_invalid'],
+    ['POST', '/v1/videos', undefined, '', 415, 'content_type_unsupported'],
+    ['GET', '/docs/assets/package.json', undefined, '', 404, 'route_not_found'],
+    ['GET', '/docs/assets/..%2f..%2fpackage.json', undefined, '', 404, 'route_not_found'],
+  ])('%s %.40s %s %.30s is answered %i %s', async (method, path, type, body, status, code) => {
+    const call = request(api.url)[method.toLowerCase() as 'get'](path);
+    if (type) call.set('content-type', type);
+    const answer = await (body === '' ? call : call.send(body));
+    expect([answer.status, answer.body.code]).toEqual([status, code]);
+    expect(answer.headers['content-type']).toContain('application/problem+json');
+  });
+
+  it('in HTTP itself does not end the server', async () => {
+    for (const line of ['GARBAGE', 'GET http://[ HTTP/1.1', 'GET * HTTP/1.1', 'OPTIONS * HTTP/1.1']) {
+      const socket = await rawRequest(api.url, [line]);
+      await new Promise((resolve) => socket.once('data', resolve).once('close', resolve));
+      socket.destroy();
+    }
+    expect((await request(api.url).get('/health/live')).status).toBe(200);
+  });
+});
+
+describe('Without Redis', () => {
+  it('requests are told so within five seconds, health names the reason, and all goes on when it is back', async () => {
+    await api.redis.kill();
+    const startedAt = Date.now();
+    const [list, upload, ready, live] = await Promise.all([
+      request(api.url).get('/v1/videos'),
+      request(api.url).post('/v1/videos').attach('file', Buffer.alloc(9, 1), 'a.mp4'),
+      request(api.url).get('/health/ready'),
+      request(api.url).get('/health/live'),
+    ]);
+    expect(Date.now() - startedAt).toBeLessThan(6_500);
+    expect([list.status, list.body.code]).toEqual([503, 'store_unavailable']);
+    expect(list.headers['retry-after']).toBeDefined();
+    expect([upload.status, upload.body.code]).toEqual([503, 'store_unavailable']);
+    expect(ready.status).toBe(503);
+    expect(ready.body).toMatchObject({
+      status: 'not_ready',
+      redis: 'failed',
+      index: 'ok',
+      reasons: [expect.stringContaining('Redis')],
+    });
+    expect(live.status).toBe(200);
+    await api.redis.start();
+    await expect.poll(async () => (await request(api.url).get('/health/ready')).status, { timeout: 10_000 }).toBe(200);
+    expect((await request(api.url).get('/v1/videos')).status).toBe(200);
+  });
+});

@@ -1,0 +1,106 @@
+import request from 'supertest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ApiFixture, startApi } from '../fixtures/api.ts';
+
+let api: ApiFixture;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api?.close());
+
+type Document = {
+  openapi: string;
+  paths: Record<
+    string,
+    Record<string, { operationId: string; responses: Record<string, unknown>; security: object[] }>
+  >;
+  components: { schemas: Record<string, unknown>; securitySchemes: Record<string, unknown> };
+};
+
+describe('The OpenAPI document', () => {
+  let document: Document;
+  beforeAll(async () => {
+    document = (await request(api.url).get('/openapi.json')).body;
+  });
+
+  it('names every route there is, and no other', async () => {
+    const served = api.routes
+      .filter((route) => !route.startsWith('HEAD') || route.endsWith('/source'))
+      .filter((route) => !route.includes('/docs/'))
+      .map((route) => route.replace(/:(\w+)/g, '{$1}'));
+    const described = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    expect(described.sort()).toEqual([...new Set(served)].sort());
+  });
+
+  it('has a name, answers and problems for every operation, and only references that lead somewhere', () => {
+    expect(document.openapi).toBe('3.1.0');
+    const names = new Set<string>();
+    for (const [path, methods] of Object.entries(document.paths)) {
+      for (const { operationId, responses, security } of Object.values(methods)) {
+        expect(names.has(operationId), operationId).toBe(false);
+        names.add(operationId);
+        expect(Object.keys(responses).some((status) => /^[23]/.test(status))).toBe(true);
+        if (path.startsWith('/v1')) {
+          expect(security.length).toBeGreaterThan(0);
+          expect(JSON.stringify(responses['401'])).toContain('#/components/schemas/Problem');
+        }
+      }
+    }
+    for (const [, name] of JSON.stringify(document).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+      expect(document.components.schemas).toHaveProperty(name as string);
+    }
+  });
+
+  it('describes what is really answered', async () => {
+    const { body } = await request(api.url).post('/v1/videos').attach('file', Buffer.alloc(9, 1), 'a.mp4');
+    const schema = document.components.schemas.Video as { properties: object; required: string[] };
+    expect(Object.keys(schema.properties)).toEqual(expect.arrayContaining(Object.keys(body)));
+    for (const field of schema.required) expect(body).toHaveProperty(field);
+  });
+});
+
+describe('The documentation', () => {
+  it('is at /docs, which / leads to, and runs no script that is not a file of ours', async () => {
+    const home = await request(api.url).get('/');
+    expect([home.status, home.headers.location]).toEqual([302, '/docs']);
+    const page = await request(api.url).get('/docs');
+    expect(page.headers['content-security-policy']).toContain("script-src 'self'");
+    expect(page.text).not.toMatch(/<script>|https?:/);
+    const files = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path as string);
+    expect(files.length).toBeGreaterThan(2);
+    for (const path of files) expect([path, (await request(api.url).get(path)).status]).toEqual([path, 200]);
+  });
+});
+
+describe('The system', () => {
+  it('tells version, models, workers and limits', async () => {
+    await api.catalog.announceWorker({ id: 'worker-1', ready: true, profile: 'tiny', device: 'cpu' });
+    const { body } = await request(api.url).get('/v1/system');
+    expect(body).toMatchObject({
+      version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      mode: 'embedded',
+      profile: 'tiny',
+      workers: [{ id: 'worker-1', ready: true, profile: 'tiny', device: 'cpu' }],
+      limits: { maxUploadBytes: api.config.http.maxUploadBytes },
+    });
+    await expect
+      .poll(async () => (await request(api.url).get('/health/ready')).body.search.state, { timeout: 20_000 })
+      .toBe('ready');
+    const { body: loaded } = await request(api.url).get('/v1/system');
+    expect(loaded.models.clip).toContain('tiny-clip');
+  });
+
+  it('counts what Prometheus wants', async () => {
+    await request(api.url).get('/v1/videos/nothing');
+    const { text, headers } = await request(api.url).get('/metrics');
+    expect(headers['content-type']).toContain('text/plain');
+    expect(text).toMatch(
+      /cuepoint_http_request_duration_seconds_count\{method="GET",route="\/v1\/videos\/:id",status="404"\} 1/,
+    );
+    expect(text).toMatch(/cuepoint_event_loop_delay_p99_seconds [0-9.e-]+/);
+    expect(text).toMatch(/cuepoint_jobs\{queue="frames",state="waiting"\} 0/);
+    expect(text).toMatch(/process_resident_memory_bytes \d+/);
+  });
+});
