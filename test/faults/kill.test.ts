@@ -10,7 +10,7 @@ import { SAMPLE, type System, startSystem } from '../worker/harness.ts';
 vi.setConfig({ testTimeout: 180_000 });
 
 const VIDEO = v7();
-const SECONDS = 60;
+const SECONDS = 45;
 let media: Awaited<ReturnType<typeof tempDir>>;
 let path: string;
 let undisturbed: Awaited<ReturnType<typeof everything>>;
@@ -44,14 +44,14 @@ async function halfIndexed(): Promise<System> {
 
 beforeAll(async () => {
   media = await tempDir();
-  path = join(media.path, 'minute.mp4');
+  path = join(media.path, 'part.mp4');
   await ffmpeg('-i', SAMPLE, '-t', `${SECONDS}`, '-c', 'copy', path);
   await using system = await startSystem({ SHARD_MINUTES: '0.25' });
   const worker = await system.startWorker();
   const { id } = await system.addVideo(path, { id: VIDEO });
   undisturbed = await everything(system, await system.finished(id));
-  expect(undisturbed.frames.length).toBeGreaterThan(5);
-  expect(undisturbed.passages.length).toBeGreaterThan(5);
+  expect(undisturbed.frames.length).toBeGreaterThan(3);
+  expect(undisturbed.passages.length).toBeGreaterThan(3);
   await worker.stop();
 }, 120_000);
 afterAll(() => media?.[Symbol.asyncDispose]());
