@@ -3,9 +3,10 @@ import { StandardSchemaValidationPipe } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
-import { type Config, ConfigError } from '#config';
+import type { Config } from '#config';
 import { AppModule } from './app.module.ts';
 import { createGate, Signer, signingSecret } from './auth/index.ts';
+import { checkConfig } from './config-check.ts';
 import { Metrics } from './health/metrics.ts';
 import { addHooks, createAdapter } from './http/server.ts';
 import { createLogger, NestLogger } from './logger.ts';
@@ -22,18 +23,6 @@ export interface Api {
   log: Logger;
   /** Stops taking requests, lets running ones end for at most `graceMs`, and closes everything. */
   close(graceMs?: number): Promise<void>;
-}
-
-/** Throws ConfigError for a configuration the api must not run with. */
-export function checkConfig(config: Config): asserts config is Config & { redisUrl: string } {
-  if (!config.http.loopback && config.http.apiKeys.length === 0) {
-    throw new ConfigError(
-      `HOST is ${config.http.host}: on an address that others can reach, API_KEYS must be set (tenant=key, separated by commas).`,
-    );
-  }
-  if (!config.redisUrl) {
-    throw new ConfigError('No Redis: start with `cuepoint up`, which runs its own, or set REDIS_URL.');
-  }
 }
 
 /** Opens everything and listens. The models load afterwards, in the background. */
@@ -57,7 +46,7 @@ export async function createApp(config: Config): Promise<Api> {
       'onRoute',
       ({ method, url }) => void routes.push(...[method].flat().map((name) => `${name} ${url}`)),
     );
-    addHooks(server, { gate: createGate(config, signer), metrics: app.get(Metrics), log });
+    addHooks(server, { gate: createGate(config, signer), metrics: app.get(Metrics), log, shutdown: shutdown.signal });
     serveDocsAssets(server);
     await app.listen({ host: config.http.host, port: config.http.port });
     const models = app.get(ModelsService);
@@ -78,11 +67,15 @@ export async function createApp(config: Config): Promise<Api> {
 
 /** Waits for running requests; cuts off those that take too long. */
 async function finish(app: NestFastifyApplication, graceMs: number): Promise<void> {
-  const timer = setTimeout(() => app.getHttpServer().closeAllConnections(), graceMs);
+  const server = app.getHttpServer();
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  // A connection that was busy when the end began stays open after its answer, for the next request.
+  const idle = setInterval(() => server.closeIdleConnections(), 100);
   try {
     await app.close();
   } finally {
     clearTimeout(timer);
+    clearInterval(idle);
   }
 }
 

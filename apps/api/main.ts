@@ -1,13 +1,17 @@
 /** The api as a process. `cuepoint up` starts it with an IPC channel and waits for `{type:'listening', url}`. */
 import { ConfigError, loadConfig } from '#config';
-import { createApp } from './app.ts';
+import { checkConfig } from './config-check.ts';
 
 /** sysexits(3): the configuration is wrong; starting again will not help. */
 const EX_CONFIG = 78;
 const GRACE_MS = 10_000;
 
 try {
-  const api = await createApp(loadConfig());
+  const config = loadConfig();
+  checkConfig(config);
+  // Only now: what is wrong with the configuration is told at once, and the rest takes a second to load.
+  const { createApp } = await import('./app.ts');
+  const api = await createApp(config);
   api.log.info({ url: api.url }, 'listening');
   process.send?.({ type: 'listening', url: api.url });
 

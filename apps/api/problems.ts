@@ -69,6 +69,7 @@ const FASTIFY_CODES: Record<string, ProblemCode> = {
   FST_ERR_CTP_INVALID_JSON_BODY: 'json_invalid',
   FST_ERR_CTP_EMPTY_JSON_BODY: 'json_invalid',
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_ERR_MAX_PARAM_LENGTH: 'route_not_found',
   FST_MP_PREMATURE_CLOSE: 'multipart_invalid',
 };
 const STATUS_CODES: Record<number, ProblemCode> = {

@@ -29,30 +29,42 @@ describe('A mistake', () => {
   });
 
   const json = 'application/json';
-  it.each([
-    ['GET', '/nowhere', undefined, '', 404, 'route_not_found'],
-    ['GET', '/v1', undefined, '', 404, 'route_not_found'],
-    ['PUT', '/v1/videos', undefined, '', 404, 'route_not_found'],
-    ['GET', '/v1/videos/%zz', undefined, '', 400, 'request_invalid'],
-    ['GET', `/v1/videos/${'x'.repeat(300)}`, undefined, '', 404, 'video_not_found'],
-    ['POST', '/v1/search', json, '{"query":', 400, 'json_invalid'],
-    ['POST', '/v1/search', json, '{"__proto__":{},"query":"x"}', 400, 'json_invalid'],
-    ['POST', '/v1/search', json, '', 400, 'request_invalid'],
-    ['POST', '/v1/search', json, '[]', 400, 'request_invalid'],
-    ['POST', '/v1/search', json, 'null', 400, 'request_invalid'],
-    ['POST', '/v1/search', 'text/plain', 'query', 415, 'content_type_unsupported'],
-    ['POST', '/v1/search', 'application/x-www-form-urlencoded', 'query=x', 415, 'content_type_unsupported'],
-    ['POST', '/v1/search', 'multipart/form-data; boundary=b', '--b--', 415, 'content_type_unsupported'],
-    ['POST', '/v1/search', json, `{"query":"${'x'.repeat(1_100_000)}"}`, 413, 'body_too_large'],
-    ['POST', '/v1/search', json, `{"query":"${'x'.repeat(1001)}"}`, 400, 'request_invalid'],
-    ['POST', '/v1/search', json, '{"query":"x","videoIds":["1"]}', 400, 'request_invalid'],
-    ['POST', '/v1/videos', 'application/octet-stream', 'x', 415, 'content_type_unsupported'],
-    ['POST', '/v1/videos', 'multipart/form-data', 'x', 400, 'multipart_invalid'],
-    ['POST', '/v1/videos', json, '{}', 400, 'request_invalid'],
-    ['POST', '/v1/videos', undefined, '', 415, 'content_type_unsupported'],
-    ['GET', '/docs/assets/package.json', undefined, '', 404, 'route_not_found'],
-    ['GET', '/docs/assets/..%2f..%2fpackage.json', undefined, '', 404, 'route_not_found'],
-  ])('%s %.40s %s %.30s is answered %i %s', async (method, path, type, body, status, code) => {
+  const cases: [method: string, path: string, type: string | undefined, body: string, status: number, code: string][] =
+    [
+      ['GET', '/nowhere', undefined, '', 404, 'route_not_found'],
+      ['GET', '/v1', undefined, '', 404, 'route_not_found'],
+      ['PUT', '/v1/videos', undefined, '', 404, 'route_not_found'],
+      ['GET', '/v1/videos/%zz', undefined, '', 400, 'request_invalid'],
+      ['GET', `/v1/videos/${'x'.repeat(300)}`, undefined, '', 404, 'route_not_found'],
+      ['POST', '/v1/search', json, '{"query":', 400, 'json_invalid'],
+      ['POST', '/v1/search', json, '{"__proto__":{},"query":"x"}', 400, 'json_invalid'],
+      ['POST', '/v1/search', json, '', 400, 'request_invalid'],
+      ['POST', '/v1/search', json, '[]', 400, 'request_invalid'],
+      ['POST', '/v1/search', json, 'null', 400, 'request_invalid'],
+      ['POST', '/v1/search', 'text/plain', 'query', 415, 'content_type_unsupported'],
+      ['POST', '/v1/search', 'application/x-www-form-urlencoded', 'query=x', 415, 'content_type_unsupported'],
+      ['POST', '/v1/search', 'multipart/form-data; boundary=b', '--b--', 415, 'content_type_unsupported'],
+      ['POST', '/v1/search', json, `{"query":"${'x'.repeat(1_100_000)}"}`, 413, 'body_too_large'],
+      ['POST', '/v1/search', json, `{"query":"${'x'.repeat(1001)}"}`, 400, 'request_invalid'],
+      ['POST', '/v1/search', json, '{"query":"x","videoIds":["1"]}', 400, 'request_invalid'],
+      ['POST', '/v1/videos', 'application/octet-stream', 'x', 415, 'content_type_unsupported'],
+      ['POST', '/v1/videos', 'multipart/form-data', 'x', 400, 'multipart_invalid'],
+      ['POST', '/v1/videos', json, '{}', 400, 'request_invalid'],
+      ['POST', '/v1/videos', undefined, '', 415, 'content_type_unsupported'],
+      ['GET', '/docs/assets/package.json', undefined, '', 404, 'route_not_found'],
+      ['GET', '/docs/assets/..%2f..%2fpackage.json', undefined, '', 404, 'route_not_found'],
+    ];
+  const named = cases.map(
+    (row) =>
+      [
+        row
+          .slice(0, 4)
+          .map((text) => String(text ?? '').slice(0, 40))
+          .join(' '),
+        ...row,
+      ] as const,
+  );
+  it.each(named)('such as %s is answered with a code', async (_, method, path, type, body, status, code) => {
     const call = request(api.url)[method.toLowerCase() as 'get'](path);
     if (type) call.set('content-type', type);
     const answer = await (body === '' ? call : call.send(body));

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -72,7 +73,7 @@ describe('The api process', () => {
     expect(errors).toContain('PORT');
   });
 
-  it('says where it listens, once in the log and once to its parent, and ends on SIGTERM', async () => {
+  it('says where it listens, once in the log and once to its parent, and finishes a running upload before it ends', async () => {
     const { child, message, url, output } = await start();
     expect(message).toEqual({ type: 'listening', url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) });
     expect((await request(url).get('/health/live')).status).toBe(200);
@@ -81,35 +82,25 @@ describe('The api process', () => {
       .split('\n')
       .map((line) => JSON.parse(line));
     expect(lines.filter((line) => line.msg === 'listening')).toEqual([expect.objectContaining({ url, level: 30 })]);
-    child.kill('SIGTERM');
-    expect(await once(child, 'exit')).toEqual([0, null]);
-  });
 
-  it('ends when its parent is gone', async () => {
-    const { child } = await start();
-    child.disconnect();
-    expect(await once(child, 'exit')).toEqual([0, null]);
-  });
-
-  it('finishes a running upload before it ends', async () => {
-    const { child, url } = await start();
     const { body, type } = multipart([{ name: 'file', value: Buffer.alloc(200_000, 3), filename: 'late.mp4' }]);
-    const socket = await rawRequest(url, [
-      'POST /v1/videos HTTP/1.1',
-      `content-type: ${type}`,
-      `content-length: ${body.length}`,
-    ]);
+    const head = ['POST /v1/videos HTTP/1.1', `content-type: ${type}`, `content-length: ${body.length}`];
+    const socket = await rawRequest(url, head);
     socket.write(body.subarray(0, 100_000));
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await eventually(
+      async () => (await readdir(join(dataDir, 'blobs', '.incoming')).catch(() => [])).length > 0,
+      'the upload has begun',
+    );
     child.kill('SIGTERM');
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await eventually(() => output().includes('shutting down'), 'the end has begun');
+    const ended = once(child, 'exit');
     const answer = once(socket, 'data');
     socket.write(body.subarray(100_000));
     expect(String((await answer)[0])).toMatch(/^HTTP\/1.1 202 /);
-    expect(await once(child, 'exit')).toEqual([0, null]);
+    expect(await ended).toEqual([0, null]);
   });
 
-  it('keeps an acknowledged upload through kill -9 of itself and of Redis', async () => {
+  it('keeps an acknowledged upload through kill -9 of itself and of Redis, and ends when its parent is gone', async () => {
     const first = await start();
     const { body } = await request(first.url).post('/v1/videos').attach('file', Buffer.alloc(5000, 5), 'kept.mp4');
     first.child.kill('SIGKILL');
@@ -119,8 +110,9 @@ describe('The api process', () => {
     const read = await request(second.url).get(`/v1/videos/${body.id}`);
     expect(read.body).toMatchObject({ id: body.id, title: 'kept' });
     expect((await request(second.url).get(`/v1/videos/${body.id}/source`)).body.length).toBe(5000);
-    second.child.kill('SIGTERM');
-    await once(second.child, 'exit');
+    // And it ends when its parent is gone.
+    second.child.disconnect();
+    expect(await once(second.child, 'exit')).toEqual([0, null]);
   });
 
   it('logs no keys, secrets or signatures', async () => {

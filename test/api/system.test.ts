@@ -75,6 +75,17 @@ describe('The documentation', () => {
 });
 
 describe('The system', () => {
+  it('warns when workers and search use different models', async () => {
+    await expect
+      .poll(async () => (await request(api.url).get('/health/ready')).body.search.state, { timeout: 20_000 })
+      .toBe('ready');
+    expect((await request(api.url).get('/health/ready')).body.warnings).toEqual([]);
+    await api.catalog.announceWorker({ id: 'worker-0', ready: true, models: { clip: 'another/model' } });
+    const { body } = await request(api.url).get('/health/ready');
+    expect(body).toMatchObject({ status: 'ready', warnings: [expect.stringContaining('another/model')] });
+    await api.connection.flushall();
+  });
+
   it('tells version, models, workers and limits', async () => {
     await api.catalog.announceWorker({ id: 'worker-1', ready: true, profile: 'tiny', device: 'cpu' });
     const { body } = await request(api.url).get('/v1/system');

@@ -33,9 +33,22 @@ export class HealthService {
       reasons,
       redis: redis === 'ok' ? ('ok' as const) : ('failed' as const),
       index: index === 'ok' ? ('ok' as const) : ('failed' as const),
+      warnings: this.#warnings(workers),
       search: this.models.state,
       workers,
     };
+  }
+
+  /** Vectors of one model are not found with another: an api and workers that disagree must not do so silently. */
+  #warnings(workers: WorkerStatus[]): string[] {
+    const { model } = this.models.state;
+    const others = new Set(
+      workers.map((worker) => worker.models?.clip).filter((clip) => clip && model && clip !== model),
+    );
+    return [...others].map(
+      (clip) =>
+        `A worker makes vectors with ${clip}, but search uses ${model}: what it indexes is not found by picture.`,
+    );
   }
 
   async workers(): Promise<WorkerStatus[]> {

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
@@ -25,6 +26,8 @@ export function createAdapter(): FastifyAdapter {
     keepAliveTimeout: 65_000,
     http: { headersTimeout: 30_000 },
     forceCloseConnections: 'idle',
+    return503OnClosing: false, // ours is a problem (addHooks)
+    clientErrorHandler: answerBrokenHttp,
     // What the router refuses before any handler: malformed addresses, over-long parameters.
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
       sendProblem(toProblem(error), request, reply);
@@ -41,11 +44,24 @@ export function sendProblem(problem: ProblemError, request: FastifyRequest, repl
     .send(JSON.stringify(problemBody(problem, request.url.split('?')[0] ?? '/', request.id)));
 }
 
+/** What is not HTTP, or not in time, has no request to answer; the socket gets a problem and is closed. */
+function answerBrokenHttp(error: Error & { code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  const problem = new ProblemError(
+    'request_invalid',
+    `The request is not valid HTTP (${error.code ?? error.message}).`,
+  );
+  const body = JSON.stringify(problemBody(problem, '/', crypto.randomUUID()));
+  const head = ['HTTP/1.1 400 Bad Request', 'content-type: application/problem+json', 'connection: close'];
+  socket.end(`${[...head, `content-length: ${Buffer.byteLength(body)}`].join('\r\n')}\r\n\r\n${body}`);
+}
+
 /** What every request goes through before and after its handler. */
 export function addHooks(
   server: FastifyInstance,
-  { gate, metrics, log }: { gate: (request: FastifyRequest) => Promise<void>; metrics: Metrics; log: Logger },
+  parts: { gate: (request: FastifyRequest) => Promise<void>; metrics: Metrics; log: Logger; shutdown: AbortSignal },
 ): void {
+  const { gate, metrics, log, shutdown } = parts;
   parseJson(server);
   server.addHook('onRequest', async (request, reply) => {
     reply.headers({
@@ -53,10 +69,18 @@ export function addHooks(
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',
     });
+    if (shutdown.aborted) {
+      throw new ProblemError('shutting_down', 'Ask again in a moment.', {
+        headers: { connection: 'close', 'retry-after': '5' },
+      });
+    }
     await gate(request);
   });
   server.addHook('preParsing', async (request) => {
-    if (request.headers['content-type']?.startsWith('multipart/')) return;
+    if (request.headers['content-type']?.startsWith('multipart/')) {
+      if (request.routeOptions.url === '/v1/videos') return;
+      throw new ProblemError('content_type_unsupported', 'This address takes JSON only.');
+    }
     const { raw } = request;
     if (raw.complete) return;
     const timer = setTimeout(() => raw.complete || raw.destroy(), JSON_BODY_MS);

@@ -30,7 +30,7 @@ function operation({ answers, problems = [], access = 'key', ...rest }: Operatio
     responses[`${status}` as '200'] = body ? { description, content: body } : { description };
   }
   const gate = access === 'open' ? [] : access === 'signed' ? SIGNED_PROBLEMS : KEY_PROBLEMS;
-  const always: ProblemCode[] = access === 'open' ? ['internal'] : ['internal', 'store_unavailable'];
+  const always: ProblemCode[] = access === 'open' ? ['internal'] : ['internal', 'store_unavailable', 'shutting_down'];
   const codes = [...new Set([...gate, ...problems, ...always])];
   for (const [status, group] of Map.groupBy(codes, (code) => PROBLEMS[code][0])) {
     const key = `${status}` as '200';

@@ -23,7 +23,8 @@ const worker = z.object({
 export const healthSchema = z
   .object({
     status: z.enum(['ready', 'not_ready']),
-    reasons: z.array(z.string()),
+    reasons: z.array(z.string()).meta({ description: 'Why it is not ready' }),
+    warnings: z.array(z.string()).meta({ description: 'What works, but not as it should' }),
     redis: z.enum(['ok', 'failed']),
     index: z.enum(['ok', 'failed']),
     search: searchState,

@@ -71,7 +71,7 @@ export class ModelsService {
       if (this.#closing.signal.aborted) return undefined;
       this.#state = { state: 'failed', profile, reason: (error as Error).message };
       this.log.error({ err: error }, 'the search models cannot be used');
-      if (error instanceof ModelError && error.retryable) this.#retryLater();
+      if (!(error instanceof ModelError) || error.retryable) this.#retryLater();
       return undefined;
     }
   }
@@ -79,7 +79,6 @@ export class ModelsService {
   #retryLater(): void {
     setTimeout(() => {
       if (this.#closing.signal.aborted) return;
-      this.#state = { state: 'loading' };
       this.#loading = this.#load();
     }, RETRY_MS).unref();
   }
