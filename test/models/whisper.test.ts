@@ -2,13 +2,16 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openWhisper, type Segment, type TranscribeOptions, type WhisperModel } from '#models';
 import { concat, decode, noise, pieces, rate, samplePcm, sampleSentences, silence } from './audio.ts';
 import { expectCallerFree } from './caller.ts';
 
 const folder = join(import.meta.dirname, '../../models/tiny/whisper');
 const options = { id: 'tiny', device: 'cpu' } as const;
+
+// Seconds on free cores; a machine that runs much else beside may take a minute over one test.
+vi.setConfig({ testTimeout: 180_000 });
 
 let whisper: WhisperModel;
 let sample: Float32Array;

@@ -46,10 +46,13 @@ export class EnergyDetector {
 
   /** Takes the next samples; gives the frames that can now be decided. */
   push(pcm: Float32Array): Loudness[] {
-    for (const sample of pcm) {
-      const filtered = this.#highPass.next(sample);
-      this.#sum += filtered * filtered;
-      if (++this.#filled === this.#frameSamples) this.#endFrame();
+    let from = 0;
+    while (from < pcm.length) {
+      const to = Math.min(pcm.length, from + this.#frameSamples - this.#filled);
+      this.#sum = this.#highPass.energy(pcm, from, to, this.#sum);
+      this.#filled += to - from;
+      from = to;
+      if (this.#filled === this.#frameSamples) this.#endFrame();
     }
     return this.#decide(this.#count() - floorFrames.after);
   }
@@ -114,11 +117,24 @@ class HighPass {
     this.#a2 = (1 - alpha) / a0;
   }
 
-  next(sample: number): number {
-    const out = this.#b0 * sample + this.#z1;
-    this.#z1 = -2 * this.#b0 * sample - this.#a1 * out + this.#z2;
-    this.#z2 = this.#b0 * sample - this.#a2 * out;
-    return out;
+  /** `sum` and the squares of the filtered samples [from, to), added one by one: the same for pieces of any size. */
+  energy(pcm: Float32Array, from: number, to: number, sum: number): number {
+    const b0 = this.#b0;
+    const a1 = this.#a1;
+    const a2 = this.#a2;
+    let z1 = this.#z1;
+    let z2 = this.#z2;
+    let total = sum;
+    for (let i = from; i < to; i++) {
+      const sample = pcm[i] as number;
+      const out = b0 * sample + z1;
+      z1 = -2 * b0 * sample - a1 * out + z2;
+      z2 = b0 * sample - a2 * out;
+      total += out * out;
+    }
+    this.#z1 = z1;
+    this.#z2 = z2;
+    return total;
   }
 }
 

@@ -15,10 +15,12 @@ export interface Decoded {
 export class Decoder {
   readonly #session: InferenceSession;
   readonly #config: DecoderConfig;
+  readonly #cachedOutputs: string[];
 
   constructor(session: InferenceSession, config: DecoderConfig) {
     this.#session = session;
     this.#config = config;
+    this.#cachedOutputs = session.outputNames.filter((name) => !name.includes('.encoder.'));
     const nothing = new Tensor('float32', new Float32Array(0), [0, 0, 0]);
     const given = Object.keys(this.#feeds(nothing, [], 0));
     const odd = [...session.inputNames, ...given].find(
@@ -52,9 +54,10 @@ export class Decoder {
 
     for (let length = prompt.length; length < maxTokens && done.includes(false); length++) {
       signal.throwIfAborted();
-      const outputs = await run(this.#session, feeds);
+      const first = length === prompt.length;
+      const outputs = await run(this.#session, feeds, first ? undefined : this.#cachedOutputs);
       const logits = outputs.logits as Tensor;
-      if (length === prompt.length && noSpeechToken !== undefined) {
+      if (first && noSpeechToken !== undefined) {
         for (const [row, result] of results.entries())
           result.noSpeech = probability(lastLogits(logits, row, 0), noSpeechToken);
       }
@@ -77,7 +80,7 @@ export class Decoder {
         }
         return token;
       });
-      feeds = this.#nextFeeds(feeds, outputs, next);
+      feeds = nextFeeds(feeds, outputs, next);
     }
     return results;
   }
@@ -98,23 +101,21 @@ export class Decoder {
     }
     return feeds;
   }
+}
 
-  /** The cache branch gives no keys and values of the encoder back: those of the first step stay. */
-  #nextFeeds(
-    last: Record<string, Tensor>,
-    outputs: InferenceSession.ReturnType,
-    next: number[],
-  ): Record<string, Tensor> {
-    const first = last.use_cache_branch?.data[0] === 0;
-    const feeds: Record<string, Tensor> = { ...last };
-    for (const [name, value] of Object.entries(outputs)) {
-      if (!name.startsWith('present.') || (!first && name.includes('.encoder.'))) continue;
-      feeds[name.replace('present', 'past_key_values')] = value as Tensor;
-    }
-    feeds.input_ids = int64(next, [next.length, 1]);
-    feeds.use_cache_branch = new Tensor('bool', [true], [1]);
-    return feeds;
+/** The encoder's keys and values stay those of the first step, the only one that gives them. */
+function nextFeeds(
+  last: Record<string, Tensor>,
+  outputs: InferenceSession.ReturnType,
+  next: number[],
+): Record<string, Tensor> {
+  const feeds: Record<string, Tensor> = { ...last };
+  for (const [name, value] of Object.entries(outputs)) {
+    if (name.startsWith('present.')) feeds[name.replace('present', 'past_key_values')] = value as Tensor;
   }
+  feeds.input_ids = int64(next, [next.length, 1]);
+  feeds.use_cache_branch = new Tensor('bool', [true], [1]);
+  return feeds;
 }
 
 const int64 = (ids: number[], dims: number[]) => new Tensor('int64', BigInt64Array.from(ids, BigInt), dims);
