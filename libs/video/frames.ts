@@ -156,10 +156,12 @@ class Times {
 /** How long a frame's time and thumbnail may come after its picture. They come by ways of their own, nearly always before it. */
 const SIDE_OUTPUT_MS = 30_000;
 async function arrival<T>(what: string, look: () => T | Promise<T>, signal?: AbortSignal): Promise<NonNullable<T>> {
-  for (const deadline = Date.now() + SIDE_OUTPUT_MS; ; await sleep(5, undefined, { signal })) {
+  for (const deadline = Date.now() + SIDE_OUTPUT_MS; ; await sleep(5)) {
+    signal?.throwIfAborted();
     const found = await look();
     if (found) return found;
-    if (Date.now() > deadline) throw new MediaError('ffmpeg_failed', `ffmpeg gave no ${what} for a frame`, true);
+    if (Date.now() > deadline)
+      throw new MediaError('ffmpeg_failed', `ffmpeg gave no ${what} for a frame (is the disk full?)`, true);
   }
 }
 /** ffmpeg writes a thumbnail aside and then renames it: what exists is whole. */

@@ -1,4 +1,4 @@
-import { runFfprobe } from './ffmpeg.ts';
+import { ProcessFailed, runFfprobe } from './ffmpeg.ts';
 
 export interface Packet {
   stream: number;
@@ -13,23 +13,27 @@ export async function* readPackets(path: string, args: string[], signal?: AbortS
   const columns = 'packet=stream_index,pts_time,dts_time,duration_time,flags';
   const show = ['-v', 'fatal', '-of', 'compact=print_section=0', '-show_entries', columns, ...args];
   let rest = '';
-  for await (const chunk of runFfprobe(path, show, { signal })) {
-    const lines = (rest + chunk).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      const fields = new Map(line.split('|').map((field) => field.split('=') as [string, string]));
-      const seconds = (name: string) => {
-        const value = Number.parseFloat(fields.get(name) ?? '');
-        return Number.isNaN(value) ? undefined : value;
-      };
-      if (!fields.has('stream_index')) continue;
-      yield {
-        stream: Number(fields.get('stream_index')),
-        keyframe: fields.get('flags')?.startsWith('K') ?? false,
-        ptsSec: seconds('pts_time'),
-        dtsSec: seconds('dts_time'),
-        durationSec: seconds('duration_time'),
-      };
+  try {
+    for await (const chunk of runFfprobe(path, show, { signal })) {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const fields = new Map(line.split('|').map((field) => field.split('=') as [string, string]));
+        const seconds = (name: string) => {
+          const value = Number.parseFloat(fields.get(name) ?? '');
+          return Number.isNaN(value) ? undefined : value;
+        };
+        if (!fields.has('stream_index')) continue;
+        yield {
+          stream: Number(fields.get('stream_index')),
+          keyframe: fields.get('flags')?.startsWith('K') ?? false,
+          ptsSec: seconds('pts_time'),
+          dtsSec: seconds('dts_time'),
+          durationSec: seconds('duration_time'),
+        };
+      }
     }
+  } catch (error) {
+    throw error instanceof ProcessFailed ? error.toMediaError() : error;
   }
 }

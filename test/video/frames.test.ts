@@ -6,8 +6,9 @@ import {
   clockFrame,
   codecs,
   ffmpeg,
+  jpegSize,
   makeVideo,
-  pictureSize,
+  overwriteMedia,
   readPicture,
   remux,
   tempDir,
@@ -116,7 +117,6 @@ describe('every frame has the time at which it is shown', () => {
 
 describe('shards cut on the grid give the frames of an uncut run, to the byte', () => {
   test.each([
-    ['shards.mp4', codecs.h264],
     ['shards-open.mp4', codecs.h264OpenGop],
     ['shards.mkv', codecs.h264OpenGop],
     [
@@ -142,8 +142,8 @@ describe('shards cut on the grid give the frames of an uncut run, to the byte', 
     const options = { media, intervalMs: 300 };
     const whole = await sample(path, options);
     const parts = [];
-    for (let startMs = 0; startMs < media.durationMs; startMs += 3600)
-      parts.push(...(await sample(path, { ...options, startMs, endMs: Math.min(media.durationMs, startMs + 3600) })));
+    for (let startMs = 0; startMs < media.durationMs; startMs += 5100)
+      parts.push(...(await sample(path, { ...options, startMs, endMs: Math.min(media.durationMs, startMs + 5100) })));
     expect(whole.length).toBeGreaterThan(30);
     expect(parts.map((f) => f.atMs)).toEqual(whole.map((f) => f.atMs));
     for (const [i, frame] of parts.entries())
@@ -184,7 +184,7 @@ describe('the picture is what a viewer sees', () => {
     });
     const [frame] = await sample(path);
     expect(quarters((frame as Frame).rgb, SIZE)).toEqual(expected);
-    expect(await pictureSize((frame as Frame).thumbnailPath)).toBe(degrees % 180 ? '48x64' : '64x48');
+    expect(await jpegSize((frame as Frame).thumbnailPath)).toBe(degrees % 180 ? '48x64' : '64x48');
   });
 
   test('pixels that are not square are stretched', async () => {
@@ -202,7 +202,7 @@ describe('the picture is what a viewer sees', () => {
     // The black bar is a third of 144 pixels: half of the centre square of 96.
     const row = [...(frame as Frame).rgb.subarray(24 * SIZE * 3, 25 * SIZE * 3)].filter((_, i) => i % 3 === 0);
     expect(row.filter((c) => c < 128).length).toBe(SIZE / 2);
-    expect(await pictureSize((frame as Frame).thumbnailPath)).toBe('64x42');
+    expect(await jpegSize((frame as Frame).thumbnailPath)).toBe('64x42');
   });
 
   test.each([
@@ -225,14 +225,14 @@ describe('the picture is what a viewer sees', () => {
     for (const frame of frames) {
       expect(frame.rgb.length).toBe(SIZE * SIZE * 3);
       expect(frame.rgb.every((c) => c > 250)).toBe(true);
-      expect(await pictureSize(frame.thumbnailPath)).toBe(thumbnail);
+      expect(await jpegSize(frame.thumbnailPath)).toBe(thumbnail);
     }
   });
 
   test('the thumbnail shows the same moment as the frame', async () => {
     const path = await makeVideo(dir.path, { name: 'same.mp4', seconds: 4, size: '120x120' });
-    const frames = await sample(path, { intervalMs: 250, thumbnailSize: 120 });
-    expect(frames.length).toBe(16);
+    const frames = await sample(path, { intervalMs: 500, thumbnailSize: 120 });
+    expect(frames.length).toBe(8);
     for (const frame of frames)
       expect(clockFrame(await readPicture(frame.thumbnailPath, `${SIZE}x${SIZE}`), SIZE)).toBe(
         clockFrame(frame.rgb, SIZE),
@@ -253,7 +253,7 @@ describe('the picture is what a viewer sees', () => {
     const frames = await sample(path, { intervalMs: 700 });
     const cells = frames.map((f) => Math.floor(f.atMs / 700));
     expect(cells).toEqual([0, 1, 2, 3, 4, 5]);
-    for (const frame of frames) expect(await pictureSize(frame.thumbnailPath)).toBe('64x64');
+    for (const frame of frames) expect(await jpegSize(frame.thumbnailPath)).toBe('64x64');
   });
 
   test('interlaced video works', async () => {
@@ -294,25 +294,10 @@ describe('damaged files', () => {
   });
 
   test('a file of which nothing decodes gives no frames', async () => {
-    const path = await makeVideo(dir.path, {
-      name: 'key.mp4',
-      seconds: 2,
-      output: [
-        '-encryption_scheme',
-        'cenc-aes-ctr',
-        '-encryption_key',
-        '76a6c65c5ea762046bd749a2e632ccbb',
-        '-encryption_kid',
-        'a7e61c373e219033c21091fa607bf3b8',
-      ],
-    });
-    const media = {
-      container: 'mov',
-      durationMs: 2000,
-      startMs: 0,
-      video: { codec: 'h264', width: 96, height: 96, fps: 25, rotation: 0 },
-    };
-    expect(await sample(path, { media })).toEqual([]);
+    const whole = await makeVideo(dir.path, { name: 'whole2.mp4', seconds: 2 });
+    const path = await overwriteMedia(whole, join(dir.path, 'rubbish.mp4'));
+    expect((await probe(path)).video).toBeDefined();
+    expect(await sample(path)).toEqual([]);
   });
 
   test('a file without a picture gives no frames', async () => {
@@ -321,13 +306,13 @@ describe('damaged files', () => {
 });
 
 test('names of files and folders are taken as they are', async () => {
-  for (const name of ['-i.mp4', 'Ünï ☃ "q\' $(x).mp4', '%08d.mp4', 'concat:a|b.mp4', "a'b:c,d;[e].mp4"]) {
+  for (const name of ['-i ☃ü\'"$(x).mp4', 'concat:a|b.mp4', "a'b:c,d;[e].mp4"]) {
     const folder = join(dir.path, `odd %d ${name}.d`);
     await mkdir(folder, { recursive: true });
-    const path = await makeVideo(folder, { name: name.replace('%08d', 'x'), seconds: 1 });
+    const path = await makeVideo(folder, { name, seconds: 1 });
     const frames = await sample(path, { thumbnailDir: folder });
     expect(frames.length).toBe(2);
-    for (const frame of frames) expect(await pictureSize(frame.thumbnailPath)).toBe('64x64');
+    for (const frame of frames) expect(await jpegSize(frame.thumbnailPath)).toBe('64x64');
     expect((await readdir(folder)).length).toBe(3);
   }
 });

@@ -259,7 +259,6 @@ describe('a file cannot make ffmpeg open anything else', () => {
       // the same with bytes that are no text, so that the demuxer list has to refuse it
       await writeFile(at(name), Buffer.concat([Buffer.from(script), Buffer.alloc(200, 1)]));
       expect(await refusal(at(name)), name).toBe('media_not_recognised');
-      expect(await decoded(at(name)), name).toBe(0);
     }
   });
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type Frame, probe, sampleFrames } from '#video';
-import { pictureSize, readPicture, tempDir } from '../fixtures/media.ts';
+import { jpegSize, readPicture, tempDir } from '../fixtures/media.ts';
 
 test.each([
   ['bottle-detection.mp4', { width: 640, height: 360, fps: 179 / 6 }, 39_855, 40],
@@ -40,7 +40,7 @@ test.each([
   for (const [i, frame] of shard.entries()) expect(Buffer.compare(frame.rgb, (whole[17 + i] as Frame).rgb)).toBe(0);
 
   // The thumbnail's centre square is the model's picture.
-  const [width, height] = (await pictureSize((shard[3] as Frame).thumbnailPath)).split('x').map(Number) as [
+  const [width, height] = (await jpegSize((shard[3] as Frame).thumbnailPath)).split('x').map(Number) as [
     number,
     number,
   ];
