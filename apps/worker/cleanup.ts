@@ -24,8 +24,8 @@ export class CleanupHandler implements Handler<'cleanup'> {
     const ref = video ? { tenant, videoId, run: video.run } : await this.#deleting(tenant, videoId);
     if (!ref || (video && video.status !== 'cancelled')) return; // done already, or a new run has begun
     await jobs.removeWaiting(ref);
-    // A running job stops by itself within seconds; one whose worker died is taken up by another, and then stops.
-    if ((await jobs.countActive(videoId)) > 0) {
+    // One is this one. A running job stops by itself within seconds; one whose worker died is taken up by another, and then stops.
+    if ((await jobs.countActive(videoId)) > 1) {
       await job.moveToDelayed(Date.now() + LOOK_AGAIN_MS, job.token);
       throw new DelayedError();
     }

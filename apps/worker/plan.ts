@@ -95,7 +95,7 @@ export class PlanHandler implements Handler<'plan'> {
     return source.blobKey;
   }
 
-  /** Until no job of an earlier run can write any more. */
+  /** Until no job of an earlier run can write any more, and no clean-up can remove what this run writes. */
   async #olderJobsEnd(ref: JobPayloads['plan'], signal: AbortSignal): Promise<void> {
     const giveUpAt = Date.now() + OLD_JOBS_MS;
     while ((await this.stores.jobs.countActive(ref.videoId)) > 1) {

@@ -1,3 +1,4 @@
+import { ModelError } from '#models';
 import type { Video } from '#store';
 
 export type Problem = NonNullable<Video['error']>;
@@ -30,9 +31,11 @@ export class FinalProblem extends Error {
 export function problemOf(error: unknown): Problem & { retryable: boolean } {
   const { code, message, retryable } = error as { code?: unknown; message?: unknown; retryable?: unknown };
   const text = typeof message === 'string' ? message : String(error);
-  return typeof code === 'string' && typeof retryable === 'boolean'
-    ? { code, message: text, retryable }
-    : { code: 'internal_error', message: text, retryable: true };
+  if (typeof code !== 'string' || typeof retryable !== 'boolean') {
+    return { code: 'internal_error', message: text, retryable: true };
+  }
+  // A model that fails is a fault of this machine, never of the video.
+  return { code, message: text, retryable: retryable || error instanceof ModelError };
 }
 
 /** BullMQ keeps one text for a failure; it is written so, and read back by `fromReason`. */

@@ -113,11 +113,11 @@ export class Jobs {
     return { state: known, failedReason: job.failedReason, finishedAt: job.finishedOn };
   }
 
-  /** How many jobs of a video a worker has in hand, whatever their run; not counting the clean-up. */
+  /** How many jobs of a video workers have in hand, whatever their run. */
   async countActive(videoId: string): Promise<number> {
-    const names = ['plan', 'frames', 'speech', 'finalize'] as const;
+    const names = ['plan', 'frames', 'speech', 'finalize', 'cleanup'] as const;
     const active = await Promise.all(
-      names.map((name) => this.#queues[name].getActive() as Promise<{ data: VideoRef }[]>),
+      names.map((name) => this.#queues[name].getActive() as Promise<{ data: { videoId: string } }[]>),
     );
     return active.flat().filter((job) => job?.data.videoId === videoId).length;
   }
