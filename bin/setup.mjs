@@ -350,6 +350,10 @@ export async function setUpAndRun(args) {
   }
   const child = spawn(ready.node, args, { env: ready.env, stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  // npm that is killed with -9 can't pass that on; a parent that is another one now says it.
+  const parent = process.ppid;
+  const watch = () => process.ppid !== parent && child.kill('SIGTERM');
+  if (process.env.npm_lifecycle_event) setInterval(watch, 500).unref();
   child.once('error', (error) => {
     say(error.message);
     process.exit(70);
