@@ -43,6 +43,12 @@ export function addDemo(program: Command, run: (work: (context: Context) => Prom
     .addOption(new Option('--keep', 'leave the temporary data folder where it is'))
     .addOption(verboseOption())
     .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+A question of the sample is passed when the top moment overlaps the expected span and starts within ${START_TOLERANCE_SECONDS} s of it;
+one of your own, when there is a moment. The webhook counts as one more check. Exit status 1 when any failed.`,
+    )
     .action((video: string | undefined, questions: string[], options: DemoOptions) =>
       run((context) => demo(video, questions, options, context)),
     );

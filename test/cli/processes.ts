@@ -51,13 +51,13 @@ export class Running {
     });
     this.#ended = new Promise((resolve) => child.once('close', (status) => resolve(status)));
   }
-  static start(args: string[], env: Record<string, string> = {}): Running {
+  static start(args: string[], env: Record<string, string> = {}, program = process.execPath): Running {
     const options = {
       cwd: ROOT,
       env: environment(env),
       stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'],
     };
-    return new Running(spawn(process.execPath, args, options));
+    return new Running(spawn(program, args, options));
   }
   async ended(): Promise<Ended> {
     const status = await this.#ended;

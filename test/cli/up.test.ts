@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { connectRedis } from '#store';
-import { cuepoint, type Running, run, SAMPLE, temporaryFolder, until } from './processes.ts';
+import { cuepoint, Running, run, SAMPLE, temporaryFolder, until } from './processes.ts';
 
 const started: Running[] = [];
 function up(dataDir: string, args: string[] = []): Running {
@@ -105,7 +105,7 @@ test('api, worker and Redis that die are started again, at the same address', as
   await until(async () => (await fetch(`${url}/health/ready`).catch(() => undefined))?.status === 200, 'ready again');
 });
 
-test('a Redis that was left behind on the data folder is ended before a new one starts', async () => {
+test('a Redis that was left behind on the data folder is ended before npm start starts a new one, and all ends with npm', async () => {
   await using folder = temporaryFolder();
   mkdirSync(join(folder.path, 'redis'), { recursive: true });
   mkdirSync(join(folder.path, 'run'));
@@ -124,12 +124,14 @@ test('a Redis that was left behind on the data folder is ended before a new one 
   await before.set('kept', 'yes');
   before.disconnect();
 
-  const running = up(folder.path);
-  await running.record('ready');
+  const npm = Running.start(['start', '--', '--json', '--data-dir', folder.path], { PORT: '0' }, 'npm');
+  await npm.record('ready');
   await ended;
   const after = connectRedis(`unix:${socket}`);
   expect(await after.get('kept')).toBe('yes');
   after.disconnect();
+  npm.signal('SIGKILL');
+  await until(() => processesOf(folder.path).length === 0, 'all ends');
 });
 
 test('a busy port is an error when it was asked for by name, and so is a public address without keys', async () => {
