@@ -8,7 +8,7 @@ import { createLogger, nestLogger } from './logger.ts';
 import { Models } from './models.ts';
 import { QueueWorkers } from './queue-workers.ts';
 import { Reconcile } from './reconcile.ts';
-import { sweepScratch } from './scratch.ts';
+import { removeScratch, sweepScratch } from './scratch.ts';
 import { Stores } from './stores.ts';
 import { workerModule } from './worker.module.ts';
 
@@ -30,6 +30,7 @@ async function start(): Promise<void> {
     (async () => {
       log.info({ why }, 'worker stops');
       await app.close();
+      await removeScratch();
       process.exit(0);
     })().catch((err: unknown) => {
       log.error({ err }, 'worker did not stop cleanly');

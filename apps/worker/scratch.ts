@@ -25,3 +25,5 @@ export async function sweepScratch(): Promise<void> {
     if (pid === process.pid || !alive(pid)) await rm(join(tmpdir(), name), { recursive: true, force: true });
   }
 }
+
+export const removeScratch = (): Promise<void> => rm(SCRATCH_DIR, { recursive: true, force: true });

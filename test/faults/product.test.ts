@@ -2,24 +2,30 @@ import { execFileSync } from 'node:child_process';
 import { openAsBlob, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { cuepoint, type Running, SAMPLE, temporaryFolder, until } from '../cli/processes.ts';
 
 /** A dead worker's jobs are free when its lock is (30 s) and the next look for such jobs comes (15 s). */
 vi.setConfig({ testTimeout: 240_000 });
 
-const started: Running[] = [];
-async function up(dataDir: string): Promise<string> {
-  const running = cuepoint(['up', '--json', '--data-dir', dataDir], { PORT: '0', SHARD_MINUTES: '0.25' });
-  started.push(running);
-  return String((await running.record('ready')).url);
-}
-afterEach(async () => {
-  for (const running of started.splice(0)) {
-    running.signal('SIGTERM');
-    await running.ended();
+/** `cuepoint up` on a folder of its own, however often it is started; all of it ends with the block. */
+class Product implements AsyncDisposable {
+  readonly folder = temporaryFolder();
+  #running?: Running;
+  async up(): Promise<string> {
+    this.#running = cuepoint(['up', '--json', '--data-dir', this.folder.path], { PORT: '0', SHARD_MINUTES: '0.25' });
+    return String((await this.#running.record('ready')).url);
   }
-});
+  /** Waits for the end of what was killed. */
+  async ended(): Promise<void> {
+    await this.#running?.ended();
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#running?.signal('SIGTERM');
+    await this.ended();
+    await this.folder[Symbol.asyncDispose]();
+  }
+}
 
 /** Pids of the product on a data folder, by what they are (Linux). */
 function pidsOf(dataDir: string): { kind: string; pid: number }[] {
@@ -69,18 +75,20 @@ function clip(folder: string): string {
   return path;
 }
 
-test('an upload that was answered 202 survives kill -9 of every process in that moment', async () => {
-  await using folder = temporaryFolder();
+// Side by side: most of each is waiting for a lock to run out.
+test.concurrent('an upload that was answered 202 survives kill -9 of every process in that moment', async () => {
+  await using product = new Product();
+  const { folder } = product;
   const path = clip(folder.path);
-  const url = await up(folder.path);
+  const url = await product.up();
   const id = await upload(url, path);
   expect(kill(folder.path, ['cli', 'api', 'worker', 'redis'])).toEqual(
     expect.arrayContaining(['cli', 'api', 'worker', 'redis']),
   );
   await until(() => pidsOf(folder.path).length === 0, 'all processes gone');
-  await Promise.all(started.splice(0).map((running) => running.ended()));
+  await product.ended();
 
-  const again = await up(folder.path);
+  const again = await product.up();
   await ready(again, id);
   const search = await fetch(`${again}/v1/search`, {
     method: 'POST',
@@ -91,9 +99,10 @@ test('an upload that was answered 202 survives kill -9 of every process in that 
   expect(moments[0]).toMatchObject({ videoId: id });
 });
 
-test('with api, Redis and worker killed one after the other at work, the video becomes ready by itself', async () => {
-  await using folder = temporaryFolder();
-  const url = await up(folder.path);
+test.concurrent('with api, Redis and worker killed one after the other at work, the video becomes ready by itself', async () => {
+  await using product = new Product();
+  const { folder } = product;
+  const url = await product.up();
   const id = await upload(url, clip(folder.path));
   for (const kind of ['api', 'redis', 'worker']) {
     await until(async () => (await video(url, id)) !== undefined, 'an answer', 60_000);

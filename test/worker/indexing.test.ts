@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Webhook } from 'standardwebhooks';
 import { v7 } from 'uuid';
@@ -290,6 +291,7 @@ describe('a worker that is told to stop', () => {
     const asked = Date.now();
     expect(await worker.stop()).toBe(0);
     expect(Date.now() - asked).toBeLessThan(10_000);
+    expect(await readdir(tmpdir())).not.toContain(`cuepoint-scratch-${worker.child.pid}`);
     expect(await system.jobs.countActive(id)).toBe(0);
     expect((await system.jobs.counts()).frames.failed).toBe(0);
     const next = await system.startWorker();
