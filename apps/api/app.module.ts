@@ -20,6 +20,7 @@ import type { Resources } from './resources.ts';
 import { ModelsService } from './search/models.service.ts';
 import { SearchController } from './search/search.controller.ts';
 import { SearchService } from './search/search.service.ts';
+import { Availability } from './store-guard.ts';
 import { BLOBS, CONFIG, INDEX, LOGGER, SHUTDOWN } from './tokens.ts';
 import { TranscriptsController } from './transcripts/transcripts.controller.ts';
 import { Acceptance } from './videos/acceptance.ts';
@@ -38,7 +39,7 @@ export class AppModule {
     shutdown: AbortSignal;
     resources: Resources;
   }): DynamicModule {
-    const { redis, catalog, jobs, blobs, index, acceptance } = parts.resources;
+    const { redis, availability, catalog, jobs, blobs, index, acceptance } = parts.resources;
     return {
       module: AppModule,
       controllers: [
@@ -60,6 +61,7 @@ export class AppModule {
         { provide: BLOBS, useValue: blobs },
         { provide: INDEX, useValue: index },
         { provide: Redis, useValue: redis },
+        { provide: Availability, useValue: availability },
         { provide: Catalog, useValue: catalog },
         { provide: Jobs, useValue: jobs },
         { provide: Acceptance, useValue: acceptance },

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { Config } from '#config';
 import { Jobs } from '#jobs';
 import { type BlobStore, Catalog, connectRedis, openBlobs, openVectorIndex, type VectorIndex } from '#store';
-import { answeringWithin } from './store-guard.ts';
+import { Availability, answeringWithin } from './store-guard.ts';
 import { Acceptance } from './videos/acceptance.ts';
 
 /** A client whose request needs Redis hears of trouble within this time. */
@@ -13,6 +13,7 @@ const STORE_TIMEOUT_MS = 4_500;
 /** Everything the api keeps open from start to end. */
 export interface Resources {
   redis: Redis;
+  availability: Availability;
   catalog: Catalog;
   jobs: Jobs;
   blobs: BlobStore;
@@ -34,15 +35,17 @@ export async function openResources(config: Config, redisUrl: string, log: Logge
     lastMessage = '';
   });
   const catalog = new Catalog(redis);
+  const availability = new Availability(redis);
   const jobs = new Jobs(redisUrl, (error) => log.debug({ err: error }, 'the job queues have trouble'));
   await blobs.sweep().catch((error) => log.warn({ err: error }, 'left-overs of uploads were not removed'));
   return {
     redis,
-    catalog: answeringWithin(catalog, STORE_TIMEOUT_MS, ['watch', 'unfinished']),
-    jobs: answeringWithin(jobs, STORE_TIMEOUT_MS),
+    availability,
+    catalog: answeringWithin(catalog, STORE_TIMEOUT_MS, availability, ['watch', 'unfinished']),
+    jobs: answeringWithin(jobs, STORE_TIMEOUT_MS, availability),
     blobs,
     index,
-    acceptance: new Acceptance(catalog, jobs, blobs, log),
+    acceptance: new Acceptance(catalog, jobs, blobs, availability, log),
     async close() {
       await Promise.allSettled([jobs.close(), catalog.close(), index.close()]);
       redis.disconnect();

@@ -23,9 +23,11 @@ beforeAll(async () => {
 afterAll(() => api?.close());
 
 const get = (path: string) => request(api.url).get(path).set('x-api-key', KEYS.alice).buffer(true).parse(bytes);
-const bytes = (res: NodeJS.ReadableStream, done: (error: Error | null, body: Buffer) => void) => {
+const bytes = (res: unknown, done: (error: Error | null, body: Buffer) => void) => {
   const chunks: Buffer[] = [];
-  res.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', () => done(null, Buffer.concat(chunks)));
+  (res as NodeJS.ReadableStream)
+    .on('data', (chunk: Buffer) => chunks.push(chunk))
+    .on('end', () => done(null, Buffer.concat(chunks)));
 };
 const source = () => get(`/v1/videos/${id}/source`);
 

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { NIL } from 'uuid';
 import { Catalog, type VectorIndex, type WorkerStatus } from '#store';
 import { ModelsService } from '../search/models.service.ts';
-import { within } from '../store-guard.ts';
+import { Availability, within } from '../store-guard.ts';
 import { INDEX } from '../tokens.ts';
 
 const CHECK_MS = 2_000;
@@ -12,6 +12,7 @@ const CHECK_MS = 2_000;
 export class HealthService {
   constructor(
     private readonly redis: Redis,
+    private readonly availability: Availability,
     private readonly catalog: Catalog,
     private readonly models: ModelsService,
     @Inject(INDEX) private readonly index: VectorIndex,
@@ -20,7 +21,7 @@ export class HealthService {
   /** Ready means: what is acknowledged is kept, and what is kept can be read. Models and workers are told, not asked for. */
   async report() {
     const [redis, index, workers] = await Promise.all([
-      verdict(this.redis.ping()),
+      verdict(this.availability.within(CHECK_MS).then(() => this.redis.ping())),
       verdict(this.index.listPassages('default', NIL)),
       this.workers(),
     ]);

@@ -18,7 +18,9 @@ const worker = z.object({
   fallbackReason: z.string().optional(),
   models: z.object({ clip: z.string().optional(), whisper: z.string().optional() }).optional(),
   device: z.string().optional(),
-  note: z.string().optional(),
+  note: z.string().optional().meta({ description: 'While not ready: what it waits for' }),
+  eventLoopP99Ms: z.number().optional(),
+  rssBytes: z.number().optional(),
 });
 export const healthSchema = z
   .object({

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import type { Jobs } from '#jobs';
 import type { BlobStore, Catalog, Stage, Tenant, Video, Webhook } from '#store';
-import { within } from '../store-guard.ts';
+import { type Availability, within } from '../store-guard.ts';
 
 /** A client waits no longer than this for the catalog; what was begun goes on. */
 const CREATE_TIMEOUT_MS = 4_500;
@@ -30,8 +30,14 @@ export class Acceptance {
     private readonly catalog: Catalog,
     private readonly jobs: Jobs,
     private readonly blobs: BlobStore,
+    private readonly availability: Availability,
     private readonly log: Logger,
   ) {}
+
+  /** Throws `store_unavailable` when nothing can be accepted now: asked before the bytes of an upload are taken. */
+  async ready(): Promise<void> {
+    await this.availability.within(CREATE_TIMEOUT_MS);
+  }
 
   /** Throws `store_unavailable` when the record could not be written in time; nothing stays behind if it never is. */
   async accept(

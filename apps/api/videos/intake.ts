@@ -39,6 +39,7 @@ export class IntakeService {
   async fromUrl(tenant: Tenant, request: FastifyRequest): Promise<Intake> {
     const key = idempotencyKey(request);
     const body = validate(ingestSchema, request.body);
+    await this.acceptance.ready();
     await checkUrl(body.url, this.config.outgoing.ingest);
     await this.#checkWebhook(body);
     const claimed = await claim(this.catalog, tenant, key, fingerprint({ kind: 'url', body }));
@@ -50,6 +51,7 @@ export class IntakeService {
   async fromUpload(tenant: Tenant, request: FastifyRequest): Promise<Intake> {
     const key = idempotencyKey(request);
     await this.#checkSize(request);
+    await this.acceptance.ready();
     const videoId = v7();
     const cutOff = new AbortController();
     const onClose = () => request.raw.complete || cutOff.abort(new Error('the upload was cut off'));
