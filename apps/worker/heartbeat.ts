@@ -11,13 +11,6 @@ import { LOGGER } from './tokens.ts';
 const EVERY_MS = 5_000;
 const LOOP_RESOLUTION_MS = 10;
 
-/** How the process is doing, along with what it offers. */
-type Pulse = WorkerStatus & {
-  /** 99th percentile of the event loop's delay since the last pulse: locks are renewed on this loop. */
-  eventLoopP99Ms: number;
-  rssBytes: number;
-};
-
 /** Tells the catalog every 5 s that this worker lives, and with which models. */
 @Injectable()
 export class Heartbeat implements OnModuleDestroy {
@@ -47,7 +40,7 @@ export class Heartbeat implements OnModuleDestroy {
   private async beat(): Promise<void> {
     const p99Ns = this.#loop?.percentile(99) ?? 0;
     this.#loop?.reset();
-    const pulse: Pulse = {
+    const pulse: WorkerStatus = {
       id: this.workerId,
       ...this.models.status(),
       // The histogram counts the timer's own interval.

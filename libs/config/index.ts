@@ -53,10 +53,15 @@ const environment = z.object({
     .optional()
     .describe('Signs expiring media links; left out, made once and kept in DATA_DIR'),
   MODEL_PROFILE: z.enum(['tiny', 'base', 'large']).default('base').describe('Named set of models'),
+  MODEL_FALLBACK_REASON: z
+    .string()
+    .optional()
+    .describe('Set by `cuepoint up` for api and worker: why MODEL_PROFILE is not the one that was asked for'),
   CLIP_MODEL: z.string().optional().describe('Hub id or folder in place of the profile’s CLIP'),
   WHISPER_MODEL: z.string().optional().describe('Hub id or folder in place of the profile’s Whisper'),
   MODELS_DIR: z.string().optional().describe('Folder with models, for machines without a network'),
   HF_ENDPOINT: z.url().default('https://huggingface.co').describe('Model hub or a mirror of it'),
+  HF_TOKEN: z.string().optional().describe('Access token for the hub, for models that ask for one'),
   HF_HOME: z.string().optional().describe('Shared Hugging Face folder'),
   HF_HUB_CACHE: z.string().optional().describe('Cache folder for models'),
   DEVICE: z.enum(['auto', 'cpu', 'cuda', 'tensorrt', 'coreml', 'dml']).default('auto').describe('Where models run'),
@@ -133,10 +138,12 @@ function shape(env: z.output<typeof environment>) {
       : undefined,
     models: {
       profile: env.MODEL_PROFILE,
+      fallbackReason: env.MODEL_FALLBACK_REASON,
       clip: env.CLIP_MODEL,
       whisper: env.WHISPER_MODEL,
       modelsDir: env.MODELS_DIR && resolve(env.MODELS_DIR),
       hubUrl: env.HF_ENDPOINT,
+      accessToken: env.HF_TOKEN,
       cacheDir: env.HF_HUB_CACHE ?? join(env.HF_HOME ?? join(homedir(), '.cache', 'huggingface'), 'hub'),
       device: env.DEVICE,
       threads: env.THREADS,

@@ -37,6 +37,8 @@ export interface ResolveOptions {
   /** HF_TOKEN, for private and gated repositories. */
   accessToken?: string;
   allowFallback: boolean;
+  /** Given through as it is: the caller's caller has fallen back already (`cuepoint up` for api and worker). */
+  fallbackReason?: string;
   onProgress?: (progress: PullProgress) => void;
   signal?: AbortSignal;
 }
@@ -64,7 +66,8 @@ export async function resolveProfile(options: ResolveOptions): Promise<ResolvedP
   if (options.whisper) names.whisper = options.whisper;
   try {
     const clip = await find('clip', names.clip, options);
-    return { profile: options.profile, clip, whisper: await find('whisper', names.whisper, options) };
+    const whisper = await find('whisper', names.whisper, options);
+    return { profile: options.profile, clip, whisper, fallbackReason: options.fallbackReason };
   } catch (error) {
     const unreachable = error instanceof ModelError && error.code === 'hub_unreachable';
     if (!unreachable || !options.allowFallback) throw error;

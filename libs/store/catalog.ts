@@ -39,6 +39,9 @@ export interface WorkerStatus {
   device?: string;
   /** While not ready: what it is waiting for. */
   note?: string;
+  /** 99th percentile of the event loop's delay since the last pulse. */
+  eventLoopP99Ms?: number;
+  rssBytes?: number;
 }
 
 const DAY_MS = 24 * 3600_000;

@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { ResolvedProfile } from '#models';
+import { PROFILES, type ResolvedProfile } from '#models';
 import { ApiClient, type ApiFile, apiFilePath } from '../client.ts';
 import { configWith, given, inherited, type Settings } from '../environment.ts';
 import { CliError } from '../errors.ts';
@@ -98,9 +98,12 @@ export class Embedded implements AsyncDisposable {
       LOG_PRETTY: 'false',
       // Resolved once, here: api and worker can't end up with different models.
       MODEL_PROFILE: models.profile,
-      ...(models.fallbackReason
-        ? { CLIP_MODEL: '', WHISPER_MODEL: '', MODEL_FALLBACK_REASON: models.fallbackReason }
-        : {}),
+      // What fell back is not asked for again; a model named by its folder was had, and stays.
+      ...(models.fallbackReason && {
+        MODEL_FALLBACK_REASON: models.fallbackReason,
+        ...(models.clip.id.startsWith(PROFILES.tiny.clip) && { CLIP_MODEL: '' }),
+        ...(models.whisper.id.startsWith(PROFILES.tiny.whisper) && { WHISPER_MODEL: '' }),
+      }),
     };
     const api = this.#service(
       'api',

@@ -18,6 +18,7 @@ export async function fetchModels(
       modelsDir: models.modelsDir,
       hubUrl: models.hubUrl,
       cacheDir: models.cacheDir,
+      accessToken: models.accessToken,
       allowFallback: options.allowFallback,
       signal: options.signal,
       onProgress: ({ repo, file, loadedBytes, totalBytes }) => {
