@@ -18,19 +18,30 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-
 from tools.tiny_clip.drawings import draw
 from tools.tiny_whisper import grammar
 
 from .plan import (
-    DURATION, FPS, HEIGHT, PICTURES, QUESTIONS, SAMPLE_RATE, SENTENCES, SOUNDS, TITLES, WIDTH, Picture, Question, Title,
+    DURATION,
+    FPS,
+    HEIGHT,
+    PICTURES,
+    QUESTIONS,
+    SAMPLE_RATE,
+    SENTENCES,
+    SOUNDS,
+    TITLES,
+    WIDTH,
+    Picture,
+    Question,
+    Title,
 )
 
 OUT = Path(__file__).parents[2] / "test" / "fixtures" / "sample"
 _MARGIN = 0.1  # how much larger than the frame a scene is drawn, so that the camera can drift
 
 
-# --- pictures --------------------------------------------------------------------------------------------------------------
+# --- pictures ---
 
 
 def _text(image: Image.Image, text: str, centre: tuple[float, float], size: int, colour: str) -> None:
@@ -80,7 +91,7 @@ def frames():
         yield frame
 
 
-# --- sound -----------------------------------------------------------------------------------------------------------------
+# --- sound ---
 
 
 def speak(text: str, voice: str, words_per_minute: int) -> np.ndarray:
@@ -139,7 +150,7 @@ def soundtrack() -> tuple[np.ndarray, list[dict]]:
     return track, spoken
 
 
-# --- ground truth and files ------------------------------------------------------------------------------------------------
+# --- ground truth and files ---
 
 
 def answer(question: Question, spoken: list[dict]) -> dict:
@@ -216,7 +227,7 @@ def main() -> None:
     truth = ground_truth(spoken)
     (folder / "sample.json").write_text(json.dumps(truth, indent=2) + "\n")
     encode(track, folder / "sample.mp4")
-    print(f"{folder / 'sample.mp4'}: {(folder / 'sample.mp4').stat().st_size / 1e6:.2f} MB, {len(truth['questions'])} questions")
+    print(f"sample.mp4: {(folder / 'sample.mp4').stat().st_size / 1e6:.2f} MB, {len(truth['questions'])} questions")
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ class Question:
         return "both" if self.seen and self.said else "seen" if self.seen else "said"
 
 
-# The picture changes on whole and odd seconds that no sentence starts at. Camera drift is gentle; the board does not move.
+# No sentence starts when the picture changes. The camera drifts gently; the board and the lights do not move.
 PICTURES = [
     Picture(0, 8, "a title card", None, 0),
     Picture(8, 22, "a red car on a road", Scene("car", "red"), 11, pan=(0.03, 0.0)),
@@ -102,7 +102,7 @@ SOUNDS = [
     Sound(169.5, 180, "hum"),
 ]
 
-# Every sentence is one of tools/tiny_whisper/grammar.py; verify_sample.py checks that each is transcribed word for word.
+# Every sentence is of tools/tiny_whisper/grammar.py; verify_sample.py checks that it is transcribed word for word.
 # Nothing sounds at all from 124 to 150.4.
 SENTENCES = [
     Sentence(9.3, "welcome to the first lesson"),
@@ -155,15 +155,19 @@ QUESTIONS = [
     ),
     Question(
         "a red car while they say the number seven is on the door",
-        seen="a red car on a road", said="the number seven is on", occurrence=1,
+        seen="a red car on a road",
+        said="the number seven is on",
+        occurrence=1,
     ),
     Question("a rainbow while they talk about the weather", seen="a rainbow in the sky", said="the weather is warm"),
     Question(
         "a house with a blue roof while they talk about the weather",
-        seen="a house with a blue roof", said="the weather is sunny",
+        seen="a house with a blue roof",
+        said="the weather is sunny",
     ),
     Question(
         "the traffic light is green while they ask what the happy dog is doing",
-        seen="a traffic light showing green", said="what is the happy dog",
+        seen="a traffic light showing green",
+        said="what is the happy dog",
     ),
 ]

@@ -2,10 +2,10 @@
 
     python -m tools.sample.verify_sample
 
-- Pictures: at one frame a second, each thing to be seen has its best frame inside its span, and the best frame outside it
-  scores lower by at least 0.1 (cosine); for the whole of a 'both' question the margin is only printed.
-- Speech: every sentence comes out word for word, alone, in fixed 30-second windows, and in windows packed with what lies
-  between pauses; where nothing is said, nothing is transcribed.
+- Pictures: at one frame a second, each thing to be seen has its best frame inside its span, and the best frame outside
+  it scores lower by at least 0.1 (cosine); for the whole of a 'both' question the margin is only printed.
+- Speech: every sentence comes out word for word, alone, in fixed 30-second windows, and in windows packed with what
+  lies between pauses; where nothing is said, nothing is transcribed.
 - Words: each thing said is found by its words alone (BM25 over the sentences).
 
 Needs ffmpeg, numpy, Pillow, onnxruntime and tokenizers.
@@ -22,14 +22,15 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-
 from tools.tiny_clip.embed import OnnxClip
 from tools.tiny_whisper.features import SAMPLE_RATE
 from tools.tiny_whisper.transcribe import OnnxWhisper, Segment
 
 ROOT = Path(__file__).parents[2]
 MARGIN = 0.1
-FILLERS = set("a an the is are on in at of to do does did it we you they while and there when where who what say said".split())
+FILLERS = set(
+    "a an the is are on in at of to do does did it we you they while and there when where who what say said".split()
+)
 
 
 class Report:
@@ -84,7 +85,9 @@ def check_pictures(truth: dict, vectors: np.ndarray, clip: OnnxClip, report: Rep
     print(f"smallest margin {worst:.2f}")
 
 
-def pack_windows(sentences: list[dict], sound: np.ndarray, seconds: float, pad: float) -> list[tuple[np.ndarray, list[str]]]:
+def pack_windows(
+    sentences: list[dict], sound: np.ndarray, seconds: float, pad: float
+) -> list[tuple[np.ndarray, list[str]]]:
     """Sentences back to back, each with `pad` seconds about it, as many as fit: how a transcriber skips silence."""
     windows, pieces, texts, used = [], [], [], 0.0
     for sentence in sentences:
@@ -117,7 +120,11 @@ def check_speech(truth: dict, sound: np.ndarray, whisper: OnnxWhisper, report: R
             good = match is not None
             if good:
                 errors += _time_errors(match, sentence, first)
-            note = f" off by {[round(e * 1000) for e in _time_errors(match, sentence, first)]} ms" if good else f" heard {texts}"
+            note = (
+                f" off by {[round(e * 1000) for e in _time_errors(match, sentence, first)]} ms"
+                if good
+                else f" heard {texts}"
+            )
             report.line(good, f"{sentence['start']:7.2f}  {sentence['text']!r}{note}")
         report.line(len(heard) <= len(whole) + len(crossing), f"{first:7.2f}  nothing invented ({len(heard)} segments)")
     print(f"start and end off by {np.mean(errors) * 1000:.0f} ms on average, {np.max(errors) * 1000:.0f} ms at most")
@@ -125,7 +132,10 @@ def check_speech(truth: dict, sound: np.ndarray, whisper: OnnxWhisper, report: R
     print("\nspeech, each sentence alone with a quarter second about it")
     for s in sentences:
         heard = [h.text for h in whisper.transcribe(cut(s["start"] - 0.25, s["end"] + 0.25))]
-        report.line(heard == [s["text"]], f"{s['start']:7.2f}  {s['text']!r}" + ("" if heard == [s["text"]] else f" heard {heard}"))
+        report.line(
+            heard == [s["text"]],
+            f"{s['start']:7.2f}  {s['text']!r}" + ("" if heard == [s["text"]] else f" heard {heard}"),
+        )
 
     print("\nspeech, packed windows: seconds kept about a sentence, longest window, sentences in each window")
     for pad, longest in itertools.product((0.1, 0.2, 0.3, 0.4), (window - 1, 20.0)):

@@ -11,7 +11,9 @@ STEPS = ["tokenizer", "train", "export", "evaluate"]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.tiny_clip", description=__doc__)
     parser.add_argument("step", choices=["all", *STEPS])
-    parser.add_argument("--out", type=Path, default=Path("build/tiny_clip"), help="folder for the model and its checkpoint")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/tiny_clip"), help="folder for the model and its checkpoint"
+    )
     parser.add_argument("--pairs", type=int, help="pictures to train on, if fewer than the published run's")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes that draw; they change no result")

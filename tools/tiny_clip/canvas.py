@@ -1,7 +1,7 @@
 """A picture to draw on in units that do not depend on its size or aspect.
 
-Coordinates run from 0 to 1 over the *square in the middle* of the picture (the part a centre crop keeps); what lies outside
-is the wings of a wide picture. A small shift and zoom, set once, moves everything drawn.
+Coordinates run from 0 to 1 over the *square in the middle* of the picture (the part a centre crop keeps); what lies
+outside is the wings of a wide picture. A small shift and zoom, set once, moves everything drawn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ from PIL import Image, ImageDraw
 from .world import BACKGROUNDS, COLOURS, Background, Shape
 
 RGB = tuple[int, int, int]
-PLACE_CENTRES = {"left": (0.22, 0.5), "right": (0.78, 0.5), "top": (0.5, 0.22), "bottom": (0.5, 0.78), "centre": (0.5, 0.5)}
+PLACE_CENTRES = {
+    "left": (0.22, 0.5),
+    "right": (0.78, 0.5),
+    "top": (0.5, 0.22),
+    "bottom": (0.5, 0.78),
+    "centre": (0.5, 0.5),
+}
 
 
 def jittered(rng: random.Random, rgb: RGB, amount: int = 18) -> RGB:
@@ -116,7 +122,20 @@ def _outline(shape: str) -> list[tuple[float, float]]:
         return [(0, -1.1), (0.72, 0), (0, 1.1), (-0.72, 0)]
     if shape == "cross":
         a = 0.3
-        return [(-a, -1), (a, -1), (a, -a), (1, -a), (1, a), (a, a), (a, 1), (-a, 1), (-a, a), (-1, a), (-1, -a), (-a, -a)]
+        return [
+            (-a, -1),
+            (a, -1),
+            (a, -a),
+            (1, -a),
+            (1, a),
+            (a, a),
+            (a, 1),
+            (-a, 1),
+            (-a, a),
+            (-1, a),
+            (-1, -a),
+            (-a, -a),
+        ]
     if shape == "star":
         radii = [1.1 if k % 2 == 0 else 0.45 for k in range(10)]
         return [(r * math.sin(k * math.pi / 5), -r * math.cos(k * math.pi / 5)) for k, r in enumerate(radii)]
@@ -148,7 +167,9 @@ def draw_shape(canvas: Canvas, shape: Shape, count: int) -> None:
         canvas.arc(x, y, radius, radius, 0, 360, colour, radius * 0.36)
     else:
         cos, sin = math.cos(turn), math.sin(turn)
-        points = [(x + radius * (a * cos - b * sin), y + radius * (a * sin + b * cos)) for a, b in _outline(shape.shape)]
+        points = [
+            (x + radius * (a * cos - b * sin), y + radius * (a * sin + b * cos)) for a, b in _outline(shape.shape)
+        ]
         canvas.polygon(points, colour)
 
 

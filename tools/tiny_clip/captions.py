@@ -18,9 +18,14 @@ SHAPE_WORDS = {
     "diamond": ["diamond", "diamond", "rhombus"],
 }
 COLOUR_WORDS = {
-    "red": ["red", "red", "red", "crimson", "scarlet"], "green": ["green"], "blue": ["blue", "blue", "blue", "navy"],
-    "yellow": ["yellow", "yellow", "golden"], "orange": ["orange"], "purple": ["purple", "purple", "violet"],
-    "white": ["white"], "black": ["black"],
+    "red": ["red", "red", "red", "crimson", "scarlet"],
+    "green": ["green"],
+    "blue": ["blue", "blue", "blue", "navy"],
+    "yellow": ["yellow", "yellow", "golden"],
+    "orange": ["orange"],
+    "purple": ["purple", "purple", "violet"],
+    "white": ["white"],
+    "black": ["black"],
 }
 SIZE_WORDS = {"small": ["small", "small", "little", "tiny"], "large": ["large", "large", "big", "huge"]}
 PLACE_WORDS = {
@@ -31,26 +36,59 @@ PLACE_WORDS = {
     "centre": ["in the centre", "in the center", "in the middle"],
 }
 BACKGROUND_WORDS = {
-    "sky blue": ["sky blue", "light blue", "pale blue"], "night black": ["night black", "dark", "black"],
-    "grass green": ["grass green", "green"], "sand": ["sand", "sandy", "beige"], "grey": ["grey", "gray"],
-    "snow white": ["snow white", "white"], "pink": ["pink"], "brown": ["brown"],
+    "sky blue": ["sky blue", "light blue", "pale blue"],
+    "night black": ["night black", "dark", "black"],
+    "grass green": ["grass green", "green"],
+    "sand": ["sand", "sandy", "beige"],
+    "grey": ["grey", "gray"],
+    "snow white": ["snow white", "white"],
+    "pink": ["pink"],
+    "brown": ["brown"],
 }
 STYLE_WORDS = {
-    "plain": ["plain", "solid"], "gradient": ["gradient"], "checker": ["checkered", "checkerboard", "checked"],
-    "striped": ["striped", "stripy"], "noisy": ["noisy", "grainy"],
+    "plain": ["plain", "solid"],
+    "gradient": ["gradient"],
+    "checker": ["checkered", "checkerboard", "checked"],
+    "striped": ["striped", "stripy"],
+    "noisy": ["noisy", "grainy"],
 }
 OPENINGS = [
-    "", "", "", "", "a photo of ", "a picture of ", "an image of ", "there is ", "a video frame with ", "a frame showing ",
-    "a scene with ", "find ", "show me ", "search for ", "the moment with ", "a drawing of ", "i see ", "look for ",
+    "",
+    "",
+    "",
+    "",
+    "a photo of ",
+    "a picture of ",
+    "an image of ",
+    "there is ",
+    "a video frame with ",
+    "a frame showing ",
+    "a scene with ",
+    "find ",
+    "show me ",
+    "search for ",
+    "the moment with ",
+    "a drawing of ",
+    "i see ",
+    "look for ",
 ]
 SCENE_QUESTIONS = [
-    "when does the {} appear", "where is the {}", "the moment when the {} appears", "when do we see the {}", "is there a {}", "{}",
+    "when does the {} appear",
+    "where is the {}",
+    "the moment when the {} appears",
+    "when do we see the {}",
+    "is there a {}",
+    "{}",
 ]
 SHAPE_QUESTIONS = [
-    "when does {} appear", "where is {}", "the moment when {} appears", "when do we see {}", "is there {}",
+    "when does {} appear",
+    "where is {}",
+    "the moment when {} appears",
+    "when do we see {}",
+    "is there {}",
 ]
 
-# For each scene: phrases for one variant (by name, or 'each' with {} for it), and 'any' for the scene whatever its variant.
+# Of each scene: phrases for one variant (by its name, or 'each' with {} for it), and 'any' for the scene at large.
 SCENE_WORDS: dict[str, dict[str, list[str]]] = {
     "sun and sea": {
         "sunset": ["a sunset over the sea", "an orange sunset over the ocean", "the sun setting over the water"],
@@ -80,11 +118,21 @@ SCENE_WORDS: dict[str, dict[str, list[str]]] = {
     "chessboard": {"any": ["a chessboard", "a chess board", "a black and white chessboard"]},
     "clock": {"any": ["a clock", "a clock on a wall", "a clock face showing the time", "a wall clock"]},
     "traffic light": {
-        "each": ["a traffic light showing {}", "a {} traffic light", "the traffic light is {}", "traffic lights turn {}"],
+        "each": [
+            "a traffic light showing {}",
+            "a {} traffic light",
+            "the traffic light is {}",
+            "traffic lights turn {}",
+        ],
         "any": ["a traffic light", "a stop light", "traffic lights"],
     },
     "moon": {
-        "any": ["the moon and stars at night", "a crescent moon in the night sky", "the moon", "a starry night with the moon"],
+        "any": [
+            "the moon and stars at night",
+            "a crescent moon in the night sky",
+            "the moon",
+            "a starry night with the moon",
+        ],
     },
     "boat": {
         "each": ["a sailing boat with a {} sail", "a boat with a {} sail on the sea", "a sailboat with a {} sail"],
@@ -103,24 +151,45 @@ SCENE_WORDS: dict[str, dict[str, list[str]]] = {
         "any": ["a fish", "a fish swimming", "a fish under water", "an aquarium"],
     },
     "rain": {"any": ["rain", "rain falling from clouds", "it is raining", "a rainy day with grey clouds"]},
-    "mountain": {"any": ["a snowy mountain", "mountains with snow on top", "a mountain peak", "a snow capped mountain"]},
+    "mountain": {
+        "any": ["a snowy mountain", "mountains with snow on top", "a mountain peak", "a snow capped mountain"]
+    },
     "fire": {"any": ["a campfire at night", "a fire burning", "flames", "a camp fire", "a burning fire in the dark"]},
     "colour bars": {"any": ["colour bars", "color bars", "smpte color bars", "a test card with color bars"]},
     "test pattern": {
-        "any": ["a test pattern with a counter", "a video test source", "a test card with a timer", "ffmpeg test source"],
+        "any": [
+            "a test pattern with a counter",
+            "a video test source",
+            "a test card with a timer",
+            "ffmpeg test source",
+        ],
     },
     "screen": {
         "black": [
-            "a black screen", "a blank black frame", "nothing but darkness", "an empty dark frame", "a plain black screen",
+            "a black screen",
+            "a blank black frame",
+            "nothing but darkness",
+            "an empty dark frame",
+            "a plain black screen",
         ],
         "each": [
-            "a {} screen", "a blank {} frame", "an empty {} frame", "a plain {} screen", "a solid {} color",
+            "a {} screen",
+            "a blank {} frame",
+            "an empty {} frame",
+            "a plain {} screen",
+            "a solid {} color",
             "a completely {} image",
         ],
         "any": ["a blank screen", "an empty frame", "a plain color", "nothing"],
     },
     "slide": {
-        "any": ["a slide with text", "a title card", "text on a page", "a presentation slide", "a document with writing"],
+        "any": [
+            "a slide with text",
+            "a title card",
+            "text on a page",
+            "a presentation slide",
+            "a document with writing",
+        ],
     },
     "person": {
         "standing": ["a person standing", "a stick figure standing", "someone standing"],
@@ -134,7 +203,10 @@ SCENE_WORDS: dict[str, dict[str, list[str]]] = {
     },
     "chart": {"any": ["a bar chart", "a graph", "a chart with bars", "a diagram with coloured bars"]},
     "lightning": {"any": ["lightning", "a lightning bolt", "a thunderstorm", "lightning in a storm"]},
-    "cat": {"each": ["a {} cat", "the face of a {} cat", "a {} kitten"], "any": ["a cat", "a kitten", "the face of a cat"]},
+    "cat": {
+        "each": ["a {} cat", "the face of a {} cat", "a {} kitten"],
+        "any": ["a cat", "a kitten", "the face of a cat"],
+    },
     "birds": {"any": ["birds flying", "birds in the sky", "a flock of birds"]},
     "cactus": {"any": ["a cactus", "a cactus in the desert", "a desert with a cactus"]},
     "rocket": {
@@ -144,8 +216,10 @@ SCENE_WORDS: dict[str, dict[str, list[str]]] = {
     "football": {"any": ["a football on grass", "a soccer ball", "a ball on the grass", "a football"]},
 }
 TAG_WORDS = {
-    "night": ["at night", "a night scene", "night time"], "stars": ["stars in the sky", "a starry sky"],
-    "sea": ["the sea", "the ocean", "water"], "snow": ["snow", "something snowy"],
+    "night": ["at night", "a night scene", "night time"],
+    "stars": ["stars in the sky", "a starry sky"],
+    "sea": ["the sea", "the ocean", "water"],
+    "snow": ["snow", "something snowy"],
     "test pattern": ["a test pattern", "a tv test pattern"],
 }
 
@@ -173,7 +247,9 @@ def caption(rng: random.Random, spec: Spec, full: bool = False) -> Caption:
 
 def every_phrase() -> list[str]:
     """Every scene phrase there is: the tokenizer must know all their words."""
-    named = [phrase for name, variants in SCENES.items() for v in variants for phrase in variant_phrases(Scene(name, v))]
+    named = [
+        phrase for name, variants in SCENES.items() for v in variants for phrase in variant_phrases(Scene(name, v))
+    ]
     return named + [phrase for words in SCENE_WORDS.values() for phrase in words["any"]]
 
 
@@ -196,13 +272,18 @@ def _of_scene(rng: random.Random, scene: Scene, full: bool, as_question: bool) -
 
 def _of_background(rng: random.Random, spec: Shapes, full: bool) -> Caption:
     style, colour = spec.background.style, spec.background.colour
-    words, asserted = f"{rng.choice(STYLE_WORDS[style])} {rng.choice(BACKGROUND_WORDS[colour])}", {("background", style, colour)}
+    words, asserted = (
+        f"{rng.choice(STYLE_WORDS[style])} {rng.choice(BACKGROUND_WORDS[colour])}",
+        {("background", style, colour)},
+    )
     if not full and rng.random() < 0.4:
         words, asserted = rng.choice(STYLE_WORDS[style]), {("background", style, None)}
     if not spec.shapes and (full or rng.random() < 0.4):
         words = f"{rng.choice(['empty', 'bare'])} {words}"
         asserted.add(("count", 0))
-    return f"{rng.choice(OPENINGS)}{_article(words)} {rng.choice(['background', 'pattern', 'backdrop'])}", frozenset(asserted)
+    return f"{rng.choice(OPENINGS)}{_article(words)} {rng.choice(['background', 'pattern', 'backdrop'])}", frozenset(
+        asserted
+    )
 
 
 def _of_shapes(rng: random.Random, spec: Shapes, full: bool, as_question: bool) -> Caption:

@@ -42,7 +42,7 @@ def _draws(name: str):
     return register
 
 
-# --- skies ---------------------------------------------------------------------------------------------------------------
+# --- skies ---
 
 
 def _day_sky(c: Canvas) -> None:
@@ -57,7 +57,7 @@ def _stars(c: Canvas, count: int) -> None:
     c.specks(count, (0.004, 0.01), (250, 250, 220), until=0.7)
 
 
-# --- out of doors --------------------------------------------------------------------------------------------------------
+# --- out of doors ---
 
 
 @_draws("sun and sea")
@@ -113,7 +113,16 @@ def _car(c: Canvas, colour: str) -> None:
     def turned(points):
         return [(0.5 + facing * (x - 0.5), y) for x, y in points]
 
-    body = [(0.15, 0.55), (0.28, 0.54), (0.37, 0.42), (0.62, 0.42), (0.72, 0.54), (0.86, 0.57), (0.86, 0.7), (0.15, 0.7)]
+    body = [
+        (0.15, 0.55),
+        (0.28, 0.54),
+        (0.37, 0.42),
+        (0.62, 0.42),
+        (0.72, 0.54),
+        (0.86, 0.57),
+        (0.86, 0.7),
+        (0.15, 0.7),
+    ]
     c.polygon(turned(body), paint)
     c.polygon(turned([(0.33, 0.54), (0.39, 0.45), (0.48, 0.45), (0.48, 0.54)]), (190, 220, 240))
     c.polygon(turned([(0.51, 0.54), (0.51, 0.45), (0.6, 0.45), (0.67, 0.54)]), (190, 220, 240))
@@ -147,7 +156,9 @@ def _traffic_light(c: Canvas, showing: str) -> None:
     c.rectangle(0.47, 0.7, 0.53, 1.3, c.near(70, 70, 70))
     c.rectangle(0.34, 0.1, 0.66, 0.8, c.near(30, 30, 32))
     lamps = [
-        ("red", (250, 40, 30), (70, 20, 18)), ("yellow", (255, 215, 40), (75, 65, 20)), ("green", (40, 230, 80), (15, 60, 25)),
+        ("red", (250, 40, 30), (70, 20, 18)),
+        ("yellow", (255, 215, 40), (75, 65, 20)),
+        ("green", (40, 230, 80), (15, 60, 25)),
     ]
     for i, (name, lit, dark) in enumerate(lamps):
         c.disc(0.5, 0.22 + i * 0.23, 0.095, lit if name == showing else dark)
@@ -233,8 +244,13 @@ def _fire(c: Canvas, _: None) -> None:
     c.ground(0.82, c.near(50, 38, 28))
     for rgb, q in (((215, 60, 20), 1.0), ((245, 140, 30), 0.7), ((255, 225, 90), 0.4)):
         flame = [
-            (-0.24 * q, 0), (-0.2 * q + u(-0.03, 0.03), 0.3 * q), (-0.09 * q, 0.22 * q), (u(-0.04, 0.04), 0.6 * q),
-            (0.1 * q, 0.25 * q), (0.2 * q + u(-0.03, 0.03), 0.35 * q), (0.24 * q, 0),
+            (-0.24 * q, 0),
+            (-0.2 * q + u(-0.03, 0.03), 0.3 * q),
+            (-0.09 * q, 0.22 * q),
+            (u(-0.04, 0.04), 0.6 * q),
+            (0.1 * q, 0.25 * q),
+            (0.2 * q + u(-0.03, 0.03), 0.35 * q),
+            (0.24 * q, 0),
         ]
         c.polygon([(0.5 + x, 0.8 - y) for x, y in flame], c.near(*rgb))
     c.line([(0.25, 0.86), (0.75, 0.79)], c.near(100, 60, 30), 0.055)
@@ -298,7 +314,7 @@ def _cactus(c: Canvas, _: None) -> None:
         c.disc(elbow, y - 0.2, 0.0375, green)
 
 
-# --- creatures and things -------------------------------------------------------------------------------------------------
+# --- creatures and things ---
 
 
 @_draws("face")
@@ -421,7 +437,7 @@ def _football(c: Canvas, _: None) -> None:
         pentagon(x + radius * 0.78 * math.cos(angle), y + radius * 0.78 * math.sin(angle), radius * 0.22, angle)
 
 
-# --- screens --------------------------------------------------------------------------------------------------------------
+# --- screens ---
 
 
 @_draws("slide")
@@ -460,8 +476,13 @@ def _screen(c: Canvas, colour: str) -> None:
         return
     green = (0, 128, 0) if c.rng.random() < 0.6 else (0, 255, 0)
     web = {
-        "red": (255, 0, 0), "green": green, "blue": (0, 0, 255), "yellow": (255, 255, 0), "orange": (255, 165, 0),
-        "purple": (128, 0, 128), "pink": (255, 192, 203),
+        "red": (255, 0, 0),
+        "green": green,
+        "blue": (0, 0, 255),
+        "yellow": (255, 255, 0),
+        "orange": (255, 165, 0),
+        "purple": (128, 0, 128),
+        "pink": (255, 192, 203),
     }
     c.fill(c.near(*c.rng.choice([COLOURS.get(colour) or BACKGROUNDS[colour], web[colour]])))
 
@@ -488,7 +509,9 @@ def _ffmpeg_test_patterns() -> np.ndarray:
     frames = []
     for source in ("testsrc", "testsrc2"):
         command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"{source}=size=320x180:rate=2:duration=30"]
-        raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True).stdout
+        raw = subprocess.run(
+            [*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True
+        ).stdout
         frames.append(np.frombuffer(raw, np.uint8).reshape(-1, 180, 320, 3))
     return np.concatenate(frames)
 

@@ -1,4 +1,4 @@
-"""Measures an exported tiny CLIP (onnxruntime; no PyTorch): retrieval among distinct pictures, absent from present, video.
+"""Measures an exported tiny CLIP (onnxruntime; no PyTorch): retrieval, absent from present, video.
 
 Each pool holds pairs such that every caption is true of exactly one picture of the pool; seeds are none of training's.
 """
@@ -105,8 +105,34 @@ def _video(clip: OnnxClip, note) -> None:
     rng = random.Random(901)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "video.mp4"
-        command = ["ffmpeg", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", "10", "-i", "-"]
-        command += ["-c:v", "libx264", "-threads", "1", "-preset", "veryfast", "-crf", "23", "-pix_fmt", "yuv420p", str(file)]
+        command = [
+            "ffmpeg",
+            "-v",
+            "error",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-s",
+            f"{WIDTH}x{HEIGHT}",
+            "-r",
+            "10",
+            "-i",
+            "-",
+        ]
+        command += [
+            "-c:v",
+            "libx264",
+            "-threads",
+            "1",
+            "-preset",
+            "veryfast",
+            "-crf",
+            "23",
+            "-pix_fmt",
+            "yuv420p",
+            str(file),
+        ]
         encoder = subprocess.Popen(command, stdin=subprocess.PIPE)
         for spec in specs:
             image = draw(spec, rng, WIDTH + 40, HEIGHT + 22)
@@ -119,9 +145,23 @@ def _video(clip: OnnxClip, note) -> None:
             raise RuntimeError("ffmpeg could not encode the test video")
         side, vectors = clip.side, clip.embed_texts(texts)
         for title, scale in (
-            ("centre crop", f"scale=-2:{side}:flags=bicubic,crop={side}:{side}"), ("stretched", f"scale={side}:{side}:flags=bicubic"),
+            ("centre crop", f"scale=-2:{side}:flags=bicubic,crop={side}:{side}"),
+            ("stretched", f"scale={side}:{side}:flags=bicubic"),
         ):
-            command = ["ffmpeg", "-v", "error", "-i", str(file), "-vf", scale, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+            command = [
+                "ffmpeg",
+                "-v",
+                "error",
+                "-i",
+                str(file),
+                "-vf",
+                scale,
+                "-f",
+                "rawvideo",
+                "-pix_fmt",
+                "rgb24",
+                "-",
+            ]
             raw = subprocess.run(command, capture_output=True, check=True).stdout
             pictures = clip.embed_pictures(np.frombuffer(raw, np.uint8).reshape(-1, side, side, 3))
             by_scene = (vectors @ pictures.T).reshape(len(texts), len(specs), FRAMES_OF_SCENE).max(2)

@@ -1,7 +1,7 @@
 """Writes a trained tiny CLIP as a folder in the hub's layout: ONNX towers and the configuration files beside them.
 
-Weights are stored as 16-bit floats and cast back when the file is loaded, so arithmetic stays 32-bit; the `_quantized` files
-store them as 8-bit integers with a scale per channel.
+Weights are stored as 16-bit floats and cast back when the file is loaded, so arithmetic stays 32-bit; the `_quantized`
+files store them as 8-bit integers with a scale per channel.
 """
 
 from __future__ import annotations
@@ -31,15 +31,35 @@ def export(folder: Path) -> None:
     (folder / "onnx").mkdir(exist_ok=True)
     side = model.sizes.image
     towers = [
-        ("vision_model", model.vision, torch.randn(2, 3, side, side), "pixel_values", {0: "batch_size"}, "image_embeds"),
-        ("text_model", model.text, torch.full((2, 9), end), "input_ids", {0: "batch_size", 1: "sequence_length"}, "text_embeds"),
+        (
+            "vision_model",
+            model.vision,
+            torch.randn(2, 3, side, side),
+            "pixel_values",
+            {0: "batch_size"},
+            "image_embeds",
+        ),
+        (
+            "text_model",
+            model.text,
+            torch.full((2, 9), end),
+            "input_ids",
+            {0: "batch_size", 1: "sequence_length"},
+            "text_embeds",
+        ),
     ]
     for name, tower, example, input_name, axes, output_name in towers:
         with tempfile.TemporaryDirectory() as scratch:
             plain = Path(scratch) / "plain.onnx"
             torch.onnx.export(
-                tower, (example,), str(plain), input_names=[input_name], output_names=[output_name],
-                dynamic_axes={input_name: axes, output_name: {0: "batch_size"}}, opset_version=_OPSET, dynamo=False,
+                tower,
+                (example,),
+                str(plain),
+                input_names=[input_name],
+                output_names=[output_name],
+                dynamic_axes={input_name: axes, output_name: {0: "batch_size"}},
+                opset_version=_OPSET,
+                dynamo=False,
             )
             store_as_float16(plain, folder / f"onnx/{name}.onnx")
             store_as_int8(plain, folder / f"onnx/{name}_quantized.onnx")
@@ -70,7 +90,9 @@ def store_as_int8(source: Path, target: Path) -> None:
             numpy_helper.from_array(array, f"{name}_{kind}")
             for kind, array in (("levels", levels), ("scale", scale), ("zero", np.zeros(len(scale), np.int8)))
         ]
-        return stored, helper.make_node("DequantizeLinear", [s.name for s in stored], [name], name=f"scale_{name}", axis=axis)
+        return stored, helper.make_node(
+            "DequantizeLinear", [s.name for s in stored], [name], name=f"scale_{name}", axis=axis
+        )
 
     _rewrite_weights(source, target, packed, fewest_axes=2)
 
@@ -98,33 +120,68 @@ def _rewrite_weights(source: Path, target: Path, packed, fewest_axes: int) -> No
 def _write_configs(folder: Path, model: Clip, start: int, end: int) -> None:
     sizes = model.sizes
     shared = {
-        "hidden_size": sizes.width, "intermediate_size": sizes.hidden, "num_attention_heads": sizes.heads,
-        "hidden_act": "quick_gelu", "layer_norm_eps": 1e-05, "attention_dropout": 0.0, "projection_dim": sizes.space,
+        "hidden_size": sizes.width,
+        "intermediate_size": sizes.hidden,
+        "num_attention_heads": sizes.heads,
+        "hidden_act": "quick_gelu",
+        "layer_norm_eps": 1e-05,
+        "attention_dropout": 0.0,
+        "projection_dim": sizes.space,
     }
     text = {
-        **shared, "model_type": "clip_text_model", "num_hidden_layers": sizes.text_layers, "vocab_size": sizes.vocabulary,
-        "max_position_embeddings": sizes.text_length, "bos_token_id": start, "eos_token_id": end, "pad_token_id": end,
+        **shared,
+        "model_type": "clip_text_model",
+        "num_hidden_layers": sizes.text_layers,
+        "vocab_size": sizes.vocabulary,
+        "max_position_embeddings": sizes.text_length,
+        "bos_token_id": start,
+        "eos_token_id": end,
+        "pad_token_id": end,
     }
     vision = {
-        **shared, "model_type": "clip_vision_model", "num_hidden_layers": sizes.vision_layers, "image_size": sizes.image,
-        "patch_size": sizes.patch, "num_channels": 3,
+        **shared,
+        "model_type": "clip_vision_model",
+        "num_hidden_layers": sizes.vision_layers,
+        "image_size": sizes.image,
+        "patch_size": sizes.patch,
+        "num_channels": 3,
     }
     square = {"height": sizes.image, "width": sizes.image}
     files = {
         "config.json": {
-            "architectures": ["CLIPModel"], "model_type": "clip", "projection_dim": sizes.space,
-            "logit_scale_init_value": 2.6592, "logit_scale_trained": float(model.logit_scale),
-            "text_config": text, "vision_config": vision,
+            "architectures": ["CLIPModel"],
+            "model_type": "clip",
+            "projection_dim": sizes.space,
+            "logit_scale_init_value": 2.6592,
+            "logit_scale_trained": float(model.logit_scale),
+            "text_config": text,
+            "vision_config": vision,
         },
         "preprocessor_config.json": {
-            "image_processor_type": "CLIPImageProcessor", "feature_extractor_type": "CLIPFeatureExtractor",
-            "do_convert_rgb": True, "do_resize": True, "size": {"shortest_edge": sizes.image}, "resample": 3,
-            "do_center_crop": True, "crop_size": square, "do_rescale": True, "rescale_factor": 1 / 255,
-            "do_normalize": True, "image_mean": MEAN, "image_std": DEVIATION,
+            "image_processor_type": "CLIPImageProcessor",
+            "feature_extractor_type": "CLIPFeatureExtractor",
+            "do_convert_rgb": True,
+            "do_resize": True,
+            "size": {"shortest_edge": sizes.image},
+            "resample": 3,
+            "do_center_crop": True,
+            "crop_size": square,
+            "do_rescale": True,
+            "rescale_factor": 1 / 255,
+            "do_normalize": True,
+            "image_mean": MEAN,
+            "image_std": DEVIATION,
         },
         "tokenizer_config.json": {
-            "tokenizer_class": "CLIPTokenizer", "bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END,
-            "do_lower_case": True, "model_max_length": sizes.text_length, "add_prefix_space": False, "errors": "replace",
+            "tokenizer_class": "CLIPTokenizer",
+            "bos_token": START,
+            "eos_token": END,
+            "unk_token": END,
+            "pad_token": END,
+            "do_lower_case": True,
+            "model_max_length": sizes.text_length,
+            "add_prefix_space": False,
+            "errors": "replace",
             "clean_up_tokenization_spaces": True,
         },
     }

@@ -42,7 +42,10 @@ class Block(nn.Module):
         self.query_key_value, self.out_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.fc1, self.fc2 = nn.Linear(width, sizes.hidden), nn.Linear(sizes.hidden, width)
         for linear, scale in (
-            (self.query_key_value, 1.0), (self.fc1, 1.0), (self.out_proj, (2 * layers) ** -0.5), (self.fc2, (2 * layers) ** -0.5),
+            (self.query_key_value, 1.0),
+            (self.fc1, 1.0),
+            (self.out_proj, (2 * layers) ** -0.5),
+            (self.fc2, (2 * layers) ** -0.5),
         ):
             nn.init.normal_(linear.weight, std=width**-0.5 * scale)
             nn.init.zeros_(linear.bias)
@@ -58,7 +61,9 @@ class Block(nn.Module):
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         if not torch.onnx.is_in_onnx_export():
             return F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
-        weights = (query @ key.transpose(-1, -2)) / math.sqrt(query.shape[-1])  # written out: exports to plain operators
+        weights = (query @ key.transpose(-1, -2)) / math.sqrt(
+            query.shape[-1]
+        )  # written out: exports to plain operators
         if self.causal:
             steps = torch.arange(query.shape[2])
             weights = weights + (steps[None, :] > steps[:, None]).float() * -1e9

@@ -15,7 +15,7 @@ _RESIZERS = [Image.BICUBIC, Image.BILINEAR, Image.BOX, Image.LANCZOS, Image.BICU
 
 
 def snapshot(spec: Spec, rng: random.Random, side: int = 64) -> np.ndarray:
-    """[side, side, 3]: the spec as a video might show it: any size and aspect, blurred, re-lit, noisy, compressed, cropped."""
+    """[side, side, 3]: the spec as some video might show it: resized, blurred, re-lit, noisy, compressed, cropped."""
     height = rng.choice([96, 128, 160, 224])
     image = draw(spec, rng, int(height * rng.choice([1, 1, 1.33, 1.78])), height)
     if rng.random() < 0.3:

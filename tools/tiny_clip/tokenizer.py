@@ -1,7 +1,7 @@
 """The tiny CLIP's tokenizer: CLIP's byte-level BPE with lower-casing, its merges learnt from captions.
 
-Ids are in CLIP's order: bytes, bytes that end a word, merges, start of text, end of text. End of text has the highest id,
-by which CLIP's text tower finds it.
+Ids are in CLIP's order: bytes, bytes that end a word, merges, start of text, end of text. End of text has the highest
+id, by which CLIP's text tower finds it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,12 @@ def corpus(seed: int = 0) -> list[str]:
 def _learn_merges(texts: list[str]) -> list[list[str]]:
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix=WORD_END))
     tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(_PIECES), "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), "removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=10_000, initial_alphabet=alphabet, end_of_word_suffix=WORD_END, show_progress=False
@@ -50,23 +53,42 @@ def write_tokenizer(folder: Path) -> int:
     ids = {token: i for i, token in enumerate(tokens)}
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     description = {
-        "version": "1.0", "truncation": None, "padding": None,
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
         "added_tokens": [{"id": ids[token], "content": token, **flags} for token in (START, END)],
-        "normalizer": {"type": "Sequence", "normalizers": [
-            {"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Lowercase"},
-        ]},
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": _PIECES}, "behavior": "Removed", "invert": True},
-            {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True},
-        ]},
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [
+                {"type": "NFC"},
+                {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "},
+                {"type": "Lowercase"},
+            ],
+        },
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [
+                {"type": "Split", "pattern": {"Regex": _PIECES}, "behavior": "Removed", "invert": True},
+                {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True},
+            ],
+        },
         "post_processor": {
-            "type": "RobertaProcessing", "sep": [END, ids[END]], "cls": [START, ids[START]],
-            "trim_offsets": False, "add_prefix_space": False,
+            "type": "RobertaProcessing",
+            "sep": [END, ids[END]],
+            "cls": [START, ids[START]],
+            "trim_offsets": False,
+            "add_prefix_space": False,
         },
         "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True},
         "model": {
-            "type": "BPE", "dropout": None, "unk_token": END, "continuing_subword_prefix": "",
-            "end_of_word_suffix": WORD_END, "fuse_unk": False, "vocab": ids, "merges": [" ".join(m) for m in merges],
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": END,
+            "continuing_subword_prefix": "",
+            "end_of_word_suffix": WORD_END,
+            "fuse_unk": False,
+            "vocab": ids,
+            "merges": [" ".join(m) for m in merges],
         },
     }
     folder.mkdir(parents=True, exist_ok=True)

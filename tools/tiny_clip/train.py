@@ -92,8 +92,8 @@ def train(folder: Path, pairs: int = PAIRS, seed: int = 1, workers: int = 1) -> 
         if step % 50 == 49 or step == len(sizes) - 1:
             seconds = time.monotonic() - started
             print(
-                f"{seconds:5.0f}s step {step + 1} pairs {seen} loss {sum(recent) / len(recent):.3f} naming {naming.item():.2f} "
-                f"scale {model.logit_scale.exp().item():.1f} {seen / seconds:.0f} pairs/s",
+                f"{seconds:5.0f}s step {step + 1} pairs {seen} loss {sum(recent) / len(recent):.3f} "
+                f"naming {naming.item():.2f} scale {model.logit_scale.exp().item():.1f} {seen / seconds:.0f} pairs/s",
                 flush=True,
             )
         if step % 200 == 199 or step == len(sizes) - 1:

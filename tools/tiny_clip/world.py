@@ -1,9 +1,9 @@
 """The world the tiny CLIP knows, as data.
 
-A *spec* says what one picture shows: either a named scene (`Scene('car', 'red')`) or one to three shapes on a background
-(`Shapes(...)`). Every spec has a set of *facts*, and every caption asserts a subset of them (see captions.py), so whether a
-caption is true of a picture is computed, never guessed. Training uses that to drop false negatives; evaluation uses it to
-build pools in which each caption has exactly one right answer.
+A *spec* says what one picture shows: either a named scene (`Scene('car', 'red')`) or one to three shapes on a
+background (`Shapes(...)`). Every spec has a set of *facts*, and every caption asserts a subset of them (see
+captions.py), so whether a caption is true of a picture is computed, never guessed. Training uses that to drop false
+negatives; evaluation uses it to build pools in which each caption has exactly one right answer.
 
 Some combinations are held out of training altogether, to measure whether the model composes.
 """
@@ -15,22 +15,39 @@ import random
 from dataclasses import dataclass, replace
 
 COLOURS = {
-    "red": (215, 30, 30), "green": (20, 150, 40), "blue": (30, 60, 220), "yellow": (245, 220, 30),
-    "orange": (245, 135, 20), "purple": (135, 40, 170), "white": (245, 245, 245), "black": (15, 15, 15),
+    "red": (215, 30, 30),
+    "green": (20, 150, 40),
+    "blue": (30, 60, 220),
+    "yellow": (245, 220, 30),
+    "orange": (245, 135, 20),
+    "purple": (135, 40, 170),
+    "white": (245, 245, 245),
+    "black": (15, 15, 15),
 }
 SHAPES = ["circle", "square", "triangle", "star", "ring", "cross", "heart", "diamond"]
 SIZES = ["small", "large"]
 PLACES = ["left", "right", "top", "bottom", "centre"]
 BACKGROUNDS = {
-    "sky blue": (135, 200, 235), "night black": (14, 14, 34), "grass green": (95, 165, 75), "sand": (222, 200, 150),
-    "grey": (130, 130, 130), "snow white": (240, 242, 245), "pink": (245, 175, 200), "brown": (115, 75, 45),
+    "sky blue": (135, 200, 235),
+    "night black": (14, 14, 34),
+    "grass green": (95, 165, 75),
+    "sand": (222, 200, 150),
+    "grey": (130, 130, 130),
+    "snow white": (240, 242, 245),
+    "pink": (245, 175, 200),
+    "brown": (115, 75, 45),
 }
 STYLES = ["plain", "gradient", "checker", "striped", "noisy"]
 PLACES_OF_COUNT = {
     0: [()],
     1: [("left",), ("right",), ("top",), ("bottom",), ("centre",)],
     2: [("left", "right"), ("top", "bottom")],
-    3: [("left", "centre", "right"), ("top", "left", "right"), ("bottom", "left", "right"), ("top", "centre", "bottom")],
+    3: [
+        ("left", "centre", "right"),
+        ("top", "left", "right"),
+        ("bottom", "left", "right"),
+        ("top", "centre", "bottom"),
+    ],
 }
 # A shape of this colour would vanish in a background of that colour.
 INVISIBLE = {("white", "snow white"), ("black", "night black"), ("green", "grass green"), ("yellow", "sand")}
@@ -42,39 +59,71 @@ SCENES: dict[str, list[str | None]] = {
     "tree": ["green", "autumn"],
     "car": ["red", "green", "blue", "yellow", "orange", "purple", "white", "black"],
     "face": ["smiling", "sad"],
-    "snowfall": [None], "rainbow": [None], "chessboard": [None], "clock": [None],
+    "snowfall": [None],
+    "rainbow": [None],
+    "chessboard": [None],
+    "clock": [None],
     "traffic light": ["red", "green", "yellow"],
     "moon": [None],
     "boat": ["red", "white", "yellow", "blue", "orange", "purple"],
     "flower": ["red", "yellow", "white", "purple", "orange", "blue"],
     "balloon": ["red", "yellow", "purple", "green", "blue", "orange"],
     "fish": ["orange", "red", "yellow", "purple", "green", "black"],
-    "rain": [None], "mountain": [None], "fire": [None], "colour bars": [None], "test pattern": [None],
+    "rain": [None],
+    "mountain": [None],
+    "fire": [None],
+    "colour bars": [None],
+    "test pattern": [None],
     "screen": ["red", "green", "blue", "yellow", "orange", "purple", "white", "black", "grey", "pink"],
     "slide": [None],
     "person": ["standing", "waving"],
     "city": ["night", "day"],
-    "chart": [None], "lightning": [None],
+    "chart": [None],
+    "lightning": [None],
     "cat": ["black", "orange", "white"],
-    "birds": [None], "cactus": [None],
+    "birds": [None],
+    "cactus": [None],
     "rocket": ["white", "red"],
     "football": [None],
 }
 # Looser truths that several scenes share.
 TAGS = {
-    "moon": ["night", "stars"], "snowfall": ["night", "snow"], "fire": ["night"], "sun and sea": ["sea"], "boat": ["sea"],
-    "mountain": ["snow"], "rocket": ["stars"], "colour bars": ["test pattern"], "test pattern": ["test pattern"],
+    "moon": ["night", "stars"],
+    "snowfall": ["night", "snow"],
+    "fire": ["night"],
+    "sun and sea": ["sea"],
+    "boat": ["sea"],
+    "mountain": ["snow"],
+    "rocket": ["stars"],
+    "colour bars": ["test pattern"],
+    "test pattern": ["test pattern"],
 }
 TAG_NAMES = ["night", "stars", "sea", "snow", "test pattern"]
 
 # Never drawn in training.
 HELD_OUT_SHAPES = {
-    ("red", "star"), ("green", "ring"), ("blue", "heart"), ("yellow", "cross"),
-    ("orange", "diamond"), ("purple", "square"), ("white", "triangle"), ("black", "circle"),
+    ("red", "star"),
+    ("green", "ring"),
+    ("blue", "heart"),
+    ("yellow", "cross"),
+    ("orange", "diamond"),
+    ("purple", "square"),
+    ("white", "triangle"),
+    ("black", "circle"),
 }
-HELD_OUT_BACKGROUNDS = {("striped", "grass green"), ("checker", "pink"), ("noisy", "sky blue"), ("gradient", "night black")}
+HELD_OUT_BACKGROUNDS = {
+    ("striped", "grass green"),
+    ("checker", "pink"),
+    ("noisy", "sky blue"),
+    ("gradient", "night black"),
+}
 HELD_OUT_SCENES = {
-    ("car", "purple"), ("house", "orange"), ("flower", "blue"), ("balloon", "green"), ("boat", "purple"), ("fish", "yellow"),
+    ("car", "purple"),
+    ("house", "orange"),
+    ("flower", "blue"),
+    ("balloon", "green"),
+    ("boat", "purple"),
+    ("fish", "yellow"),
 }
 
 
@@ -113,8 +162,8 @@ class Scene:
 
 
 Spec = Shapes | Scene
-# ('shape', colour, shape, size, place) | ('background', style, colour) | ('count', n) | ('scene', name, variant) | ('tag', name);
-# None in a place means the fact leaves it open.
+# ('shape', colour, shape, size, place), ('background', style, colour), ('count', n), ('scene', name, variant) or
+# ('tag', name); None in a place means the fact leaves it open.
 Fact = tuple
 
 
@@ -166,7 +215,7 @@ def is_held_out(fact: Fact) -> bool:
     return kind == "scene" and tuple(values) in HELD_OUT_SCENES
 
 
-# --- drawing specs at random -------------------------------------------------------------------------------------------
+# --- drawing specs at random ---
 
 
 def random_background(rng: random.Random, held_out: bool = False) -> Background:

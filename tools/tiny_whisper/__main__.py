@@ -1,4 +1,4 @@
-"""Makes the tiny Whisper again: `python -m tools.tiny_whisper all --out build/tiny_whisper`, or one step of it by name."""
+"""Makes the tiny Whisper again: `python -m tools.tiny_whisper all --out build/tiny_whisper`, or one step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ STEPS = ["synthesize", "train", "export", "evaluate"]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.tiny_whisper", description=__doc__)
     parser.add_argument("step", choices=["all", *STEPS])
-    parser.add_argument("--out", type=Path, default=Path("build/tiny_whisper"), help="folder for model, data and checkpoint")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/tiny_whisper"), help="folder for model, data and checkpoint"
+    )
     parser.add_argument("--utterances", type=int, help="sentences to train on, if not the published run's")
     parser.add_argument("--share", type=float, default=1.0, help="part of every training stage to run")
     parser.add_argument("--seed", type=int, default=1)

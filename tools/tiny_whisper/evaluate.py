@@ -63,7 +63,10 @@ def padded_sentences(utterances: list[Utterance], rng: random.Random, count: int
 def through_aac(sound: np.ndarray) -> np.ndarray:
     """The sound after AAC at 64 kbit/s."""
     raw = ["-f", "f32le", "-ar", str(SAMPLE_RATE), "-ac", "1"]
-    packed = _ffmpeg([*raw, "-i", "-", "-c:a", "aac", "-b:a", "64k", "-ar", "44100", "-f", "adts", "-"], sound.astype("<f4").tobytes())
+    packed = _ffmpeg(
+        [*raw, "-i", "-", "-c:a", "aac", "-b:a", "64k", "-ar", "44100", "-f", "adts", "-"],
+        sound.astype("<f4").tobytes(),
+    )
     return np.frombuffer(_ffmpeg(["-f", "aac", "-i", "-", *raw, "-"], packed), np.float32)[: WINDOW * SAMPLE_RATE]
 
 
@@ -71,7 +74,9 @@ def command_line_window(texts: list[str], voice: str) -> tuple[np.ndarray, list[
     """Eight sentences as the espeak-ng command says them, as many as fit."""
     pieces, segments, at = [], [], 0.0
     for text in texts:
-        spoken = subprocess.run(["espeak-ng", "-v", voice, "-s", "160", "--stdout", text], capture_output=True, check=True).stdout
+        spoken = subprocess.run(
+            ["espeak-ng", "-v", voice, "-s", "160", "--stdout", text], capture_output=True, check=True
+        ).stdout
         raw = _ffmpeg(["-f", "wav", "-i", "-", "-f", "f32le", "-ar", str(SAMPLE_RATE), "-ac", "1", "-"], spoken)
         sound = np.frombuffer(raw, np.float32)
         if at + len(sound) / SAMPLE_RATE + 0.4 > WINDOW:
@@ -112,7 +117,11 @@ def evaluate(data: Path, folder: Path, scale: float = 1.0) -> None:
         return range(max(1, round(count * scale)))
 
     def note(name: str, found: dict) -> None:
-        off = f", off by {np.mean(found['off']) * 1000:.0f} ms, 95% within {np.percentile(found['off'], 95) * 1000:.0f} ms" if found["off"] else ""
+        off = (
+            f", off by {np.mean(found['off']) * 1000:.0f} ms, 95% in {np.percentile(found['off'], 95) * 1000:.0f} ms"
+            if found["off"]
+            else ""
+        )
         print(
             f"{name}: word error rate {found['errors']:.1%} of {found['words']}, right number of segments in "
             f"{found['right_count']} of {found['windows']} windows{off}",

@@ -1,7 +1,8 @@
-"""Writes a trained tiny Whisper as a folder in the hub's layout: encoder_model.onnx, decoder_model_merged.onnx and configs.
+"""Writes a trained tiny Whisper as a folder in the hub's layout: two ONNX files and configs.
 
-The merged decoder has Optimum's signature: one graph for the first step, one that reads the key-value cache, behind an If on
-`use_cache_branch`; both share one copy of the weights. Weights are stored as 16-bit floats and cast back on load.
+The merged decoder has Optimum's signature: one graph for the first step, one that reads the key-value cache, behind an
+If on `use_cache_branch`; both share one copy of the weights. Weights are stored as 16-bit floats and cast back on
+load.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class _DecoderStep(nn.Module):
         self.table = nn.Parameter(model.token_table().detach().clone())
 
     def forward(self, input_ids: Tensor, *rest: Tensor):
-        """`rest`: the encoder's output, or the cache, four tensors a layer (own keys, own values, heard keys, heard values)."""
+        """`rest`: the encoder's output, or the cache: own keys and values, heard keys and values, a layer."""
         decoder, present = self.decoder, []
         before = rest[0].shape[2] if self.cached else 0
         places = torch.arange(input_ids.shape[1]) + before
@@ -60,10 +61,16 @@ def export(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
         encoder = Path(scratch) / "encoder.onnx"
         torch.onnx.export(
-            model.encoder, (torch.randn(2, MELS, WINDOW_SECONDS * FRAMES_PER_SECOND),), str(encoder),
-            input_names=["input_features"], output_names=["last_hidden_state"], opset_version=_OPSET, dynamo=False,
+            model.encoder,
+            (torch.randn(2, MELS, WINDOW_SECONDS * FRAMES_PER_SECOND),),
+            str(encoder),
+            input_names=["input_features"],
+            output_names=["last_hidden_state"],
+            opset_version=_OPSET,
+            dynamo=False,
             dynamic_axes={
-                "input_features": {0: "batch_size", 2: "num_frames"}, "last_hidden_state": {0: "batch_size", 1: "encoder_sequence_length"},
+                "input_features": {0: "batch_size", 2: "num_frames"},
+                "last_hidden_state": {0: "batch_size", 1: "encoder_sequence_length"},
             },
         )
         store_as_float16(onnx.load(encoder), folder / "onnx/encoder_model.onnx")
@@ -74,7 +81,12 @@ def export(folder: Path) -> None:
 
 
 def _cache_names(prefix: str, layers: int) -> list[str]:
-    return [f"{prefix}.{i}.{kind}.{part}" for i in range(layers) for kind in ("decoder", "encoder") for part in ("key", "value")]
+    return [
+        f"{prefix}.{i}.{kind}.{part}"
+        for i in range(layers)
+        for kind in ("decoder", "encoder")
+        for part in ("key", "value")
+    ]
 
 
 def _merged_decoder(model: Whisper, scratch: Path) -> onnx.ModelProto:
@@ -93,17 +105,29 @@ def _merged_decoder(model: Whisper, scratch: Path) -> onnx.ModelProto:
         return "past_decoder_sequence_length" if name.startswith("past") else "present_decoder_sequence_length"
 
     axes |= {name: {0: "batch_size", 2: length_name(name)} for name in (*past, *present)}
-    settings = {"output_names": ["logits", *present], "opset_version": _OPSET, "dynamo": False, "do_constant_folding": False}
+    settings = {
+        "output_names": ["logits", *present],
+        "opset_version": _OPSET,
+        "dynamo": False,
+        "do_constant_folding": False,
+    }
     first, later = scratch / "first.onnx", scratch / "later.onnx"
     ids, encoded = torch.ones(2, 4, dtype=torch.long), torch.randn(2, sizes.source_positions, sizes.width)
     torch.onnx.export(
-        _DecoderStep(model, cached=False), (ids, encoded), str(first), input_names=["input_ids", "encoder_hidden_states"],
-        dynamic_axes={name: a for name, a in axes.items() if name not in past}, **settings,
+        _DecoderStep(model, cached=False),
+        (ids, encoded),
+        str(first),
+        input_names=["input_ids", "encoder_hidden_states"],
+        dynamic_axes={name: a for name, a in axes.items() if name not in past},
+        **settings,
     )
     own, heard = torch.randn(2, heads, 5, head_width), torch.randn(2, heads, sizes.source_positions, head_width)
     torch.onnx.export(
-        _DecoderStep(model, cached=True), (ids[:, :1], *[own, own, heard, heard] * layers), str(later),
-        input_names=["input_ids", *past], dynamic_axes={name: a for name, a in axes.items() if name != "encoder_hidden_states"},
+        _DecoderStep(model, cached=True),
+        (ids[:, :1], *[own, own, heard, heard] * layers),
+        str(later),
+        input_names=["input_ids", *past],
+        dynamic_axes={name: a for name, a in axes.items() if name != "encoder_hidden_states"},
         **settings,
     )
     weights: dict[str, onnx.TensorProto] = {}
@@ -121,7 +145,12 @@ def _merged_decoder(model: Whisper, scratch: Path) -> onnx.ModelProto:
     outputs = [value("logits", ["batch_size", "decoder_sequence_length", sizes.vocabulary])]
     outputs += [value(name, ["batch_size", heads, length_name(name), head_width]) for name in present]
     choice = helper.make_node(
-        "If", ["use_cache_branch"], [o.name for o in outputs], name="use_cache", then_branch=with_cache, else_branch=without
+        "If",
+        ["use_cache_branch"],
+        [o.name for o in outputs],
+        name="use_cache",
+        then_branch=with_cache,
+        else_branch=without,
     )
     graph = helper.make_graph([choice], "decoder", inputs, outputs, initializer=list(weights.values()))
     merged = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)])
@@ -172,7 +201,9 @@ def store_as_float16(model: onnx.ModelProto, target: Path) -> None:
         if values.dtype == np.float32 and values.size > _SMALLEST_STORED:
             half = numpy_helper.from_array(values.astype(np.float16), f"{weight.name}_half")
             stored.append(half)
-            casts.append(helper.make_node("Cast", [half.name], [weight.name], name=f"cast_{weight.name}", to=TensorProto.FLOAT))
+            casts.append(
+                helper.make_node("Cast", [half.name], [weight.name], name=f"cast_{weight.name}", to=TensorProto.FLOAT)
+            )
         else:
             stored.append(weight)
     nodes = list(graph.node)
@@ -189,28 +220,61 @@ def _write_configs(folder: Path, model: Whisper, tokens: Tokens) -> None:
     suppress = {"begin_suppress_tokens": [t.end], "suppress_tokens": []}
     files = {
         "config.json": {
-            "architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper", "is_encoder_decoder": True,
-            "activation_function": "gelu", "d_model": s.width, "encoder_layers": s.encoder_layers,
-            "decoder_layers": s.decoder_layers, "encoder_attention_heads": s.heads, "decoder_attention_heads": s.heads,
-            "encoder_ffn_dim": s.hidden, "decoder_ffn_dim": s.hidden, "num_hidden_layers": s.encoder_layers,
-            "num_mel_bins": s.mels, "max_source_positions": s.source_positions, "max_target_positions": s.target_positions,
-            "vocab_size": s.vocabulary, "scale_embedding": False, "use_cache": True, "tie_word_embeddings": True,
-            "dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, **ends, **suppress,
+            "architectures": ["WhisperForConditionalGeneration"],
+            "model_type": "whisper",
+            "is_encoder_decoder": True,
+            "activation_function": "gelu",
+            "d_model": s.width,
+            "encoder_layers": s.encoder_layers,
+            "decoder_layers": s.decoder_layers,
+            "encoder_attention_heads": s.heads,
+            "decoder_attention_heads": s.heads,
+            "encoder_ffn_dim": s.hidden,
+            "decoder_ffn_dim": s.hidden,
+            "num_hidden_layers": s.encoder_layers,
+            "num_mel_bins": s.mels,
+            "max_source_positions": s.source_positions,
+            "max_target_positions": s.target_positions,
+            "vocab_size": s.vocabulary,
+            "scale_embedding": False,
+            "use_cache": True,
+            "tie_word_embeddings": True,
+            "dropout": 0.0,
+            "attention_dropout": 0.0,
+            "activation_dropout": 0.0,
+            **ends,
+            **suppress,
             "forced_decoder_ids": [[1, t.english], [2, t.transcribe], [3, t.no_timestamps]],
         },
         "generation_config.json": {
-            "alignment_heads": [[layer, head] for layer in (s.decoder_layers - 2, s.decoder_layers - 1) for head in (0, 1)],
-            **ends, **suppress, "is_multilingual": True, "lang_to_id": {"<|en|>": t.english},
+            "alignment_heads": [
+                [layer, head] for layer in (s.decoder_layers - 2, s.decoder_layers - 1) for head in (0, 1)
+            ],
+            **ends,
+            **suppress,
+            "is_multilingual": True,
+            "lang_to_id": {"<|en|>": t.english},
             "task_to_id": {"transcribe": t.transcribe, "translate": t.special["<|translate|>"]},
-            "max_initial_timestamp_index": LAST_TIMESTAMP, "max_length": s.target_positions,
-            "no_timestamps_token_id": t.no_timestamps, "prev_sot_token_id": t.special["<|startofprev|>"],
-            "return_timestamps": False, "forced_decoder_ids": [[1, None], [2, t.transcribe]],
+            "max_initial_timestamp_index": LAST_TIMESTAMP,
+            "max_length": s.target_positions,
+            "no_timestamps_token_id": t.no_timestamps,
+            "prev_sot_token_id": t.special["<|startofprev|>"],
+            "return_timestamps": False,
+            "forced_decoder_ids": [[1, None], [2, t.transcribe]],
         },
         "preprocessor_config.json": {
-            "chunk_length": WINDOW_SECONDS, "feature_extractor_type": "WhisperFeatureExtractor", "feature_size": s.mels,
-            "hop_length": HOP, "n_fft": WINDOW, "n_samples": WINDOW_SECONDS * SAMPLE_RATE,
-            "nb_max_frames": WINDOW_SECONDS * FRAMES_PER_SECOND, "padding_side": "right", "padding_value": 0.0,
-            "processor_class": "WhisperProcessor", "return_attention_mask": False, "sampling_rate": SAMPLE_RATE,
+            "chunk_length": WINDOW_SECONDS,
+            "feature_extractor_type": "WhisperFeatureExtractor",
+            "feature_size": s.mels,
+            "hop_length": HOP,
+            "n_fft": WINDOW,
+            "n_samples": WINDOW_SECONDS * SAMPLE_RATE,
+            "nb_max_frames": WINDOW_SECONDS * FRAMES_PER_SECOND,
+            "padding_side": "right",
+            "padding_value": 0.0,
+            "processor_class": "WhisperProcessor",
+            "return_attention_mask": False,
+            "sampling_rate": SAMPLE_RATE,
         },
     }
     for name, content in files.items():

@@ -1,6 +1,7 @@
 """Whisper's audio front end in numpy: waveform to log-mel frames (Radford et al. 2022, section 2.2).
 
-16 kHz mono, 25 ms Hann windows every 10 ms, 80 mel bins on the Slaney scale; log10, floored 8 below the loudest, (x + 4) / 4.
+16 kHz mono, 25 ms Hann windows every 10 ms, 80 mel bins on the Slaney scale; log10, floored 8 below
+the loudest, (x + 4) / 4.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.f
 
 
 def mel_power(padded: np.ndarray, frames: int) -> np.ndarray:
-    """[frames, MELS] of a waveform that already has WINDOW/2 samples of padding at each end; frame i is centred at i * HOP."""
+    """[frames, MELS] of a waveform with WINDOW/2 samples of padding at each end; frame i is centred at i * HOP."""
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:frames] * _HANN
     power = (np.abs(np.fft.rfft(windows, axis=1)) ** 2).astype(np.float32)
     return power @ MEL_FILTERS.T

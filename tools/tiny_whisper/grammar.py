@@ -107,7 +107,7 @@ def vocabulary() -> list[str]:
 
 
 def split(train: int, held_out: int = 400, seed: int = 7) -> tuple[list[str], list[str]]:
-    """Distinct sentences for training and for testing; no test sentence is in training. More `train` keeps the first ones."""
+    """Distinct sentences for training and for testing; none is in both. More `train` keeps the first ones."""
     rng = random.Random(seed)
     test: dict[str, None] = {}
     while len(test) < held_out:

@@ -124,7 +124,7 @@ class DecoderLayer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, own: KeyValue, heard: KeyValue, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """`own` and `heard`: keys and values of the text so far and of the encoder. Also gives the log weights on what is heard."""
+        """`own` and `heard`: keys and values of the text so far and of the encoder; gives the log weights there too."""
         y = self.self_attn_layer_norm(x)
         x = x + (self.self_attn(y, own, causal=True) if mask is None else self.self_attn.weighted(y, own, mask)[0])
         seen, weights = self.encoder_attn.weighted(self.encoder_attn_layer_norm(x), heard)
@@ -153,7 +153,9 @@ class Whisper(nn.Module):
         self.phoneme_head = nn.Linear(sizes.width, sizes.phonemes)
         self.timestamp_projection = nn.Linear(sizes.width, sizes.width)
         with torch.no_grad():
-            self.timestamp_projection.weight.copy_(0.15 * torch.eye(sizes.width) + 0.005 * torch.randn(sizes.width, sizes.width))
+            self.timestamp_projection.weight.copy_(
+                0.15 * torch.eye(sizes.width) + 0.005 * torch.randn(sizes.width, sizes.width)
+            )
             self.timestamp_projection.bias.zero_()
         timestamps = sizes.vocabulary - sizes.first_timestamp
         self.register_buffer("timestamp_sinusoids", sinusoids(timestamps, sizes.width))

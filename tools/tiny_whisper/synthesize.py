@@ -19,12 +19,17 @@ LEAD_FRAMES = 2  # silent frames kept before and after an utterance
 
 # Names repeat to be likelier.
 ACCENTS = (
-    ["en-us"] * 8 + ["en"] * 5 + ["en-gb-x-rp"] * 2
+    ["en-us"] * 8
+    + ["en"] * 5
+    + ["en-gb-x-rp"] * 2
     + ["en-gb-scotland", "en-029", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-us-nyc"]
 )
 SPEAKERS = (
-    [""] * 6 + [f"+m{i}" for i in range(1, 9)] * 2 + [f"+f{i}" for i in range(1, 6)] * 3
-    + "+Andy +Annie +Alex +Alicia +linda +Michael +rob +steph +caleb +paul +Diogo +Marco +Lee +benjamin +belinda +victor".split()
+    [""] * 6
+    + [f"+m{i}" for i in range(1, 9)] * 2
+    + [f"+f{i}" for i in range(1, 6)] * 3
+    + "+Andy +Annie +Alex +Alicia +linda +Michael +rob +steph +caleb +paul +Diogo +Marco +Lee +benjamin "
+    "+belinda +victor".split()
 )
 UNHEARD_SPEAKERS = "+Denis +anika +travis +steph3 +david +Henrique".split()
 
@@ -60,14 +65,17 @@ def speak(espeak: Espeak, text: str, rng: random.Random, speakers: list[str], ke
     padded[start : start + len(wave)] = wave
     log_power = np.log10(np.maximum(mel_power(padded, frames), POWER_FLOOR)).astype(np.float16)
     return Utterance(
-        text, len(wave) / SAMPLE_RATE, _word_starts(text, speech, seconds, len(wave) / SAMPLE_RATE),
-        [(seconds(sample), name) for name, sample in speech.phonemes], log_power,
+        text,
+        len(wave) / SAMPLE_RATE,
+        _word_starts(text, speech, seconds, len(wave) / SAMPLE_RATE),
+        [(seconds(sample), name) for name, sample in speech.phonemes],
+        log_power,
         np.round(wave * 32767).astype(np.int16) if keep_wave else None,
     )
 
 
 def _word_starts(text: str, speech: Speech, seconds, duration: float) -> np.ndarray:
-    """When each word begins. espeak runs some small words into one event: theirs are spread between their neighbours."""
+    """When each word begins. Small words that espeak runs into one event are spread between their neighbours."""
     position, spans = 1, []
     for word in text.split():
         spans.append((position, position + len(word) - 1))
@@ -82,11 +90,15 @@ def _word_starts(text: str, speech: Speech, seconds, duration: float) -> np.ndar
 
 
 def synthesize(folder: Path, seed: int = 1, count: int = TRAINING_UTTERANCES) -> None:
-    """Writes train.pkl, test.pkl (held-out sentences, known voices) and unheard.pkl (held-out sentences, unknown voices)."""
+    """Writes train.pkl; and of held-out sentences test.pkl (known voices) and unheard.pkl (unknown voices)."""
     folder.mkdir(parents=True, exist_ok=True)
     espeak = Espeak()
     train, test = grammar.split(count)
-    sets = [("test", test, SPEAKERS, True), ("unheard", test[:200], UNHEARD_SPEAKERS, True), ("train", train, SPEAKERS, False)]
+    sets = [
+        ("test", test, SPEAKERS, True),
+        ("unheard", test[:200], UNHEARD_SPEAKERS, True),
+        ("train", train, SPEAKERS, False),
+    ]
     for name, texts, speakers, keep_wave in sets:
         rng = random.Random(f"{seed} {name}")
         utterances = []

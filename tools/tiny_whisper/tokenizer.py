@@ -1,5 +1,5 @@
-"""The tiny Whisper's tokens: byte-level BPE in which every word of the grammar is one token, then Whisper's special tokens
-and timestamps in Whisper's order."""
+"""The tiny Whisper's tokens: byte-level BPE in which every word of the grammar is one token, then Whisper's special
+tokens and timestamps in Whisper's order."""
 
 from __future__ import annotations
 
@@ -16,8 +16,15 @@ TIMESTAMP_STEP = 0.02
 LAST_TIMESTAMP = round(WINDOW_SECONDS / TIMESTAMP_STEP)
 END = "<|endoftext|>"
 SPECIAL = [
-    END, "<|startoftranscript|>", "<|en|>", "<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>",
-    "<|nospeech|>", "<|notimestamps|>",
+    END,
+    "<|startoftranscript|>",
+    "<|en|>",
+    "<|translate|>",
+    "<|transcribe|>",
+    "<|startoflm|>",
+    "<|startofprev|>",
+    "<|nospeech|>",
+    "<|notimestamps|>",
 ]
 TIMESTAMPS = [f"<|{i * TIMESTAMP_STEP:.2f}|>" for i in range(LAST_TIMESTAMP + 1)]
 _SPACE = "Ġ"  # how byte-level BPE writes the space before a word
@@ -86,25 +93,50 @@ def write_tokenizer(folder: Path, tokens: Tokens) -> None:
         body = [{"Sequence": {"id": name, "type_id": kind}} for name, kind in texts]
         return [special(framing[0], 0), special(framing[1], 0), *body, special(END, texts[-1][1])]
 
-    ends = {"bos_token": END, "eos_token": END, "pad_token": END, "unk_token": END, "additional_special_tokens": SPECIAL}
+    ends = {
+        "bos_token": END,
+        "eos_token": END,
+        "pad_token": END,
+        "unk_token": END,
+        "additional_special_tokens": SPECIAL,
+    }
     merges = [f"{a} {b}" for a, b in tokens.merges]
     files = {
         "tokenizer.json": {
-            "version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "added_tokens": added,
+            "normalizer": None,
             "pre_tokenizer": byte_level,
             "post_processor": {
-                "type": "TemplateProcessing", "single": template(("A", 0)), "pair": template(("A", 0), ("B", 1)),
+                "type": "TemplateProcessing",
+                "single": template(("A", 0)),
+                "pair": template(("A", 0), ("B", 1)),
                 "special_tokens": {n: {"id": n, "ids": [tokens.special[n]], "tokens": [n]} for n in framing},
             },
             "decoder": {**byte_level, "add_prefix_space": True},
             "model": {
-                "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": "",
-                "fuse_unk": False, "byte_fallback": False, "vocab": tokens.texts, "merges": merges,
+                "type": "BPE",
+                "dropout": None,
+                "unk_token": None,
+                "continuing_subword_prefix": "",
+                "end_of_word_suffix": "",
+                "fuse_unk": False,
+                "byte_fallback": False,
+                "vocab": tokens.texts,
+                "merges": merges,
             },
         },
         "tokenizer_config.json": {
-            "tokenizer_class": "WhisperTokenizer", "processor_class": "WhisperProcessor", "model_max_length": 1024, **ends,
-            "add_prefix_space": False, "add_bos_token": False, "errors": "replace", "return_attention_mask": False,
+            "tokenizer_class": "WhisperTokenizer",
+            "processor_class": "WhisperProcessor",
+            "model_max_length": 1024,
+            **ends,
+            "add_prefix_space": False,
+            "add_bos_token": False,
+            "errors": "replace",
+            "return_attention_mask": False,
             "clean_up_tokenization_spaces": False,
             "added_tokens_decoder": {str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in added},
         },

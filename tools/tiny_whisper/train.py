@@ -1,7 +1,8 @@
-"""Trains the tiny Whisper: next token with soft timestamps, phonemes from the encoder, and attention shown where to look.
+"""Trains the tiny Whisper: next token with soft timestamps, phonemes from the encoder, attention shown where to look.
 
-The two helping losses fade as training goes on. Windows grow from 5 to 10 to 30 seconds, each laid at a random place of the
-30-second grid, so that every position and timestamp is learnt. A last stage adds windows whose end is long silent.
+The two helping losses fade as training goes on. Windows grow from 5 to 10 to 30 seconds, each laid at a random place
+of the 30-second grid, so that every position and timestamp is learnt. A last stage adds windows whose end is long
+silent.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def losses(model: Whisper, batch: Batch) -> Losses:
 
 
 def _shaken_timestamps(ids: Tensor, sizes: Sizes) -> Tensor:
-    """Moves three of ten timestamps that are fed in by up to 40 ms: the decoder will have to live with its own errors."""
+    """Moves three of ten timestamps fed in by up to 40 ms: the decoder will have to live with its own errors."""
     shift = torch.randint(-2, 3, ids.shape) * (torch.rand(ids.shape) < 0.3)
     moved = (ids + shift).clamp(sizes.first_timestamp, sizes.vocabulary - 1)
     return torch.where(ids >= sizes.first_timestamp, moved, ids)
@@ -99,7 +100,7 @@ def _guidance(attention: list[Tensor], attend: Tensor) -> Tensor:
 
 
 def train(data: Path, folder: Path, share: float = 1.0, seed: int = 1, workers: int = 1) -> None:
-    """Trains from nothing on `data` (see synthesize.py) and writes a checkpoint to `folder`; `share` < 1 cuts every stage."""
+    """Trains from nothing on `data` (see synthesize.py) and writes a checkpoint to `folder`; `share` cuts stages."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     tokens = Tokens()
@@ -139,7 +140,8 @@ def _run_stage(stage: Stage, model: Whisper, batches: DataLoader, steps: int, fo
         if step % 50 == 49 or step == steps - 1:
             print(
                 f"{stage.name} {time.monotonic() - started:5.0f}s step {step + 1}/{steps} windows {windows} "
-                f"tokens {found.tokens.item():.3f} phonemes {found.phonemes.item():.3f} guidance {found.guidance.item():.3f} "
+                f"tokens {found.tokens.item():.3f} phonemes {found.phonemes.item():.3f} "
+                f"guidance {found.guidance.item():.3f} "
                 f"words right {found.words_right:.3f} timestamps right {found.timestamps_right:.3f}",
                 flush=True,
             )

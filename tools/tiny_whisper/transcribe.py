@@ -81,7 +81,9 @@ class OnnxWhisper:
         self.first_timestamp: int = generation["no_timestamps_token_id"] + 1
         self.no_timestamps: int = generation["no_timestamps_token_id"]
         self.prompt = [
-            generation["decoder_start_token_id"], generation["lang_to_id"]["<|en|>"], generation["task_to_id"]["transcribe"],
+            generation["decoder_start_token_id"],
+            generation["lang_to_id"]["<|en|>"],
+            generation["task_to_id"]["transcribe"],
         ]
         self.rules = TimestampRules(self.prompt[0], self.end_of_text, self.first_timestamp)
         self.past_names = [i.name for i in self.decoder.get_inputs() if i.name.startswith("past_key_values")]
@@ -95,7 +97,11 @@ class OnnxWhisper:
         ids = self.prompt if timestamps else [*self.prompt, self.no_timestamps]
         said: list[int] = []
         while len(said) < limit:
-            feeds = {"input_ids": np.array([ids]), "encoder_hidden_states": hidden, "use_cache_branch": np.array([bool(said)])}
+            feeds = {
+                "input_ids": np.array([ids]),
+                "encoder_hidden_states": hidden,
+                "use_cache_branch": np.array([bool(said)]),
+            }
             result = dict(zip(self.outputs, self.decoder.run(None, {**feeds, **past})))
             logits = result["logits"][0, -1]
             if timestamps:

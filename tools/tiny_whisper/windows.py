@@ -1,4 +1,4 @@
-"""Composes training windows from utterances and noise, as mel power, while training runs: window `i` is always the same.
+"""Composes training windows from utterances and noise, as mel power, while training runs.
 
 Power spectra of sounds that are not related add up, so mixing needs no waveforms.
 """
@@ -75,7 +75,9 @@ def phoneme_labels(utterances: list[Utterance], at_least: int = 20) -> dict[str,
 def make_ready(utterance: Utterance, tokens: Tokens, phonemes: dict[str, int]) -> Voiced:
     labels = np.zeros(len(utterance.log_power), np.int64)
     for seconds, name in utterance.phonemes:
-        labels[round(seconds * FRAMES_PER_SECOND) + LEAD_FRAMES :] = PAUSE if name.startswith("_") else phonemes.get(name, OTHER)
+        labels[round(seconds * FRAMES_PER_SECOND) + LEAD_FRAMES :] = (
+            PAUSE if name.startswith("_") else phonemes.get(name, OTHER)
+        )
     labels[int(utterance.seconds * FRAMES_PER_SECOND) + LEAD_FRAMES + 1 :] = PAUSE
     labels[:LEAD_FRAMES] = PAUSE
     power = np.float32(10) ** utterance.log_power.astype(np.float32)
@@ -88,7 +90,9 @@ def noises(seed: int = 0, seconds: int = 120) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     count = seconds * SAMPLE_RATE
     hz = np.maximum(np.fft.rfftfreq(count, 1 / SAMPLE_RATE), 40)
-    sounds = [np.fft.irfft(np.fft.rfft(rng.normal(size=count)) * hz ** (-slope / 2), count) for slope in (0, 0.5, 1, 1.5, 2)]
+    sounds = [
+        np.fft.irfft(np.fft.rfft(rng.normal(size=count)) * hz ** (-slope / 2), count) for slope in (0, 0.5, 1, 1.5, 2)
+    ]
     t = np.arange(count) / SAMPLE_RATE
     hum = sum(np.sin(2 * np.pi * 50 * k * t + k) / k for k in range(1, 12))
     sounds.append(hum / hum.std() + 0.3 * rng.normal(size=count))
@@ -99,7 +103,9 @@ def noises(seed: int = 0, seconds: int = 120) -> list[np.ndarray]:
 class Composer:
     """Makes windows from one set of utterances."""
 
-    def __init__(self, utterances: list[Voiced], backgrounds: list[np.ndarray], tokens: Tokens, long_tails: bool) -> None:
+    def __init__(
+        self, utterances: list[Voiced], backgrounds: list[np.ndarray], tokens: Tokens, long_tails: bool
+    ) -> None:
         self.utterances, self.backgrounds, self.tokens, self.long_tails = utterances, backgrounds, tokens, long_tails
 
     def window(self, rng: random.Random, frames: int) -> Window:
@@ -120,7 +126,16 @@ class Composer:
     def _fill(self, rng: random.Random, power: np.ndarray, labels: np.ndarray) -> tuple[list[Segment], float]:
         """Lays sentences into the window one after another; gives them and the frame at which the next would begin."""
         frames = len(power)
-        at = int(rng.choice([rng.uniform(0, 15), rng.uniform(0, 60), rng.uniform(0, 250), rng.uniform(0, 600 if frames > 1500 else 0)]))
+        at = int(
+            rng.choice(
+                [
+                    rng.uniform(0, 15),
+                    rng.uniform(0, 60),
+                    rng.uniform(0, 250),
+                    rng.uniform(0, 600 if frames > 1500 else 0),
+                ]
+            )
+        )
         latest = frames
         if self.long_tails and rng.random() >= 0.35:  # nothing begins after this: the rest stays silent
             latest = rng.randint(150, frames)
@@ -219,6 +234,10 @@ class Batches(Dataset):
             labels[i, : len(w.labels)] = torch.tensor(w.labels)
             attend[i, : len(w.attend)] = torch.tensor(w.attend, dtype=torch.float32)
         return Batch(
-            torch.from_numpy(np.stack([w.features for w in windows])), torch.tensor([w.offset for w in windows]),
-            ids, labels, attend, torch.from_numpy(np.stack([w.phonemes for w in windows])),
+            torch.from_numpy(np.stack([w.features for w in windows])),
+            torch.tensor([w.offset for w in windows]),
+            ids,
+            labels,
+            attend,
+            torch.from_numpy(np.stack([w.phonemes for w in windows])),
         )
