@@ -153,7 +153,7 @@ def _write_configs(folder: Path, model: Clip, start: int, end: int) -> None:
             "model_type": "clip",
             "projection_dim": sizes.space,
             "logit_scale_init_value": 2.6592,
-            "logit_scale_trained": float(model.logit_scale),
+            "logit_scale_trained": model.logit_scale.item(),
             "text_config": text,
             "vision_config": vision,
         },

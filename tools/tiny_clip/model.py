@@ -86,7 +86,7 @@ class VisionTower(nn.Module):
     def pooled(self, pictures: Tensor) -> Tensor:
         """What the class token holds, before the projection, [n, width]."""
         patches = self.patch_embedding(pictures).flatten(2).transpose(1, 2)
-        start = self.class_embedding.to(patches.dtype).expand(len(pictures), 1, -1)
+        start = self.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         x = self.pre_layer_norm(torch.cat([start, patches], 1) + self.position_embedding)
         return self.post_layer_norm(self.layers(x)[:, 0])
 
