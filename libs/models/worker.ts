@@ -1,4 +1,5 @@
 /** Entry of the inference thread: opens one engine, then answers calls one at a time, in order. */
+import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { ClipEngine } from './clip/engine.ts';
 import type { Engine, EngineSpec, FromThread, Reply, ThreadData, ToThread, WireError } from './engine.ts';
@@ -17,7 +18,14 @@ async function open(spec: EngineSpec): Promise<Engine> {
   return spec.kind === 'clip' ? ClipEngine.open(spec) : WhisperEngine.open(spec);
 }
 
+/**
+ * Inference takes every core there is; the thread that renews locks and answers requests goes first. On Linux a priority is a thread's own
+ * (setpriority(2), "C library/kernel differences"), and onnxruntime's threads inherit it.
+ */
+const NICENESS = 5;
+
 async function serve(): Promise<void> {
+  if (process.platform === 'linux') setPriority(NICENESS);
   const port = parentPort;
   if (!port) throw new Error('worker.ts runs in a worker thread only');
   const post = (message: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);

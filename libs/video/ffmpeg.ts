@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, setPriority } from 'node:os';
 import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import fluent from 'fluent-ffmpeg';
@@ -81,6 +81,15 @@ interface RunOptions {
   onStderr?: (text: string) => void;
   stallMs?: number;
 }
+/** Decoding takes every core it gets; whoever has started it, and answers others meanwhile, goes first. */
+function yieldToCallers(pid: number): void {
+  try {
+    setPriority(pid, 5);
+  } catch {
+    // It has ended already.
+  }
+}
+
 /**
  * Runs a process and gives its standard output as it comes. It is read only as fast as it is taken, so a slow taker makes the process
  * wait. However the iteration ends (done, left early, thrown into, aborted, stalled), the process is gone when it has ended.
@@ -92,6 +101,7 @@ async function* run(binary: 'ffmpeg' | 'ffprobe', args: string[], options: RunOp
     stdio: ['ignore', 'pipe', 'pipe', options.onSideText ? 'pipe' : 'ignore'],
     windowsHide: true,
   });
+  if (child.pid !== undefined) yieldToCallers(child.pid);
   let killedFor: unknown;
   const kill = (reason: unknown) => {
     killedFor ??= reason;
