@@ -13,6 +13,8 @@ import { CONFIG } from './tokens.ts';
 const BORDER_MS = 5_000;
 /** Rows of one write to the index. */
 const ROWS = 64;
+/** Audio is looked at for silence on the main thread: in pieces so short that it never waits for long. */
+const CHUNK_MS = 2_000;
 
 /** What finalize hears of a finished shard. */
 export interface SpeechResult {
@@ -45,7 +47,7 @@ export class SpeechHandler implements Handler<'speech'> {
       const from = await quietBorder(path, startMs, this.#borderMs, media.durationMs, signal);
       const to = await quietBorder(path, endMs, this.#borderMs, media.durationMs, signal);
       const segments = whisper.transcribe(
-        ahead(decodeAudio(path, { startMs: from, endMs: to }, signal), 1),
+        ahead(decodeAudio(path, { startMs: from, endMs: to, chunkMs: CHUNK_MS }, signal), 4),
         { language: video.language, onProgress: (doneMs) => done(from + doneMs - startMs) },
         signal,
       );
@@ -86,7 +88,7 @@ async function quietBorder(
   const startMs = Math.max(0, borderMs - reachMs);
   const endMs = Math.min(durationMs, borderMs + reachMs);
   const pieces: Float32Array[] = [];
-  for await (const piece of decodeAudio(path, { startMs, endMs }, signal)) pieces.push(piece);
+  for await (const piece of decodeAudio(path, { startMs, endMs, chunkMs: CHUNK_MS }, signal)) pieces.push(piece);
   const pcm = new Float32Array(Math.round(((endMs - startMs) / 1000) * SAMPLE_RATE));
   let offset = 0;
   for (const piece of pieces) {
