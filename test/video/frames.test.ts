@@ -13,6 +13,7 @@ import {
   remux,
   tempDir,
   truncate,
+  turnClockwise,
 } from '../fixtures/media.ts';
 
 const SIZE = 48;
@@ -175,8 +176,7 @@ describe('the picture is what a viewer sees', () => {
     const flat = join(dir.path, 'flat.mp4');
     const path = join(dir.path, `turned${degrees}.mp4`);
     await ffmpeg('-f', 'lavfi', '-i', corners('128x96'), ...codecs.h264, flat);
-    // ffmpeg 5 makes a display matrix of the tag, which it counts anticlockwise
-    await ffmpeg('-i', flat, '-c', 'copy', '-metadata:s:v', `rotate=${(360 - degrees) % 360}`, path);
+    await turnClockwise(flat, path, degrees);
     const { video } = await probe(path);
     expect(video).toMatchObject({
       rotation: degrees,
