@@ -4,17 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import {
-  AbortMultipartUploadCommand,
-  DeleteObjectsCommand,
-  GetObjectCommand,
-  HeadObjectCommand,
-  ListMultipartUploadsCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  S3Client,
-} from '@aws-sdk/client-s3';
-import { Upload } from '@aws-sdk/lib-storage';
+import type { S3 } from '@aws-sdk/client-s3';
 import type { BlobInfo, BlobStore } from './blobs.ts';
 import { checkKey, checkPrefix, eachOf, Meter, notFound } from './blobs-stream.ts';
 import { StoreError } from './errors.ts';
@@ -26,6 +16,8 @@ const DEFAULT_MAX_BYTES = 160 * 1024 ** 3;
 const FILES_AT_ONCE = 16;
 /** Longer than the slowest upload: 20 GB at 1 Mbit/s take 45 hours. */
 const ABANDONED_MS = 3 * 24 * 3600_000;
+/** What `put` uploads in parts: `tenant/videoId/source`. Whatever else is in the bucket belongs to others. */
+const OURS = /^[^/]+\/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\/source$/;
 /** Local copies: `cuepoint-blob-<pid>-<random>`. */
 const COPY = 'cuepoint-blob-';
 
@@ -38,7 +30,8 @@ interface Copy {
 
 /** Blobs in a bucket of S3 or a store that speaks its protocol. Uploads go in parts, so memory does not grow with them. */
 export class S3Blobs implements BlobStore {
-  readonly #client: S3Client;
+  readonly #open: () => Promise<S3>;
+  #opened?: Promise<S3>;
   readonly #bucket: string;
   /** Local copies that someone holds, by key. */
   readonly #copies = new Map<string, Copy>();
@@ -58,16 +51,19 @@ export class S3Blobs implements BlobStore {
     secretAccessKey?: string;
   }) {
     this.#bucket = bucket;
-    this.#client = new S3Client({
-      region,
-      endpoint,
-      // Other stores than AWS have no host name a bucket, and not all know the checksums that are AWS's default.
-      forcePathStyle: endpoint !== undefined,
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-      responseChecksumValidation: 'WHEN_REQUIRED',
-      credentials: accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : undefined,
-      requestHandler: { connectionTimeout: 5000, socketTimeout: 300_000 },
-    });
+    this.#open = async () => {
+      const { S3 } = await import('@aws-sdk/client-s3');
+      return new S3({
+        region,
+        endpoint,
+        // Other stores than AWS have no host name a bucket, and not all know the checksums that are AWS's default.
+        forcePathStyle: endpoint !== undefined,
+        requestChecksumCalculation: 'WHEN_REQUIRED',
+        responseChecksumValidation: 'WHEN_REQUIRED',
+        credentials: accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : undefined,
+        requestHandler: { connectionTimeout: 5000, socketTimeout: 300_000 },
+      });
+    };
   }
 
   async put(
@@ -90,8 +86,9 @@ export class S3Blobs implements BlobStore {
     const passing = pipeline(body, meter, { signal });
     passing.catch(() => {});
     try {
+      const { Upload } = await import('@aws-sdk/lib-storage');
       const upload = new Upload({
-        client: this.#client,
+        client: await this.#s3(),
         partSize: Math.max(PART_BYTES, Math.ceil((maxBytes ?? DEFAULT_MAX_BYTES) / MAX_PARTS)),
         params: { Bucket: this.#bucket, Key: checkKey(key), Body: meter, ContentType: contentType },
       });
@@ -113,15 +110,17 @@ export class S3Blobs implements BlobStore {
   }
   async putFiles(files: { key: string; path: string }[]): Promise<void> {
     for (const { key } of files) checkKey(key);
+    const s3 = await this.#s3();
     await eachOf(files, FILES_AT_ONCE, async ({ key, path }) => {
       const { size } = await stat(path);
       const params = { Bucket: this.#bucket, Key: key, Body: createReadStream(path), ContentLength: size };
-      await this.#client.send(new PutObjectCommand(params)).catch(fail);
+      await s3.putObject(params).catch(fail);
     });
   }
   async stat(key: string): Promise<{ sizeBytes: number } | undefined> {
-    const request = new HeadObjectCommand({ Bucket: this.#bucket, Key: checkKey(key) });
-    const found = await this.#client.send(request).catch((error) => (isMissing(error) ? undefined : fail(error)));
+    const request = { Bucket: this.#bucket, Key: checkKey(key) };
+    const s3 = await this.#s3();
+    const found = await s3.headObject(request).catch((error) => (isMissing(error) ? undefined : fail(error)));
     return found && { sizeBytes: found.ContentLength ?? 0 };
   }
   async get(key: string, range?: { start: number; end: number }): Promise<Readable> {
@@ -153,13 +152,13 @@ export class S3Blobs implements BlobStore {
   }
   async deletePrefix(prefix: string): Promise<void> {
     const folder = checkPrefix(prefix);
+    const s3 = await this.#s3();
     for (;;) {
-      const list = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: `${folder}/` });
-      const page = await this.#client.send(list).catch(fail);
+      const page = await s3.listObjectsV2({ Bucket: this.#bucket, Prefix: `${folder}/` }).catch(fail);
       const objects = (page.Contents ?? []).map(({ Key }) => ({ Key: Key as string }));
       if (!objects.length) return;
-      const request = new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects: objects, Quiet: true } });
-      const { Errors: errors } = await this.#client.send(request).catch(fail);
+      const request = { Bucket: this.#bucket, Delete: { Objects: objects, Quiet: true } };
+      const { Errors: errors } = await s3.deleteObjects(request).catch(fail);
       // Without this an object that can't be deleted would be listed again for ever.
       const first = errors?.[0];
       if (first)
@@ -169,23 +168,29 @@ export class S3Blobs implements BlobStore {
   async freeBytes(): Promise<undefined> {
     return undefined;
   }
-  /** Aborts multipart uploads older than `maxAgeMs` (default 3 days): until then their parts may still be on their way. */
+  /** Aborts our multipart uploads older than `maxAgeMs` (default 3 days): until then their parts may still be on their way. */
   async sweep(maxAgeMs = ABANDONED_MS): Promise<void> {
+    const s3 = await this.#s3();
     for (let markers: { KeyMarker?: string; UploadIdMarker?: string } = {}; ; ) {
-      const request = new ListMultipartUploadsCommand({ Bucket: this.#bucket, ...markers });
-      const page = await this.#client.send(request).catch(fail);
-      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
-        if (!Initiated || Date.now() - Initiated.getTime() < maxAgeMs) continue;
-        await this.#client.send(new AbortMultipartUploadCommand({ Bucket: this.#bucket, Key, UploadId })).catch(fail);
+      const page = await s3.listMultipartUploads({ Bucket: this.#bucket, ...markers }).catch(fail);
+      for (const { Key = '', UploadId, Initiated } of page.Uploads ?? []) {
+        if (!OURS.test(Key) || !Initiated || Date.now() - Initiated.getTime() < maxAgeMs) continue;
+        await s3.abortMultipartUpload({ Bucket: this.#bucket, Key, UploadId }).catch(fail);
       }
       if (!page.IsTruncated) return;
       markers = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
     }
   }
 
+  /** The client, made (and the SDK loaded) when it is first needed. */
+  #s3(): Promise<S3> {
+    this.#opened ??= this.#open();
+    return this.#opened;
+  }
   async #get(key: string, range?: string, signal?: AbortSignal): Promise<Readable> {
-    const request = new GetObjectCommand({ Bucket: this.#bucket, Key: checkKey(key), Range: range });
-    const found = await this.#client.send(request, { abortSignal: signal }).catch((error) => {
+    const request = { Bucket: this.#bucket, Key: checkKey(key), Range: range };
+    const s3 = await this.#s3();
+    const found = await s3.getObject(request, { abortSignal: signal }).catch((error) => {
       if (isMissing(error)) throw notFound(key);
       return error.name === 'InvalidRange' ? undefined : fail(error);
     });

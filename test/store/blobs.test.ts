@@ -2,6 +2,8 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
@@ -12,7 +14,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type BlobStore, DiskBlobs, openBlobs } from '#store';
 
 const MiB = 1024 ** 2;
-// The bucket is for tests alone: a test of `sweep` ends every upload in it.
+// The bucket is for tests alone: a test of `sweep` ends every upload of ours in it.
 const { S3_ENDPOINT, S3_BUCKET = '', S3_REGION = 'us-east-1', S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY } = process.env;
 const withS3 = Boolean(S3_ENDPOINT && S3_BUCKET);
 if (!withS3) console.warn('Blobs in S3 are not tested: S3_ENDPOINT and S3_BUCKET are not set.');
@@ -311,6 +313,37 @@ describe('blobs in a folder', () => {
   });
 });
 
+describe('a sweep of a bucket', () => {
+  it('ends old uploads of ours and leaves those of others alone', async () => {
+    const video = randomUUID();
+    const keys = [`alice/${video}/source`, 'backups/2026/disk.img', `alice/${video}/source.bak`, `a/b/${video}/source`];
+    const aborted: string[] = [];
+    // Says of every upload that it began in 2010, as moto does.
+    const server = createServer(({ method, url = '' }, response) => {
+      if (method === 'DELETE') aborted.push(decodeURIComponent(url.split('?')[0] ?? ''));
+      const uploads = keys.map(
+        (key) =>
+          `<Upload><Key>${key}</Key><UploadId>u</UploadId><Initiated>2010-11-10T20:48:33.000Z</Initiated></Upload>`,
+      );
+      response
+        .writeHead(method === 'DELETE' ? 204 : 200, { 'content-type': 'application/xml' })
+        .end(
+          method === 'DELETE'
+            ? ''
+            : `<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>${uploads.join('')}</ListMultipartUploadsResult>`,
+        );
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const blobs = openBlobs({
+      dir,
+      s3: { bucket: 'shared', endpoint, region: 'r', accessKeyId: 'a', secretAccessKey: 'b' },
+    });
+    await blobs.sweep().finally(() => server.close());
+    expect(aborted).toEqual([`/shared/alice/${video}/source`]);
+  });
+});
+
 describe.skipIf(!withS3)('blobs in S3', () => {
   const s3Blobs = () => (stores[1] as (typeof stores)[number]).open();
 
@@ -327,7 +360,7 @@ describe.skipIf(!withS3)('blobs in S3', () => {
     const blobs = s3Blobs();
     const tenant = `test-${randomUUID()}`;
     const body = new PassThrough();
-    const putting = blobs.put(`${tenant}/v/source`, body);
+    const putting = blobs.put(`${tenant}/${randomUUID()}/source`, body);
     putting.catch(() => {});
     body.write(Buffer.alloc(30 * MiB));
     while ((await openUploads(tenant)).length === 0) await sleep(20);
