@@ -1,5 +1,4 @@
 import 'reflect-metadata';
-import { StandardSchemaValidationPipe } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
@@ -13,7 +12,7 @@ import { createLogger, NestLogger } from './logger.ts';
 import { serveDocsAssets } from './openapi/docs.controller.ts';
 import { openResources } from './resources.ts';
 import { ModelsService } from './search/models.service.ts';
-import { invalidRequest } from './validation.ts';
+import { invalidRequest, ValidationPipe } from './validation.ts';
 
 export interface Api {
   /** Address it listens on. */
@@ -39,7 +38,7 @@ export async function createApp(config: Config): Promise<Api> {
       adapter,
       { logger: new NestLogger(log), bodyParser: false, abortOnError: false },
     );
-    app.useGlobalPipes(new StandardSchemaValidationPipe({ exceptionFactory: invalidRequest }));
+    app.useGlobalPipes(new ValidationPipe({ exceptionFactory: invalidRequest }));
     const server = adapter.getInstance();
     const routes: string[] = [];
     server.addHook(

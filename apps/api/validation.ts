@@ -1,3 +1,4 @@
+import { StandardSchemaValidationPipe } from '@nestjs/common';
 import type { z } from 'zod';
 import { ProblemError } from './problems.ts';
 
@@ -22,4 +23,9 @@ export function validate<T extends z.ZodType>(schema: T, value: unknown): z.outp
   const parsed = schema.safeParse(value);
   if (!parsed.success) throw invalidRequest(parsed.error.issues);
   return parsed.data;
+}
+
+/** Nest's, less what it leaves out of a body without a word: the JSON parser refuses keys that are dangerous, and `constructor` is a word like others. */
+export class ValidationPipe extends StandardSchemaValidationPipe {
+  protected override stripProtoKeys(): void {}
 }

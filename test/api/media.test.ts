@@ -53,6 +53,7 @@ describe('The original', () => {
     ['bytes=0-9', 0, 9],
     ['bytes=990-', 990, 999],
     ['bytes=-10', 990, 999],
+    ['Bytes=0-0', 0, 0],
     ['bytes=995-5000', 995, 999],
     ['bytes=-5000', 0, 999],
   ])('comes in part for %s', async (range, start, end) => {

@@ -33,7 +33,9 @@ describe('A mistake', () => {
     [
       ['GET', '/nowhere', undefined, '', 404, 'route_not_found'],
       ['GET', '/v1', undefined, '', 404, 'route_not_found'],
-      ['PUT', '/v1/videos', undefined, '', 404, 'route_not_found'],
+      ['PUT', '/v1/videos', undefined, '', 405, 'method_not_allowed'],
+      ['DELETE', '/docs/assets/swagger-ui.css', undefined, '', 405, 'method_not_allowed'],
+      ['POST', '/v1/nowhere', 'multipart/form-data; boundary=b', '--b--', 404, 'route_not_found'],
       ['GET', '/v1/videos/%zz', undefined, '', 400, 'request_invalid'],
       ['GET', `/v1/videos/${'x'.repeat(300)}`, undefined, '', 404, 'route_not_found'],
       ['POST', '/v1/search', json, '{"query":', 400, 'json_invalid'],
@@ -44,6 +46,7 @@ describe('A mistake', () => {
       ['POST', '/v1/search', 'text/plain', 'query', 415, 'content_type_unsupported'],
       ['POST', '/v1/search', 'application/x-www-form-urlencoded', 'query=x', 415, 'content_type_unsupported'],
       ['POST', '/v1/search', 'multipart/form-data; boundary=b', '--b--', 415, 'content_type_unsupported'],
+      ['POST', '/v1/search', 'Multipart/Form-Data; boundary=b', '--b--', 415, 'content_type_unsupported'],
       ['POST', '/v1/search', json, `{"query":"${'x'.repeat(1_100_000)}"}`, 413, 'body_too_large'],
       ['POST', '/v1/search', json, `{"query":"${'x'.repeat(1001)}"}`, 400, 'request_invalid'],
       ['POST', '/v1/search', json, '{"query":"x","videoIds":["1"]}', 400, 'request_invalid'],
@@ -70,6 +73,11 @@ describe('A mistake', () => {
     const answer = await (body === '' ? call : call.send(body));
     expect([answer.status, answer.body.code]).toEqual([status, code]);
     expect(answer.headers['content-type']).toContain('application/problem+json');
+  });
+
+  it('of the method is told with those there are', async () => {
+    const answer = await request(api.url).put('/v1/videos/0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e');
+    expect(answer.headers.allow).toBe('DELETE, GET, HEAD, PATCH');
   });
 
   it('in HTTP itself does not end the server', async () => {

@@ -76,6 +76,8 @@ describe('A search', () => {
   it('stays within the videos it names', async () => {
     const answer = await search({ query: 'mitochondria', videoIds: ['0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e'] });
     expect(answer.body.moments).toEqual([]);
+    const capitals = await search({ query: 'mitochondria', videoIds: [id.toUpperCase()] });
+    expect(capitals.body.moments).not.toEqual([]);
   });
 
   it('never finds what belongs to another tenant, not even by naming it', async () => {

@@ -133,6 +133,14 @@ describe('An upload', () => {
       async () => (await send([file(media(400_000))], { 'idempotency-key': 'cut-off' })).status === 202,
       'the key is free',
     );
+    // Who hangs up is no fault of the server: nobody should be called for it.
+    expect((await request(api.url).get('/metrics')).text).not.toMatch(/status="500"/);
+  });
+
+  it('with a part that has no name is refused', async () => {
+    const body = '--b\r\ncontent-disposition: form-data\r\n\r\nx\r\n--b--\r\n';
+    const answer = await post().set('content-type', 'multipart/form-data; boundary=b').send(body);
+    expect([answer.status, answer.body.code]).toEqual([400, 'multipart_invalid']);
   });
 
   it('whose body ends before its last boundary is refused, and nothing stays', async () => {

@@ -50,9 +50,9 @@ describe('Videos', () => {
     const { id } = await add('old');
     const answer = await alice()
       .patch(`/v1/videos/${id}`)
-      .send({ title: ' new ', metadata: { a: 'b' }, language: 'en' });
+      .send({ title: ' new ', metadata: { a: 'b', constructor: 'c' }, language: 'en' });
     expect(answer.status).toBe(200);
-    expect(answer.body).toMatchObject({ title: 'new', metadata: { a: 'b' }, language: 'en' });
+    expect(answer.body).toMatchObject({ title: 'new', metadata: { a: 'b', constructor: 'c' }, language: 'en' });
     const cleared = await alice().patch(`/v1/videos/${id}`).send({ language: null });
     expect(cleared.body).toMatchObject({ title: 'new' });
     expect(cleared.body).not.toHaveProperty('language');

@@ -63,6 +63,7 @@ export function addHooks(
 ): void {
   const { gate, metrics, log, shutdown } = parts;
   parseJson(server);
+  const methodsOf = routeMethods(server);
   server.addHook('onRequest', async (request, reply) => {
     reply.headers({
       'x-request-id': request.id,
@@ -75,9 +76,10 @@ export function addHooks(
       });
     }
     await gate(request);
+    if (request.is404) throw noSuchRoute(methodsOf(request.url.split('?')[0] ?? '/'));
   });
   server.addHook('preParsing', async (request) => {
-    if (request.headers['content-type']?.startsWith('multipart/')) {
+    if (request.headers['content-type']?.toLowerCase().startsWith('multipart/')) {
       if (request.routeOptions.url === '/v1/videos') return;
       throw new ProblemError('content_type_unsupported', 'This address takes JSON only.');
     }
@@ -104,6 +106,22 @@ export function addHooks(
       'request',
     );
   });
+}
+
+/** Which methods an address takes; none where there is nothing. */
+function routeMethods(server: FastifyInstance): (path: string) => string[] {
+  const routes: { path: RegExp; methods: string[] }[] = [];
+  server.addHook('onRoute', ({ method, url }) => {
+    const path = new RegExp(`^${url.replaceAll('.', '\\.').replaceAll('*', '.*').replace(/:\w+/g, '[^/]+')}$`);
+    routes.push({ path, methods: [method].flat() });
+  });
+  return (path) => [...new Set(routes.filter((route) => route.path.test(path)).flatMap(({ methods }) => methods))];
+}
+
+function noSuchRoute(methods: string[]): ProblemError {
+  if (methods.length === 0) return new ProblemError('route_not_found', 'See /docs for what there is.');
+  const allow = methods.sort().join(', ');
+  return new ProblemError('method_not_allowed', `It takes ${allow}.`, { headers: { allow } });
 }
 
 /** Only the ids we match routes by: never the address itself, which may carry a signature. */

@@ -3,7 +3,7 @@ export type Range = { start: number; end: number } | 'all' | 'unsatisfiable';
 
 /** Broken headers, other units and several ranges at once mean the whole file, as the RFC allows. */
 export function parseRange(header: string | undefined, size: number): Range {
-  const match = /^bytes=(\d*)-(\d*)$/.exec(header?.replace(/\s+/g, '') ?? '');
+  const match = /^bytes=(\d*)-(\d*)$/i.exec(header?.replace(/\s+/g, '') ?? '');
   if (!match || (match[1] === '' && match[2] === '')) return 'all';
   const [, first = '', last = ''] = match;
   if (first === '') {

@@ -207,7 +207,11 @@ const source = (operationId: string, summary: string, content: ZodOpenApiContent
   });
 const media: ZodOpenApiPathsObject = {
   '/v1/videos/{id}/source': {
-    get: source('videoSource', 'The original file, whole or a range of it', { 'video/*': binary, 'audio/*': binary }),
+    get: source('videoSource', 'The original file, whole or a range of it', {
+      'video/*': binary,
+      'audio/*': binary,
+      'application/octet-stream': binary, // until it is known what it is
+    }),
     head: source('videoSourceHead', 'Size and type of the original file', undefined),
   },
   '/v1/videos/{id}/thumbnails/{ms}': {

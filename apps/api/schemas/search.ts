@@ -5,7 +5,7 @@ import { EXAMPLE_VIDEO_ID, seconds } from './common.ts';
 export const searchSchema = z
   .strictObject({
     query: z.string().trim().min(1).max(1000).meta({ example: 'the teacher draws a cell on the board' }),
-    videoIds: z.array(z.uuid()).min(1).max(1000).optional().meta({ description: 'Only in these videos' }),
+    videoIds: z.array(z.uuid().toLowerCase()).min(1).max(1000).optional().meta({ description: 'Only in these videos' }),
     modalities: z
       .array(z.enum(['frames', 'passages']))
       .min(1)

@@ -59,7 +59,7 @@ export const ingestSchema = z
 export const patchVideoSchema = z
   .strictObject({ title: title.optional(), metadata: metadata.optional(), language: language.nullable().optional() })
   .refine((patch) => Object.keys(patch).length > 0, 'name at least one of title, metadata, language')
-  .meta({ id: 'VideoPatch' });
+  .meta({ id: 'VideoPatch', minProperties: 1 });
 
 export const publicStatus = z.enum(['queued', 'indexing', 'ready', 'failed', 'cancelled']);
 export const listVideosQuery = z.object({

@@ -14,7 +14,7 @@ import { validate } from '../validation.ts';
 import { Acceptance, type Draft } from './acceptance.ts';
 import { displayName, nameOfUrl, titleOf } from './filename.ts';
 import { claim, fingerprint, idempotencyKey } from './idempotency.ts';
-import { type FormFields, readForm } from './upload.ts';
+import { cutOff, type FormFields, readForm } from './upload.ts';
 
 /** Room that fields and boundaries of a multipart body take beside the file. */
 const FORM_BYTES = 1024 * 1024;
@@ -53,8 +53,8 @@ export class IntakeService {
     await this.#checkSize(request);
     await this.acceptance.ready();
     const videoId = v7();
-    const cutOff = new AbortController();
-    const onClose = () => request.raw.complete || cutOff.abort(new Error('the upload was cut off'));
+    const gone = new AbortController();
+    const onClose = () => request.raw.complete || gone.abort(cutOff());
     request.raw.once('close', onClose);
     let claimed: Claim | undefined;
     let replayOf: string | undefined;
@@ -68,7 +68,7 @@ export class IntakeService {
           return 'stop';
         }
         claimed = outcome;
-        stored = await this.#store(`${tenant}/${videoId}/source`, file, cutOff.signal);
+        stored = await this.#store(`${tenant}/${videoId}/source`, file, gone.signal);
         return 'go on';
       });
       if (replayOf !== undefined) return await this.#replay(tenant, replayOf);

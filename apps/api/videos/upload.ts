@@ -25,7 +25,8 @@ export async function readForm(
     for await (const part of request.parts({
       limits: { fileSize: Number.POSITIVE_INFINITY, fieldSize: MAX_FIELD_BYTES },
     })) {
-      const name = part.fieldname;
+      const name: string | undefined = part.fieldname; // Its type does not know of parts without a name.
+      if (name === undefined) throw new ProblemError('multipart_invalid', 'A part of the form has no name.');
       if (given.has(name)) throw field(name, 'is given more than once');
       given.add(name);
       if (part.type === 'file') {
@@ -59,12 +60,16 @@ function field(path: string, message: string): ProblemError {
 /** What the multipart parser throws is about the body, unless it is a problem or an error of the store already. */
 function brokenBody(error: unknown): unknown {
   const code = (error as { code?: unknown }).code;
+  if (code === 'ECONNRESET') return cutOff(error); // of the request: the store has its own words
   const parser = typeof code === 'string' && code.startsWith('FST_');
   const busboy = error instanceof Error && /multipart|terminated early|Unexpected end|Malformed/i.test(error.message);
   return parser || (busboy && code === undefined)
     ? new ProblemError('multipart_invalid', (error as Error).message, { cause: error })
     : error;
 }
+
+/** The client went before its upload was whole: nobody hears this, but log and metrics should not call it a fault of ours. */
+export const cutOff = (cause?: unknown) => new ProblemError('multipart_invalid', 'The upload was cut off.', { cause });
 
 /** Drops the connection when nothing arrives though we are ready to take it (when we are the slow side, the request is paused). */
 function endWhenIdle(request: FastifyRequest): () => void {
