@@ -26,9 +26,9 @@ export function addressAllowed(address: string, reach: Reach): boolean {
   return global || reach === 'all';
 }
 
-export function refuse(host: string, address: string): NetError {
-  const where = host === address ? address : `${host} (${address})`;
-  return new NetError('address_refused', `${where} is a private address; requests to it are not allowed here`);
+/** Says nothing of what a name resolved to: that would tell strangers about the network inside. */
+export function refuse(host: string): NetError {
+  return new NetError('address_refused', `${host} is a private address; requests to it are not allowed here`);
 }
 
 /**

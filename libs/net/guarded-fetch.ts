@@ -1,6 +1,6 @@
 import { type LookupAddress, lookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
+import type { Agent } from 'undici';
 import { addressAllowed, literalAddress, parseUrl, type Reach, refuse } from './address.ts';
 import { NetError } from './errors.ts';
 
@@ -9,6 +9,9 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 /** A body that stays silent for so long is given up; a long body that flows is not. */
 const BODY_SILENCE_MS = 60_000;
 
+/** Loaded with the first request: an api that only checks addresses starts without it. */
+const undici = () => import('undici');
+
 /** dns.lookup that refuses a name when any of its addresses is refused. Runs when a socket is opened, so a second DNS answer can't slip past an earlier check. */
 function guardedLookup(reach: Reach): LookupFunction {
   return (hostname, options, callback) => {
@@ -16,7 +19,7 @@ function guardedLookup(reach: Reach): LookupFunction {
       const bad = found.find(({ address }) => !addressAllowed(address, reach));
       const first = found[0];
       if (error || bad || !first) {
-        const reason = error ?? (bad ? refuse(hostname, bad.address) : new Error(`${hostname} has no address`));
+        const reason = error ?? (bad ? refuse(hostname) : new Error(`${hostname} has no address`));
         return callback(reason, []);
       }
       return options.all ? callback(null, found) : callback(null, first.address, first.family);
@@ -25,7 +28,8 @@ function guardedLookup(reach: Reach): LookupFunction {
 }
 
 /** One agent a reach: its open sockets have been checked under that reach. Proxies of the environment are not used: they would resolve names themselves. */
-function guardedAgent(reach: Reach): Agent {
+async function guardedAgent(reach: Reach): Promise<Agent> {
+  const { Agent, buildConnector } = await undici();
   const connect = buildConnector({ lookup: guardedLookup(reach), timeout: CONNECT_TIMEOUT_MS, allowH2: false });
   return new Agent({
     bodyTimeout: BODY_SILENCE_MS,
@@ -34,13 +38,13 @@ function guardedAgent(reach: Reach): Agent {
     connect: (options, callback) => {
       // net.connect does not look up what is an address already, so that case is checked here.
       const literal = literalAddress(options.hostname);
-      if (literal && !addressAllowed(literal, reach)) return callback(refuse(literal, literal), null);
+      if (literal && !addressAllowed(literal, reach)) return callback(refuse(literal), null);
       return connect(options, callback);
     },
   });
 }
-const agents = new Map<Reach, Agent>();
-function agentOf(reach: Reach): Agent {
+const agents = new Map<Reach, Promise<Agent>>();
+function agentOf(reach: Reach): Promise<Agent> {
   const agent = agents.get(reach) ?? guardedAgent(reach);
   agents.set(reach, agent);
   return agent;
@@ -65,7 +69,7 @@ export async function checkUrl(text: string, reach: Reach): Promise<void> {
   const url = parseUrl(text);
   const literal = literalAddress(url.hostname);
   if (literal) {
-    if (!addressAllowed(literal, reach)) throw refuse(literal, literal);
+    if (!addressAllowed(literal, reach)) throw refuse(literal);
     return;
   }
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -95,6 +99,8 @@ export async function guardedFetch(text: string, options: GuardedOptions): Promi
   const { reach, headers, signal, maxRedirects = 0, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   let { method = 'GET', body } = options;
   let url = parseUrl(text);
+  const { fetch } = await undici();
+  const dispatcher = await agentOf(reach);
   const clock = new AbortController();
   const timer = setTimeout(
     () => clock.abort(new NetError('request_timeout', `${url.host} did not answer within ${timeoutMs / 1000} s`, true)),
@@ -102,12 +108,12 @@ export async function guardedFetch(text: string, options: GuardedOptions): Promi
   );
   try {
     for (let redirects = 0; ; redirects++) {
-      const response = await undiciFetch(url, {
+      const response = await fetch(url, {
         method,
         headers,
         body,
         redirect: 'manual',
-        dispatcher: agentOf(reach),
+        dispatcher,
         signal: signal ? AbortSignal.any([signal, clock.signal]) : clock.signal,
       }).catch((error: unknown) => {
         if (signal?.aborted) throw signal.reason;

@@ -62,6 +62,9 @@ describe('an address a user aims at', () => {
     },
   );
 
+  it('is refused without a word of what its name resolves to', async () => {
+    await expect(checkUrl('http://localhost/', 'none')).rejects.toThrow(/^localhost is a private address; [^\d]+$/);
+  });
   it('may be public, and this machine or a private one where that is allowed', async () => {
     await checkUrl('https://93.184.215.14/video.mp4', 'none');
     await checkUrl('https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/', 'none');
