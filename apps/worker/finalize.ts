@@ -61,7 +61,14 @@ export class FinalizeHandler implements Handler<'finalize'> {
       frames: frames.results.reduce((sum, each) => sum + each.frames, 0),
       passages: speech.results.reduce((sum, each) => sum + each.passages, 0),
     };
-    const warnings: Problem[] = [];
+    // Each video has a frame and each sound track samples, silent ones too: none at all is damage, though no shard has failed over it.
+    if (video.stages.frames.state !== 'skipped' && frames.failures.length === 0 && counts.frames === 0)
+      frames.failures.push({ code: 'media_broken', message: 'The picture is damaged: nothing of it can be decoded.' });
+    if (speech.results.length > 0 && speech.failures.length === 0 && speech.results.every((each) => each.samples === 0))
+      speech.failures.push({ code: 'media_broken', message: 'The sound is damaged: nothing of it can be decoded.' });
+    const warnings: Problem[] = [...video.warnings];
+    if (counts.frames > 0 && frames.results.some((each) => each.damaged))
+      warnings.push({ code: 'media_damaged', message: 'Parts of the picture are damaged and were left out.' });
     for (const { stage, results, failures } of [frames, speech]) {
       if (video.stages[stage].state === 'skipped') continue;
       const [error] = failures;
@@ -98,8 +105,14 @@ export class FinalizeHandler implements Handler<'finalize'> {
   }
 
   async #fail(ref: JobPayloads['finalize'], error: Problem) {
-    const { catalog } = this.stores;
-    if (ref.failure) await catalog.setStage(ref, 'probe', { state: 'failed', error });
+    const { catalog, index, blobs } = this.stores;
+    if (ref.failure) {
+      await catalog.setStage(ref, 'probe', { state: 'failed', error });
+      for (const stage of ['frames', 'speech'] as const) await catalog.setStage(ref, stage, { state: 'skipped' });
+    }
+    // A shard that failed midway has written some of its rows.
+    await index.deleteVideo(ref.tenant, ref.videoId);
+    await blobs.deletePrefix(`${ref.tenant}/${ref.videoId}/thumbnails/`);
     await catalog.setStage(ref, 'finalize', { state: 'skipped' });
     return catalog.patchVideo(
       ref,

@@ -23,6 +23,8 @@ const THUMBNAIL_SIZE = 480;
 /** What finalize hears of a finished shard. */
 export interface FramesResult {
   frames: number;
+  /** Something could not be decoded and was left out. */
+  damaged: boolean;
   model: string;
   profile: string;
 }
@@ -49,6 +51,7 @@ export class FramesHandler implements Handler<'frames'> {
     return runShard(this.stores, 'frames', context, async ({ media, path, signal, done }) => {
       await mkdir(SCRATCH_DIR, { recursive: true });
       const thumbnailDir = await mkdtemp(join(SCRATCH_DIR, 'frames-'));
+      let damaged = false;
       try {
         const sampled = sampleFrames(
           path,
@@ -60,6 +63,7 @@ export class FramesHandler implements Handler<'frames'> {
             size: clip.imageSize,
             thumbnailDir,
             thumbnailSize: THUMBNAIL_SIZE,
+            onDamage: () => (damaged = true),
           },
           signal,
         );
@@ -90,7 +94,7 @@ export class FramesHandler implements Handler<'frames'> {
           await Promise.all(group.map(({ frame }) => rm(frame.thumbnailPath, { force: true })));
           frames += rows.length;
         }
-        return { frames, model: clip.id, profile };
+        return { frames, damaged, model: clip.id, profile };
       } finally {
         await rm(thumbnailDir, { recursive: true, force: true });
       }

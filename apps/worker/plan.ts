@@ -59,10 +59,11 @@ export class PlanHandler implements Handler<'plan'> {
 
     const { shardMs, frameIntervalMs } = this.config.indexing;
     const shards = cutShards(media.durationMs, shardMs, frameIntervalMs);
-    const { container, durationMs, startMs, video: picture, audio } = media;
+    const { container, durationMs, statedMs, startMs, video: picture, audio } = media;
+    const warnings: Problem[] = statedMs ? [truncated(durationMs, statedMs)] : [];
     const patched = await catalog.patchVideo(
       ref,
-      { media: { container, durationMs, startMs, video: picture, audio } },
+      { media: { container, durationMs, startMs, video: picture, audio }, warnings },
       { run: ref.run, status: ['indexing'] },
     );
     if (!patched) throw new NoLongerWanted();
@@ -103,4 +104,10 @@ export class PlanHandler implements Handler<'plan'> {
       await sleep(500, undefined, { signal });
     }
   }
+}
+
+function truncated(durationMs: number, statedMs: number): Problem {
+  const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
+  const message = `The file says it lasts ${seconds(statedMs)} but ends after ${seconds(durationMs)}: it was cut off, or its headers are wrong`;
+  return { code: 'media_truncated', message };
 }

@@ -19,6 +19,8 @@ const CHUNK_MS = 2_000;
 /** What finalize hears of a finished shard. */
 export interface SpeechResult {
   passages: number;
+  /** Decoded, speech or not. */
+  samples: number;
   model: string;
   profile: string;
 }
@@ -46,8 +48,13 @@ export class SpeechHandler implements Handler<'speech'> {
     return runShard(this.stores, 'speech', context, async ({ video, media, path, signal, done }) => {
       const from = await quietBorder(path, startMs, this.#borderMs, media.durationMs, signal);
       const to = await quietBorder(path, endMs, this.#borderMs, media.durationMs, signal);
+      let samples = 0;
+      const pcm = decodeAudio(path, { startMs: from, endMs: to, chunkMs: CHUNK_MS }, signal);
       const segments = whisper.transcribe(
-        ahead(decodeAudio(path, { startMs: from, endMs: to, chunkMs: CHUNK_MS }, signal), 4),
+        ahead(
+          counted(pcm, (piece) => (samples += piece.length)),
+          4,
+        ),
         { language: video.language, onProgress: (doneMs) => done(from + doneMs - startMs) },
         signal,
       );
@@ -70,8 +77,15 @@ export class SpeechHandler implements Handler<'speech'> {
         );
         passages += group.length;
       }
-      return { passages, model: whisper.id, profile };
+      return { passages, samples, model: whisper.id, profile };
     });
+  }
+}
+
+async function* counted<T>(items: AsyncIterable<T>, count: (item: T) => unknown): AsyncGenerator<T> {
+  for await (const item of items) {
+    count(item);
+    yield item;
   }
 }
 

@@ -5,6 +5,7 @@ export type MediaErrorCode =
   | 'media_broken' // recognised, but broken: truncated before its index, nothing decodes
   | 'media_no_streams' // neither a video nor an audio stream
   | 'media_zero_duration'
+  | 'media_too_long' // or timestamps that say so
   | 'media_encrypted' // DRM
   | 'media_too_large' // more pixels than is allowed
   | 'media_timeout' // ffmpeg made no progress within its time limit

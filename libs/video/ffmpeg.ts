@@ -78,7 +78,7 @@ interface RunOptions {
   signal?: AbortSignal;
   /** Text that the process writes to file descriptor 3. */
   onSideText?: (text: string) => void;
-  onStderr?: (text: string) => void;
+  onStderr?: (text: string) => unknown;
   stallMs?: number;
 }
 /** Decoding takes every core it gets; whoever has started it, and answers others meanwhile, goes first. */

@@ -30,10 +30,14 @@ export interface SampleOptions {
   thumbnailDir: string;
   /** Longest side of a thumbnail in pixels; never scaled up. */
   thumbnailSize: number;
+  /** Called when something of the range cannot be decoded and is left out. */
+  onDamage?: () => unknown;
 }
 
 /** ffmpeg's -q:v for JPEG: 2 is best, 31 worst. */
 const JPEG_QUALITY = 4;
+/** What ffmpeg says of a packet that its decoder refuses, up to version 6 and since. A decoder's own complaints also come of seeking. */
+const DAMAGE = /Error while decoding stream|Error submitting packet to decoder/;
 
 /**
  * One ffmpeg pass over a time range of a local file: raw RGB through a pipe and thumbnails beside it. Gives the first frame of each grid
@@ -83,6 +87,7 @@ export async function* sampleFrames(path: string, options: SampleOptions, signal
       ],
       signal,
       onSideText: (text) => times.read(text),
+      onStderr: (text) => DAMAGE.test(text) && options.onDamage?.(),
       // A frame is due once an interval; slow machines may need longer than real time for it.
       stallMs: stallLimitMs() + 10 * intervalMs,
     },

@@ -24,6 +24,8 @@ export interface MediaInfo {
   /** ffprobe's first format name: `mov`, `matroska`, `mpegts`… */
   container: string;
   durationMs: number;
+  /** What the headers say, where the file ends much earlier: it was cut off, or they are wrong. */
+  statedMs?: number;
   /** Presentation time of the file's first packet; all times given out by this library have it subtracted. */
   startMs: number;
   video?: VideoInfo;
@@ -77,12 +79,15 @@ export async function probe(path: string, signal?: AbortSignal): Promise<MediaIn
     throw new MediaError('media_broken', 'The file is damaged: its picture track cannot be decoded.');
 
   const startMs = secondsToMs(probed.format?.start_time);
-  const durationMs = await findDuration(path, probed, startMs, signal);
+  const { durationMs, statedMs } = await findDuration(path, probed, startMs, signal);
   if (!(durationMs > 0) && !looksLikeMedia(head)) throw notRecognised(); // noise that passed for a few packets of sound
   if (!(durationMs > 0)) throw new MediaError('media_zero_duration', 'The file has a duration of zero.');
+  if (durationMs > MAX_DURATION_MS)
+    throw new MediaError('media_too_long', 'The file lasts longer than a week, or its timestamps are damaged.');
   return {
     container,
     durationMs,
+    statedMs,
     startMs,
     video: video && pixels(video) ? describeVideo(video) : undefined,
     audio: audio && {
@@ -223,12 +228,43 @@ function describeVideo(stream: Stream): VideoInfo {
 /** Containers whose header knows no duration: ffprobe's number is a guess from the bit rate. */
 const WITHOUT_DURATION = new Set(['h264', 'hevc', 'm4v', 'mpegvideo', 'obu', 'aac', 'ac3', 'eac3', 'amr', 'dv']);
 
-async function findDuration(path: string, probed: Probed, startMs: number, signal?: AbortSignal): Promise<number> {
+/** Theirs is read from the last timestamps. */
+const MEASURED = new Set(['mpegts', 'mpeg']);
+/** A file that ends so much before its headers say, in time and as a share, is not what they say. */
+const MISSING_MS = 5_000;
+const MISSING_SHARE = 0.02;
+/** No more shards than a worker can plan and a queue can hold. */
+const MAX_DURATION_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** `statedMs`: what the headers say, where that is wrong. Cut off and damaged files say it, and what is made to do harm. */
+async function findDuration(path: string, probed: Probed, startMs: number, signal?: AbortSignal) {
   const container = probed.format?.format_name?.split(',')[0] ?? '';
   const guessed = WITHOUT_DURATION.has(container) || /Estimating duration from bitrate/.test(probed.stderr);
   const stated = [probed.format, ...(probed.streams ?? [])].map((part) => Number(part?.duration)).filter((s) => s >= 0);
-  if (!guessed && stated.length > 0) return Math.round(Math.max(...stated) * 1e6) / 1000;
-  return lastPacketEnd(path, startMs, signal);
+  if (guessed || stated.length === 0) return { durationMs: await lastPacketEnd(path, startMs, signal) };
+  const statedMs = Math.round(Math.max(...stated) * 1e6) / 1000;
+  const nearMs = statedMs - Math.max(MISSING_MS, statedMs * MISSING_SHARE);
+  if (MEASURED.has(container) || nearMs <= 0) return { durationMs: statedMs };
+  if ((await endAfter(path, startMs + nearMs, signal)) >= startMs + nearMs) return { durationMs: statedMs };
+  const durationMs = await lastPacketEnd(path, startMs, signal);
+  // Some writers state the last timestamp of what begins late, others have longer headers than packets.
+  if (!(durationMs > 0) || durationMs + startMs >= nearMs) return { durationMs: durationMs || statedMs };
+  return { durationMs, statedMs };
+}
+
+/** Where the last packet ends that is found from `fromMs` (on the file's own clock) on. */
+async function endAfter(path: string, fromMs: number, signal?: AbortSignal): Promise<number> {
+  let endMs = Number.NEGATIVE_INFINITY;
+  try {
+    for await (const packet of readPackets(path, ['-read_intervals', `${(fromMs / 1000).toFixed(6)}%`], signal)) {
+      const atSec = packet.ptsSec ?? packet.dtsSec ?? Number.NEGATIVE_INFINITY;
+      endMs = Math.max(endMs, (atSec + (packet.durationSec ?? 0)) * 1000);
+      if (endMs >= fromMs) break;
+    }
+  } catch (error) {
+    if (!(error instanceof MediaError && error.code === 'ffmpeg_failed')) throw error;
+  }
+  return endMs;
 }
 
 /** Reads the timestamps of every packet (no decoding), for live recordings and bare streams. Memory does not grow with the file. */

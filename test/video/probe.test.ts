@@ -124,6 +124,33 @@ describe('probe tells what a file is', () => {
     expect(Math.abs((await probe(bare)).durationMs - 3000)).toBeLessThan(1);
   });
 
+  test('a file that ends long before its headers say: by what is there', async () => {
+    const whole = await makeVideo(dir.path, {
+      name: 'front.mp4',
+      seconds: 20,
+      audio: 'tone',
+      picture: 'testsrc',
+      output: ['-movflags', '+faststart'],
+    });
+    const cut = await probe(await truncate(whole, at('half.mp4'), 0.5));
+    expect(cut.statedMs).toBe(20_000);
+    expect(cut.durationMs).toBeGreaterThan(5000);
+    expect(cut.durationMs).toBeLessThan(15_000);
+    // 30 years, in the header of a file of 3 s
+    const bytes = await readFile(await remux(video, at('lie.mkv')));
+    bytes.writeDoubleBE(1e12, bytes.indexOf(Buffer.from([0x44, 0x89, 0x88])) + 3);
+    await writeFile(at('lie.mkv'), bytes);
+    const lie = await probe(at('lie.mkv'));
+    expect(lie.statedMs).toBe(1e12);
+    expect(Math.abs(lie.durationMs - 3000)).toBeLessThan(60);
+  });
+
+  test('a Matroska file that begins late, whose header has its end', async () => {
+    const info = await probe(await remux(video, at('late.mkv'), '-output_ts_offset', '1000'));
+    expect(info.statedMs).toBeUndefined();
+    expect(Math.abs(info.durationMs - 3000)).toBeLessThan(60);
+  });
+
   test('a broadcast recording whose clock starts anywhere', async () => {
     const info = await probe(await remux(video, at('late.ts'), '-output_ts_offset', '1000'));
     expect(info.container).toBe('mpegts');
@@ -179,6 +206,10 @@ describe('probe refuses what cannot be indexed, and says why', () => {
   test('a file of no duration', async () => {
     await ffmpeg('-f', 'lavfi', '-i', 'sine', '-t', '0', '-c:a', 'pcm_s16le', at('zero.wav'));
     expect(await refusal(at('zero.wav'))).toBe('media_zero_duration');
+  });
+  test('timestamps of years, which would be cut into more parts than a queue holds', async () => {
+    const path = await makeVideo(dir.path, { name: 'jump.mkv', seconds: 0.2, setpts: 'if(lt(N,3),N*3600,1e9*90000)' });
+    expect(await refusal(path)).toBe('media_too_long');
   });
   test('an encrypted file', async () => {
     const key = [

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Webhook } from 'standardwebhooks';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { ffmpeg, makeAudio, makeVideo, tempDir, truncate } from '../fixtures/media.ts';
+import { ffmpeg, makeAudio, makeVideo, overwriteMedia, tempDir, truncate } from '../fixtures/media.ts';
 import { collect, SAMPLE, type System, startSystem, TENANT, type WorkerProcess } from './harness.ts';
 
 vi.setConfig({ testTimeout: 150_000 });
@@ -143,7 +143,7 @@ describe('a worker', () => {
     expect(await system.finished(cut.id)).toMatchObject({
       status: 'failed',
       error: { code: 'media_broken', message: expect.any(String) },
-      stages: { probe: { state: 'failed' } },
+      stages: { probe: { state: 'failed' }, frames: { state: 'skipped' }, speech: { state: 'skipped' } },
     });
     expect(await system.finished(text.id)).toMatchObject({ status: 'failed', error: { code: 'media_not_recognised' } });
     expect(await system.finished(next.id)).toMatchObject({ status: 'ready' });
@@ -154,6 +154,35 @@ describe('a worker', () => {
       'video.ready',
     ]);
     await system.catalog.deleteWebhook(TENANT, webhookId);
+  });
+
+  it('fails what says it is a video but has nothing that can be decoded', async () => {
+    const whole = await makeVideo(media.path, { name: 'fine.mp4', picture: 'testsrc', seconds: 2 });
+    const { id } = await system.addVideo(await overwriteMedia(whole, join(media.path, 'rubbish.mp4')));
+    expect(await system.finished(id)).toMatchObject({
+      status: 'failed',
+      error: { code: 'media_broken' },
+      stages: { frames: { state: 'failed' }, speech: { state: 'skipped' } },
+    });
+  });
+
+  it('indexes what is there of a file that is cut off or damaged, and warns', async () => {
+    const output = ['-movflags', '+faststart'];
+    const whole = await makeVideo(media.path, { name: 'front.mp4', picture: 'testsrc', seconds: 30, output });
+    const cut = await system.addVideo(await truncate(whole, join(media.path, 'half.mp4'), 0.5));
+    const bytes = await readFile(whole);
+    bytes.fill(0xff, Math.floor(bytes.length * 0.4), Math.floor(bytes.length * 0.6));
+    await writeFile(join(media.path, 'hole.mp4'), bytes);
+    const hole = await system.addVideo(join(media.path, 'hole.mp4'));
+    const half = await system.finished(cut.id);
+    expect(half).toMatchObject({ status: 'ready', warnings: [{ code: 'media_truncated' }, {}] });
+    expect((await system.frames(half)).at(-1)?.endMs).toBe(half.media?.durationMs);
+    expect(half.media?.durationMs).toBeLessThan(20_000);
+    expect(await system.finished(hole.id)).toMatchObject({
+      status: 'ready',
+      media: { durationMs: 30_000 },
+      warnings: [{ code: 'media_damaged' }],
+    });
   });
 
   it('tells the webhook of a video, signed, once more after a 500, with the same id and body', async () => {
