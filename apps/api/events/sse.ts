@@ -22,7 +22,8 @@ export async function sendEvents<T>(
   });
   if (reply.request.method === 'HEAD') return void raw.end();
   raw.write('retry: 2000\n\n');
-  const heartbeat = setInterval(() => raw.write(': \n\n'), HEARTBEAT_MS);
+  // Each write counts as a sign of life: without them the socket's own time limit ends a client that stays but never reads.
+  const heartbeat = setInterval(() => raw.writableNeedDrain || raw.write(': \n\n'), HEARTBEAT_MS);
   try {
     for await (const item of items(signal)) {
       if (signal.aborted) break;
