@@ -13,7 +13,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { hostname } from 'node:os';
+import { constants, hostname } from 'node:os';
 import { delimiter, dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -23,6 +23,7 @@ const MODULES = join(ROOT, 'node_modules');
 const INSTALLED = join(MODULES, '.cuepoint-setup');
 const BUILT = join(ROOT, 'dist', '.cuepoint-built');
 const LOCK = join(ROOT, '.setup-lock.tmp');
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /** Oldest Node that all packages run on; used where the `node` package has no binary for this machine. */
 const OLDEST_NODE = [22, 19];
 
@@ -49,8 +50,9 @@ function say(text) {
 const ready = () => packagesReady() && missingPrograms().length === 0 && buildReady();
 
 async function prepare() {
-  if (!packagesReady()) await installPackages();
+  // Programs first: where a person has to install them, the minutes that packages take come after that.
   if (missingPrograms().length) await installPrograms();
+  if (!packagesReady()) await installPackages();
   if (!buildReady()) await build();
 }
 
@@ -73,8 +75,18 @@ function readStamp() {
 function packagesReady() {
   const stamp = readStamp();
   const wanted = wantedStamp();
-  return stamp.lock === wanted.lock && stamp.platform === wanted.platform && existsSync(stamp.node ?? '');
+  return (
+    stamp.lock === wanted.lock && stamp.platform === wanted.platform && existsSync(stamp.node ?? '') && packagesThere()
+  );
 }
+
+const packagesOf = (lockFile) => JSON.parse(readFileSync(lockFile, 'utf8')).packages;
+
+/** False when a package was deleted after its installation, in part or with all that is in it. */
+const packagesThere = () =>
+  Object.entries(packagesOf(join(ROOT, 'package-lock.json'))).every(
+    ([path, { optional, peer }]) => optional || peer || existsSync(join(ROOT, path, 'package.json')),
+  );
 
 async function installPackages() {
   if (!installedByHand()) {
@@ -102,15 +114,14 @@ async function installPackages() {
 
 /** True when someone ran `npm ci` or `npm install` for this very lock file: npm's own record of the folder says the same versions. */
 function installedByHand() {
-  const read = (path) => JSON.parse(readFileSync(path, 'utf8')).packages;
   try {
-    const wanted = read(join(ROOT, 'package-lock.json'));
-    const found = read(join(MODULES, '.package-lock.json'));
+    const wanted = packagesOf(join(ROOT, 'package-lock.json'));
+    const found = packagesOf(join(MODULES, '.package-lock.json'));
     const same = Object.entries(wanted).every(
       ([path, { integrity, optional }]) =>
         path === '' || (found[path] ? found[path].integrity === integrity : Boolean(optional)),
     );
-    return same && Object.keys(found).every((path) => wanted[path]) && existsSync(join(MODULES, 'onnxruntime-node'));
+    return same && Object.keys(found).every((path) => wanted[path]) && packagesThere();
   } catch {
     return false;
   }
@@ -203,28 +214,35 @@ async function installPrograms() {
 
 const SOURCES = ['apps/api', 'apps/worker', 'apps/cli', 'libs'];
 
+/** All sources, by their paths in the checkout. */
+function sources() {
+  const walk = (folder) =>
+    readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return walk(path);
+      return entry.name.endsWith('.ts') ? [path] : [];
+    });
+  return SOURCES.filter((folder) => existsSync(join(ROOT, folder)))
+    .flatMap(walk)
+    .sort();
+}
+
 /** Changes when a source is added, removed or written. Names, sizes and times: no file is read. */
 function sourcesPrint() {
   const hash = createHash('sha256');
-  const add = (path) => {
-    const { size, mtimeMs } = statSync(path);
+  for (const path of ['tsconfig.json', 'package.json', 'package-lock.json', ...sources()]) {
+    const { size, mtimeMs } = statSync(join(ROOT, path));
     hash.update(`${path}\0${size}\0${mtimeMs}\n`);
-  };
-  for (const file of ['tsconfig.json', 'package.json', 'package-lock.json']) add(join(ROOT, file));
-  const walk = (folder) => {
-    const entries = readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
-    for (const entry of entries) {
-      if (entry.isDirectory()) walk(join(folder, entry.name));
-      else if (entry.name.endsWith('.ts')) add(join(folder, entry.name));
-    }
-  };
-  for (const folder of SOURCES) if (existsSync(join(ROOT, folder))) walk(join(ROOT, folder));
+  }
   return hash.digest('hex');
 }
 
+/** False when something was deleted from dist/. */
+const outputsThere = () => sources().every((path) => existsSync(join(ROOT, 'dist', path.replace(/ts$/, 'js'))));
+
 function buildReady() {
   try {
-    return readFileSync(BUILT, 'utf8') === sourcesPrint() && existsSync(join(ROOT, 'dist', 'apps', 'cli', 'main.js'));
+    return readFileSync(BUILT, 'utf8') === sourcesPrint() && outputsThere();
   } catch {
     return false;
   }
@@ -235,6 +253,8 @@ async function build() {
   const started = Date.now();
   // Taken first: a source written during the build makes the next start build again.
   const print = sourcesPrint();
+  // The compiler writes what changed since its last run, as it remembers it: not what was deleted since.
+  if (!outputsThere()) rmSync(join(ROOT, 'dist', '.tsbuildinfo'), { force: true });
   const compiler = join(MODULES, 'typescript', 'bin', 'tsc');
   const status = await run(readStamp().node, [compiler, '-p', join(ROOT, 'tsconfig.json')], {});
   if (status !== 0) throw new SetupError('The build failed (the compiler says why above).', 70);
@@ -252,7 +272,8 @@ async function locked(work) {
       mkdirSync(LOCK);
       break;
     } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
+      if (error.code !== 'EEXIST')
+        throw new SetupError(`Set-up writes into ${ROOT}, and that can't be done: ${error.message}`, 73);
     }
     if (takeAwayStaleLock()) continue;
     if (!told) say('another set-up of this folder is running; waiting for it');
@@ -264,11 +285,18 @@ async function locked(work) {
   const beat = setInterval(() => utimesSync(holder, new Date(), new Date()), 5_000);
   const release = () => rmSync(LOCK, { recursive: true, force: true });
   process.once('exit', release);
+  // What is at work (npm, the compiler) must not go on where the next set-up begins.
+  const stop = (signal) => {
+    working?.kill(signal);
+    process.exit(128 + constants.signals[signal]);
+  };
+  for (const signal of SIGNALS) process.on(signal, stop);
   try {
     await work();
   } finally {
     clearInterval(beat);
     process.off('exit', release);
+    for (const signal of SIGNALS) process.off(signal, stop);
     release();
   }
 }
@@ -320,6 +348,9 @@ function alive(pid) {
 
 const runWords = ([command, ...args]) => run(command, args, {});
 
+/** The program that `run` waits for. */
+let working;
+
 /** Runs a program with its output on stderr; undefined when it can't be started. */
 function run(command, args, { env = process.env, quiet = false }) {
   return new Promise((resolve) => {
@@ -328,6 +359,7 @@ function run(command, args, { env = process.env, quiet = false }) {
       env,
       stdio: ['ignore', quiet ? 'ignore' : 2, quiet ? 'ignore' : 2],
     });
+    working = child;
     child.once('error', (error) => {
       if (!quiet) say(`${command}: ${error.message}`);
       resolve(undefined);
@@ -349,7 +381,7 @@ export async function setUpAndRun(args) {
     process.exit(error.status);
   }
   const child = spawn(ready.node, args, { env: ready.env, stdio: 'inherit' });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
   // npm that is killed with -9 can't pass that on; a parent that is another one now says it.
   const parent = process.ppid;
   const watch = () => process.ppid !== parent && child.kill('SIGTERM');

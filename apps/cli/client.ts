@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { Agent, type Dispatcher, request } from 'undici';
 import { CliError } from './errors.ts';
+import { readableFileSize } from './files.ts';
 
 // What the command line reads of the api's answers; the whole is in /openapi.json.
 export const STAGES = ['probe', 'frames', 'speech', 'finalize'] as const;
@@ -98,7 +99,7 @@ export class ApiClient {
     onSent: (sentBytes: number, totalBytes: number) => void,
     signal: AbortSignal,
   ): Promise<Video> {
-    const { size } = await stat(path);
+    const size = await readableFileSize(path);
     const boundary = `cuepoint-${randomUUID()}`;
     const field = (name: string, value: string) =>
       `--${boundary}\r\ncontent-disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
@@ -250,7 +251,9 @@ async function problemFrom(answer: Dispatcher.ResponseData): Promise<CliError> {
       errors?: { path: string; message: string }[];
     };
     const fields = (problem.errors ?? []).map(({ path, message }) => `${path}: ${message}`);
-    const words = [problem.detail ?? problem.title ?? '', ...fields].filter(Boolean).join('; ');
+    const about = problem.detail ?? problem.title ?? '';
+    // The detail may name the fields already.
+    const words = [about, ...fields.filter((field) => !about.includes(field))].filter(Boolean).join('; ');
     return new CliError(problem.code ?? `http_${answer.statusCode}`, words);
   } catch {
     return new CliError(`http_${answer.statusCode}`, `The api answered ${answer.statusCode}: ${text.slice(0, 200)}`);

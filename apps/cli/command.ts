@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { Option } from 'commander';
 import type { Terminal } from './terminal.ts';
 
@@ -11,7 +12,10 @@ export interface Context {
 // Options that several commands share, with the environment variable that stands in for each.
 export const jsonOption = () => new Option('--json', 'JSON lines on stdout, for programs');
 export const dataDirOption = () =>
-  new Option('--data-dir <folder>', 'folder of everything that is kept').env('DATA_DIR').default('.data');
+  new Option('--data-dir <folder>', 'folder of everything that is kept')
+    .env('DATA_DIR')
+    // One and the same from wherever it is called: `npm start` runs in the checkout, `cuepoint search` anywhere.
+    .default(fileURLToPath(new URL('../../../.data', import.meta.url)), '.data of the checkout');
 export const apiOption = () =>
   new Option(
     '--api <url>',

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,7 @@ import { type Context, jsonOption, verboseOption } from './command.ts';
 import { Embedded } from './embedded/index.ts';
 import { inherited } from './environment.ts';
 import { CliError } from './errors.ts';
+import { readableFileSize } from './files.ts';
 import { columns, span } from './format.ts';
 import { aborted } from './interrupt.ts';
 import { followWithBars, outcome, speed, uploadWithBar } from './progress.ts';
@@ -61,9 +62,7 @@ async function demo(
   { terminal, signal }: Context,
 ): Promise<void> {
   const path = file === undefined ? join(SAMPLE, 'sample.mp4') : resolve(file);
-  await stat(path).catch(() => {
-    throw new CliError('file_unreadable', `There is no file ${path}.`, 66);
-  });
+  await readableFileSize(path);
   const questions: Question[] =
     file === undefined ? await sampleQuestions() : asked.map((query) => ({ query, expected: null }));
 

@@ -74,11 +74,13 @@ async function indexOne(
 ): Promise<boolean> {
   const words = { title: options.title, language: options.language };
   const label = `${columns(isAddress(source) ? source : basename(source), 13)} `;
+  let id: string | undefined;
   try {
     const added = isAddress(source)
       ? await client.ingest(source, words, signal)
       : await uploadWithBar(client, source, words, label, terminal, signal);
-    const video = await followWithBars(client, added.id, label, terminal, signal);
+    id = added.id;
+    const video = await followWithBars(client, id, label, terminal, signal);
     terminal.line(outcome(video, terminal));
     terminal.record({ type: 'video', source, ...summary(video) });
     return video.status === 'ready';
@@ -86,7 +88,8 @@ async function indexOne(
     if (error instanceof Interrupted || signal.aborted) throw error;
     const problem = problemOf(error);
     terminal.line(`${terminal.style('red', '✗')} ${source}  ${problem.message} (${problem.code})`);
-    terminal.record({ type: 'video', source, status: 'failed', error: problem });
+    // One that was taken goes on without us: by its id it is found again.
+    terminal.record({ type: 'video', source, id, status: 'failed', error: problem });
     return false;
   }
 }

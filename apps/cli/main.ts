@@ -18,14 +18,15 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 /** Runs a command's work with signals heard, and turns how it ends into an exit status and readable words. */
 async function run(work: (context: Context) => Promise<void>): Promise<void> {
   let status = 0;
+  const signal = interruption(() => {
+    terminal.close();
+    terminal.line('\nStopping… (Ctrl-C again: at once)');
+  });
   try {
-    const signal = interruption(() => {
-      terminal.close();
-      terminal.line('\nStopping… (Ctrl-C again: at once)');
-    });
     await work({ terminal, signal });
   } catch (error) {
-    status = explain(error);
+    // What fails while all is being stopped fails because of that.
+    status = explain(signal.aborted ? signal.reason : error);
   }
   terminal.close();
   process.exitCode ||= status;

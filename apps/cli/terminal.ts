@@ -13,6 +13,9 @@ export interface Bar {
 type Style = Parameters<typeof styleText>[0];
 /** What stands where a line of more than one row is written over the bars would show through. */
 const ERASE_BELOW = '\x1b[J';
+/** A terminal that is too narrow for the bars does not wrap those, but lines above them. */
+const WRAP = '\x1b[?7h';
+const NO_WRAP = '\x1b[?7l';
 // A bar's line fits a terminal of 80 columns.
 const LABEL_WIDTH = 22;
 const BAR_WIDTH = 22;
@@ -27,13 +30,14 @@ const PLAIN_INTERVAL_MS = 5_000;
  */
 export class Terminal {
   readonly #tty = Boolean(process.stderr.isTTY);
+  readonly #wraps = process.stderr.columns >= FULL_WIDTH;
   #bars: MultiBar | undefined;
   #open = 0;
   constructor(readonly json: boolean) {}
 
   /** A line for the person, above the bars. */
   line(text = ''): void {
-    if (this.#bars) this.#bars.log(`${ERASE_BELOW}${text}\n`);
+    if (this.#bars) this.#bars.log(`${ERASE_BELOW}${WRAP}${text}${this.#wraps ? '' : NO_WRAP}\n`);
     else process.stderr.write(`${text}\n`);
   }
   /** A line of the result, in words; nothing with `--json`. */
@@ -78,8 +82,7 @@ export class Terminal {
       barIncompleteChar: '░',
       barsize: BAR_WIDTH,
       hideCursor: true,
-      // Long lines above the bars wrap; the bars themselves do only where they are too wide.
-      linewrap: process.stderr.columns >= FULL_WIDTH ? null : false,
+      linewrap: this.#wraps ? null : false,
       gracefulExit: false,
       fps: 8,
       emptyOnZero: true,

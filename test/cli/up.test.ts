@@ -134,7 +134,18 @@ test('a Redis that was left behind on the data folder is ended before npm start 
   await until(() => processesOf(folder.path).length === 0, 'all ends');
 });
 
-test('a busy port is an error when it was asked for by name, and so is a public address without keys', async () => {
+test('Ctrl-C while all is being started ends it all, with its own status and no other words', async () => {
+  await using folder = temporaryFolder();
+  const running = up(folder.path);
+  await until(() => existsSync(join(folder.path, 'logs')), 'Redis to be started');
+  running.signal('SIGINT');
+  const { status, records, stderr } = await running.ended();
+  expect({ status, records }).toEqual({ status: 130, records: [] });
+  expect(stderr).not.toContain('✗');
+  expect(processesOf(folder.path)).toEqual([]);
+});
+
+test('a busy port is an error when it was asked for by name, and so are a public address without keys and a data folder that is none', async () => {
   const server = createServer();
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const { port } = server.address() as { port: number };
@@ -142,6 +153,9 @@ test('a busy port is an error when it was asked for by name, and so is a public 
   const busy = await run(['up', '--json', '--port', String(port), '--data-dir', folder.path]);
   expect(busy.records).toContainEqual(expect.objectContaining({ type: 'error', code: 'port_in_use' }));
   server.close();
+  const file = await run(['up', '--json', '--data-dir', SAMPLE]);
+  expect(file.records).toMatchObject([{ type: 'error', code: 'data_dir_unusable' }]);
+  expect(file.status).toBe(73);
   const open = await run(['up', '--json', '--host', '0.0.0.0', '--data-dir', folder.path]);
   expect(open.records).toContainEqual(expect.objectContaining({ type: 'error', code: 'keys_required' }));
   expect(processesOf(folder.path)).toEqual([]);

@@ -1,5 +1,5 @@
 /** The embedded shape: our own Redis, api and worker as child processes of this one, which keeps them running. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -70,7 +70,7 @@ export class Embedded implements AsyncDisposable {
   async #start(): Promise<void> {
     const { settings, signal, terminal, what } = this.#options;
     const config = configWith(settings);
-    mkdirSync(this.dataDir, { recursive: true });
+    makeDataDir(this.dataDir);
     const lock = await DataDirLock.take(this.dataDir, what);
     this.#started.push({ name: 'lock', stop: () => lock[Symbol.asyncDispose]() });
 
@@ -193,6 +193,22 @@ export class Embedded implements AsyncDisposable {
     await Promise.all(late.map(({ stop }) => stop()));
     for (const name of ['redis', 'lock']) await this.#started.find((part) => part.name === name)?.stop();
     this.#started.length = 0;
+  }
+}
+
+/** Throws CliError `data_dir_unusable` where nothing can be kept. */
+function makeDataDir(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true });
+    // A folder that is there already may be on a file system that takes no writes, or someone else's.
+    rmSync(mkdtempSync(join(dataDir, '.try-')), { recursive: true });
+  } catch (error) {
+    const why = existsSync(dataDir) && !statSync(dataDir).isDirectory() ? 'it is a file' : (error as Error).message;
+    throw new CliError(
+      'data_dir_unusable',
+      `${dataDir} can't be used as the data folder: ${why}. Choose another with --data-dir or DATA_DIR.`,
+      73,
+    );
   }
 }
 
