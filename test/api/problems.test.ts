@@ -75,6 +75,14 @@ describe('A mistake', () => {
     expect(answer.headers['content-type']).toContain('application/problem+json');
   });
 
+  it('is not seen in an empty body that names a type', async () => {
+    const answer = await request(api.url)
+      .post('/v1/videos/0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e/retry')
+      .set('content-type', 'application/x-www-form-urlencoded')
+      .set('content-length', '0');
+    expect([answer.status, answer.body.code]).toEqual([404, 'video_not_found']);
+  });
+
   it('of the method is told with those there are', async () => {
     const answer = await request(api.url).put('/v1/videos/0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e');
     expect(answer.headers.allow).toBe('DELETE, GET, HEAD, PATCH');

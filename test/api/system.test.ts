@@ -53,6 +53,18 @@ describe('The OpenAPI document', () => {
     }
   });
 
+  it('has examples that can be sent as they are, and problems of the status they stand at', async () => {
+    const { SearchRequest } = document.components.schemas as Record<string, { example: object }>;
+    const answer = await request(api.url).post('/v1/search').send(SearchRequest?.example);
+    expect(answer.status).toBe(200);
+    for (const { responses } of Object.values(document.paths).flatMap(Object.values)) {
+      for (const [status, response] of Object.entries(responses as Record<string, { content?: object }>)) {
+        const problem = (response.content as Record<string, { example: object }>)?.['application/problem+json'];
+        if (problem) expect(problem.example).toMatchObject({ status: Number(status), code: expect.any(String) });
+      }
+    }
+  });
+
   it('describes what is really answered', async () => {
     const { body } = await request(api.url).post('/v1/videos').attach('file', Buffer.alloc(9, 1), 'a.mp4');
     const schema = document.components.schemas.Video as { properties: object; required: string[] };

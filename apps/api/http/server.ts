@@ -76,10 +76,12 @@ export function addHooks(
       });
     }
     await gate(request);
+    // `curl -X POST -d ''` names a type for a body of nothing.
+    if (request.headers['content-length'] === '0' && !isMultipart(request)) delete request.headers['content-type'];
     if (request.is404) throw noSuchRoute(methodsOf(request.url.split('?')[0] ?? '/'));
   });
   server.addHook('preParsing', async (request) => {
-    if (request.headers['content-type']?.toLowerCase().startsWith('multipart/')) {
+    if (isMultipart(request)) {
       if (request.routeOptions.url === '/v1/videos') return;
       throw new ProblemError('content_type_unsupported', 'This address takes JSON only.');
     }
@@ -107,6 +109,9 @@ export function addHooks(
     );
   });
 }
+
+const isMultipart = ({ headers }: FastifyRequest): boolean =>
+  headers['content-type']?.toLowerCase().startsWith('multipart/') ?? false;
 
 /** Which methods an address takes; none where there is nothing. */
 function routeMethods(server: FastifyInstance): (path: string) => string[] {

@@ -8,7 +8,7 @@ import {
   type ZodOpenApiResponsesObject,
 } from 'zod-openapi';
 import { VERSION } from '#config';
-import { PROBLEMS, type ProblemCode } from '../problems.ts';
+import { PROBLEMS, type ProblemCode, ProblemError, problemBody } from '../problems.ts';
 import * as schemas from '../schemas/index.ts';
 
 type Answer = { status: number; description: string; schema?: z.ZodType; content?: ZodOpenApiContentObject };
@@ -37,11 +37,18 @@ function operation({ answers, problems = [], access = 'key', ...rest }: Operatio
     if (responses[key]) continue;
     responses[key] = {
       description: group.map((code) => `\`${code}\`: ${PROBLEMS[code][1]}.`).join(' '),
-      content: { 'application/problem+json': { schema: schemas.problemSchema } },
+      content: { 'application/problem+json': { schema: schemas.problemSchema, example: problemExample(group[0]) } },
     };
   }
   const security = access === 'open' ? [] : access === 'signed' ? [...KEYS, { signature: [] }] : KEYS;
   return { ...rest, security, responses };
+}
+
+/** As the client would get it. */
+function problemExample(code: ProblemCode = 'internal') {
+  const detail = 'What exactly is wrong, in a sentence.';
+  const requestId = '0a6f7c52-6c1e-4c0e-9a52-7a3f0f1f0b1e';
+  return problemBody(new ProblemError(code, detail), `/v1/videos/${schemas.EXAMPLE_VIDEO_ID}`, requestId);
 }
 
 const json = (schema: z.ZodType) => ({ required: true, content: { 'application/json': { schema } } });

@@ -15,13 +15,4 @@ export const problemSchema = z
   .meta({
     id: 'Problem',
     description: 'RFC 9457 problem',
-    example: {
-      type: 'urn:cuepoint:problem:video_not_found',
-      title: 'There is no such video',
-      status: 404,
-      detail: 'No video has the id 0190f8a4-5a0e-7000-8000-000000000000.',
-      code: 'video_not_found',
-      instance: '/v1/videos/0190f8a4-5a0e-7000-8000-000000000000',
-      requestId: 'req-7',
-    },
   });

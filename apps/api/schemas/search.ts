@@ -14,7 +14,7 @@ export const searchSchema = z
       .meta({ description: 'What is seen, what is said; default both' }),
     limit: z.number().int().min(1).max(50).default(10),
   })
-  .meta({ id: 'SearchRequest' });
+  .meta({ id: 'SearchRequest', example: { query: 'the teacher draws a cell on the board', limit: 10 } });
 
 const evidence = z.object({
   kind: z.enum(['frame', 'passage']),

@@ -36,14 +36,17 @@ const metadataText = z
   .pipe(metadata);
 /** Fields of the multipart form; `metadata` is JSON in a string there. */
 export const uploadFieldsSchema = z.strictObject({ ...uploadWords, metadata: metadataText.optional() });
-/** The same as documented: with the file. */
+/** The same as documented: with the file. The examples are empty since Swagger UI fills its form with them, and would send them. */
 export const uploadFormSchema = z
   .object({
-    ...uploadWords,
+    title: uploadWords.title.meta({ example: '' }),
     metadata: z
       .string()
       .optional()
-      .meta({ description: 'JSON object of strings', example: '{"course":"biology-101"}' }),
+      .meta({ description: 'JSON object of strings, such as `{"course":"biology-101"}`', example: '' }),
+    language: uploadWords.language.meta({ example: '' }),
+    webhookUrl: uploadWords.webhookUrl.meta({ example: '' }),
+    webhookSecret: uploadWords.webhookSecret.meta({ example: '' }),
     file: z.string().meta({ format: 'binary', description: 'The media file; fields may come before or after it' }),
   })
   .meta({ id: 'VideoUpload' });
@@ -55,11 +58,18 @@ export const ingestSchema = z
       .meta({ description: 'Address the server fetches the file from', example: 'https://example.com/lecture.mp4' }),
     ...uploadWords,
   })
-  .meta({ id: 'VideoFromUrl' });
+  .meta({
+    id: 'VideoFromUrl',
+    example: { url: 'https://example.com/lecture.mp4', title: 'Lecture 4', metadata: { course: 'biology-101' } },
+  });
 export const patchVideoSchema = z
   .strictObject({ title: title.optional(), metadata: metadata.optional(), language: language.nullable().optional() })
   .refine((patch) => Object.keys(patch).length > 0, 'name at least one of title, metadata, language')
-  .meta({ id: 'VideoPatch', minProperties: 1 });
+  .meta({
+    id: 'VideoPatch',
+    minProperties: 1,
+    example: { title: 'Lecture 4', metadata: { course: 'biology-101' } },
+  });
 
 export const publicStatus = z.enum(['queued', 'indexing', 'ready', 'failed', 'cancelled']);
 export const listVideosQuery = z.object({
@@ -75,6 +85,39 @@ const stage = z.object({
   total: seconds,
   error: fault.optional(),
 });
+const VIDEO_EXAMPLE = {
+  id: EXAMPLE_VIDEO_ID,
+  status: 'indexing',
+  title: 'Lecture 4',
+  filename: 'lecture-4.mp4',
+  metadata: { course: 'biology-101' },
+  source: { kind: 'upload', sizeBytes: 734003200, sha256: '9f86d081884c7d65…', contentType: 'video/mp4' },
+  media: {
+    container: 'mov',
+    duration: 5400,
+    video: { codec: 'h264', width: 1920, height: 1080, fps: 25, rotation: 0 },
+    audio: { codec: 'aac', channels: 2, sampleRate: 48000 },
+  },
+  stages: {
+    probe: { state: 'done', done: 0, total: 0 },
+    frames: { state: 'active', done: 1800, total: 5400 },
+    speech: { state: 'active', done: 900, total: 5400 },
+    finalize: { state: 'waiting', done: 0, total: 0 },
+  },
+  progress: 0.26,
+  etaSeconds: 340,
+  warnings: [],
+  counts: { frames: 0, passages: 0 },
+  createdAt: '2025-11-23T16:00:00.000Z',
+  updatedAt: '2025-11-23T16:02:00.000Z',
+  startedAt: '2025-11-23T16:00:01.000Z',
+  links: {
+    self: `/v1/videos/${EXAMPLE_VIDEO_ID}`,
+    events: `/v1/videos/${EXAMPLE_VIDEO_ID}/events`,
+    source: `/v1/videos/${EXAMPLE_VIDEO_ID}/source`,
+    transcript: `/v1/videos/${EXAMPLE_VIDEO_ID}/transcript`,
+  },
+};
 export const videoSchema = z
   .object({
     id: z.uuid(),
@@ -86,7 +129,7 @@ export const videoSchema = z
     source: z.object({
       kind: z.enum(['upload', 'url']),
       url: z.string().optional(),
-      sizeBytes: z.number().int().optional(),
+      sizeBytes: z.number().int().min(0).optional(),
       sha256: z.string().optional(),
       contentType: z.string().optional(),
     }),
@@ -119,7 +162,7 @@ export const videoSchema = z
     warnings: z.array(fault),
     error: fault.optional(),
     models: z.object({ clip: z.string().optional(), whisper: z.string().optional(), profile: z.string() }).optional(),
-    counts: z.object({ frames: z.number().int(), passages: z.number().int() }),
+    counts: z.object({ frames: z.number().int().min(0), passages: z.number().int().min(0) }),
     createdAt: dateTime,
     updatedAt: dateTime,
     startedAt: dateTime.optional(),
@@ -133,39 +176,7 @@ export const videoSchema = z
   })
   .meta({
     id: 'Video',
-    example: {
-      id: EXAMPLE_VIDEO_ID,
-      status: 'indexing',
-      title: 'Lecture 4',
-      filename: 'lecture-4.mp4',
-      metadata: { course: 'biology-101' },
-      source: { kind: 'upload', sizeBytes: 734003200, sha256: '9f86d081884c7d65…', contentType: 'video/mp4' },
-      media: {
-        container: 'mov',
-        duration: 5400,
-        video: { codec: 'h264', width: 1920, height: 1080, fps: 25, rotation: 0 },
-        audio: { codec: 'aac', channels: 2, sampleRate: 48000 },
-      },
-      stages: {
-        probe: { state: 'done', done: 0, total: 0 },
-        frames: { state: 'active', done: 1800, total: 5400 },
-        speech: { state: 'active', done: 900, total: 5400 },
-        finalize: { state: 'waiting', done: 0, total: 0 },
-      },
-      progress: 0.26,
-      etaSeconds: 340,
-      warnings: [],
-      counts: { frames: 0, passages: 0 },
-      createdAt: '2025-11-23T16:00:00.000Z',
-      updatedAt: '2025-11-23T16:02:00.000Z',
-      startedAt: '2025-11-23T16:00:01.000Z',
-      links: {
-        self: `/v1/videos/${EXAMPLE_VIDEO_ID}`,
-        events: `/v1/videos/${EXAMPLE_VIDEO_ID}/events`,
-        source: `/v1/videos/${EXAMPLE_VIDEO_ID}/source`,
-        transcript: `/v1/videos/${EXAMPLE_VIDEO_ID}/transcript`,
-      },
-    },
+    example: VIDEO_EXAMPLE,
   });
 export type PublicVideo = z.output<typeof videoSchema>;
 
@@ -176,7 +187,7 @@ export const acceptedVideoSchema = videoSchema
       .optional()
       .meta({ description: 'Of `webhookUrl`; the secret is shown here only' }),
   })
-  .meta({ id: 'AcceptedVideo' });
+  .meta({ id: 'AcceptedVideo', example: VIDEO_EXAMPLE });
 export const videoListSchema = z
   .object({ videos: z.array(videoSchema), nextCursor: z.string().optional() })
   .meta({ id: 'VideoList' });
