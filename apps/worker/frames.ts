@@ -4,7 +4,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Config } from '#config';
 import type { ClipModel } from '#models';
 import { type FrameRow, frameId } from '#store';
-import { type Frame, sampleFrames } from '#video';
+import { type Frame, nextPictureMs, sampleFrames } from '#video';
 import type { Handler, JobContext } from './handler.ts';
 import { Models } from './models.ts';
 import { dropNearDuplicates, type Encoded } from './near-duplicates.ts';
@@ -53,6 +53,8 @@ export class FramesHandler implements Handler<'frames'> {
       const thumbnailDir = await mkdtemp(join(SCRATCH_DIR, 'frames-'));
       let damaged = false;
       try {
+        // A still may stay on screen through the next shards, which then have no picture of their own.
+        const shownUntilMs = endMs < media.durationMs ? await nextPictureMs(path, media, endMs, signal) : undefined;
         const sampled = sampleFrames(
           path,
           {
@@ -68,7 +70,9 @@ export class FramesHandler implements Handler<'frames'> {
           signal,
         );
         const encoded = ahead(encode(clip, ahead(inGroups(sampled, BATCH), 1), done, startMs, signal), 2 * BATCH);
-        const kept = dropNearDuplicates(encoded, endMs, (frame) => rm(frame.thumbnailPath, { force: true }));
+        const kept = dropNearDuplicates(encoded, shownUntilMs ?? endMs, (frame) =>
+          rm(frame.thumbnailPath, { force: true }),
+        );
 
         let frames = 0;
         for await (const group of inGroups(kept, ROWS)) {

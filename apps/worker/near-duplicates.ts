@@ -11,7 +11,7 @@ export interface Encoded<T> {
   frame: T;
 }
 export interface Kept<T> extends Encoded<T> {
-  /** When the next kept frame begins, or the shard ends. */
+  /** When the next kept frame begins, in this shard or the next. */
   endMs: number;
 }
 

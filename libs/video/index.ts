@@ -4,4 +4,5 @@ export { MediaError, type MediaErrorCode } from './errors.ts';
 export { checkFfmpeg, configureFfmpeg, type FfmpegSettings } from './ffmpeg.ts';
 export { type Frame, type SampleOptions, sampleFrames } from './frames.ts';
 export { type AudioInfo, type MediaInfo, probe, type VideoInfo } from './probe.ts';
+export { nextPictureMs } from './seek.ts';
 export { quietestCut } from './silence.ts';

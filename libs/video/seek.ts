@@ -1,3 +1,4 @@
+import { MediaError } from './errors.ts';
 import { readPackets } from './packets.ts';
 import type { MediaInfo } from './probe.ts';
 
@@ -32,6 +33,33 @@ export async function seekOptions(
     if (keyframeSec !== undefined) return seekTo(keyframeSec - INDEX_LEAD_SEC, fileStartSec);
   }
   return [];
+}
+
+/**
+ * When the picture that is on screen at `atMs` (from the start of the file) gives way to the next; undefined: it stays to the end, or the file has no
+ * timestamps to look by. From the packets, without decoding.
+ */
+export async function nextPictureMs(
+  path: string,
+  media: MediaInfo,
+  atMs: number,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
+  if (UNSEEKABLE.has(media.container)) return undefined;
+  const atSec = (media.startMs + atMs) / 1000;
+  let nextSec: number | undefined;
+  const args = ['-select_streams', 'V:0', '-read_intervals', `${atSec.toFixed(6)}%`];
+  try {
+    for await (const { ptsSec, dtsSec } of readPackets(path, args, signal)) {
+      // Packets come in decoding order: an earlier picture may follow, until that has passed what was found.
+      if (nextSec !== undefined && (dtsSec ?? ptsSec ?? 0) >= nextSec) break;
+      if (ptsSec !== undefined && ptsSec >= atSec) nextSec = Math.min(nextSec ?? ptsSec, ptsSec);
+    }
+  } catch (error) {
+    // A place that cannot be sought has no answer; it is no reason to give the video up.
+    if (!(error instanceof MediaError && error.code === 'ffmpeg_failed')) throw error;
+  }
+  return nextSec === undefined ? undefined : Math.round(nextSec * 1e6) / 1000 - media.startMs;
 }
 
 const seekTo = (toSec: number, fileStartSec: number) =>

@@ -185,6 +185,22 @@ describe('a worker', () => {
     });
   });
 
+  it('keeps a slide until the next one, through shards that have no picture of their own', async () => {
+    const path = await makeVideo(media.path, {
+      name: 'slides.mp4',
+      picture: 'testsrc',
+      seconds: 0.12,
+      setpts: 'N*70*90000',
+    });
+    const video = await system.finished((await system.addVideo(path)).id);
+    const spans = (await system.frames(video)).map(({ startMs, endMs }) => [startMs, endMs]);
+    expect(spans).toEqual([
+      [0, 70_000],
+      [70_000, 140_000],
+      [140_000, video.media?.durationMs],
+    ]);
+  });
+
   it('tells the webhook of a video, signed, once more after a 500, with the same id and body', async () => {
     using hook = await endpoint(500, 204);
     const id = v7();
