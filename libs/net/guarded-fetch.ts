@@ -1,4 +1,4 @@
-import { type LookupAddress, lookup } from 'node:dns';
+import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import type { Agent } from 'undici';
 import { addressAllowed, literalAddress, parseUrl, type Reach, refuse } from './address.ts';
@@ -12,10 +12,37 @@ const BODY_SILENCE_MS = 60_000;
 /** Loaded with the first request: an api that only checks addresses starts without it. */
 const undici = () => import('undici');
 
+/**
+ * Each dns.lookup holds one of libuv's four threads until it is answered, and files are written by the same threads: names of a
+ * server that keeps silent must not take them all.
+ */
+const LOOKUPS_AT_ONCE = 2;
+let lookups = 0;
+const waiting: (() => void)[] = [];
+const lookupOneOfFew: typeof lookupAll = (hostname, options, callback) => {
+  const start = () => {
+    lookups++;
+    lookupAll(hostname, options, (error, found) => {
+      lookups--;
+      waiting.shift()?.();
+      callback(error, found);
+    });
+  };
+  if (lookups < LOOKUPS_AT_ONCE) start();
+  else waiting.push(start);
+};
+function lookupAll(
+  hostname: string,
+  options: LookupOptions,
+  callback: (error: NodeJS.ErrnoException | null, found: LookupAddress[]) => void,
+): void {
+  lookup(hostname, { ...options, all: true }, (error, found = []) => callback(error, found));
+}
+
 /** dns.lookup that refuses a name when any of its addresses is refused. Runs when a socket is opened, so a second DNS answer can't slip past an earlier check. */
 function guardedLookup(reach: Reach): LookupFunction {
   return (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, found: LookupAddress[] = []) => {
+    lookupOneOfFew(hostname, options, (error, found) => {
       const bad = found.find(({ address }) => !addressAllowed(address, reach));
       const first = found[0];
       if (error || bad || !first) {

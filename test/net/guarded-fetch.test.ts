@@ -1,4 +1,6 @@
+import dns from 'node:dns';
 import { createServer, type RequestListener, type Server } from 'node:http';
+import { syncBuiltinESMExports } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { checkUrl, guardedFetch } from '#net';
@@ -64,6 +66,27 @@ describe('an address a user aims at', () => {
 
   it('is refused without a word of what its name resolves to', async () => {
     await expect(checkUrl('http://localhost/', 'none')).rejects.toThrow(/^localhost is a private address; [^\d]+$/);
+  });
+  it('is looked up with one other at most, however many ask: files need the same threads', async () => {
+    const { lookup } = dns;
+    let now = 0;
+    let most = 0;
+    const slow = (_: string, __: object, done: (error: null, found: dns.LookupAddress[]) => void) => {
+      most = Math.max(most, ++now);
+      setTimeout(() => {
+        now--;
+        done(null, [{ address: '1.1.1.1', family: 4 }]);
+      }, 5);
+    };
+    dns.lookup = slow as unknown as typeof lookup;
+    syncBuiltinESMExports();
+    try {
+      await Promise.all(Array.from({ length: 10 }, (_, n) => checkUrl(`http://slow${n}.example/`, 'none')));
+    } finally {
+      dns.lookup = lookup;
+      syncBuiltinESMExports();
+    }
+    expect(most).toBe(2);
   });
   it('may be public, and this machine or a private one where that is allowed', async () => {
     await checkUrl('https://93.184.215.14/video.mp4', 'none');
