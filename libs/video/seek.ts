@@ -59,7 +59,7 @@ export async function nextPictureMs(
     // A place that cannot be sought has no answer; it is no reason to give the video up.
     if (!(error instanceof MediaError && error.code === 'ffmpeg_failed')) throw error;
   }
-  return nextSec === undefined ? undefined : Math.round(nextSec * 1e6) / 1000 - media.startMs;
+  return nextSec === undefined ? undefined : (Math.round(nextSec * 1e6) - Math.round(media.startMs * 1000)) / 1000;
 }
 
 const seekTo = (toSec: number, fileStartSec: number) =>

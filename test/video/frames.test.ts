@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Frame, probe, type SampleOptions, sampleFrames } from '#video';
+import { type Frame, nextPictureMs, probe, type SampleOptions, sampleFrames } from '#video';
 import {
   clockFrame,
   codecs,
@@ -150,6 +150,16 @@ describe('shards cut on the grid give the frames of an uncut run, to the byte', 
     for (const [i, frame] of parts.entries())
       expect(Buffer.compare(frame.rgb, (whole[i] as Frame).rgb), `frame ${i}`).toBe(0);
   });
+});
+
+test.each(['mp4', 'ts'])('the next picture of a .%s is the one that sampling finds there', async (ending) => {
+  const path = await makeVideo(dir.path, { name: `next.${ending}`, seconds: 4, fps: '30000/1001' });
+  const media = await probe(path);
+  for (const startMs of [500, 2010]) {
+    const [frame] = await sample(path, { media, startMs });
+    expect(await nextPictureMs(path, media, startMs)).toBe(frame?.atMs);
+  }
+  expect(await nextPictureMs(path, media, 10_000)).toBeUndefined();
 });
 
 describe('the picture is what a viewer sees', () => {
