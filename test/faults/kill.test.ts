@@ -3,8 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Video } from '#store';
+import { until } from '../cli/processes.ts';
 import { ffmpeg, tempDir } from '../fixtures/media.ts';
 import { SAMPLE, type System, startSystem } from '../worker/harness.ts';
+import { clip, kill, Product, pidsOf, ready, upload, video } from './product.ts';
 
 /** A dead worker's jobs are free when its lock is (30 s) and the next look for such jobs comes (15 s). */
 vi.setConfig({ testTimeout: 180_000 });
@@ -13,7 +15,8 @@ const VIDEO = v7();
 const SECONDS = 45;
 let media: Awaited<ReturnType<typeof tempDir>>;
 let path: string;
-let undisturbed: Awaited<ReturnType<typeof everything>>;
+/** What indexing gives that nobody disturbs. */
+let undisturbed: ReturnType<typeof everything>;
 
 /** The index of the video, byte for byte: ids, times, vectors, texts. */
 async function everything(system: System, video: Video) {
@@ -46,17 +49,24 @@ beforeAll(async () => {
   media = await tempDir();
   path = join(media.path, 'part.mp4');
   await ffmpeg('-i', SAMPLE, '-t', `${SECONDS}`, '-c', 'copy', path);
-  await using system = await startSystem({ SHARD_MINUTES: '0.25' });
-  const worker = await system.startWorker();
-  const { id } = await system.addVideo(path, { id: VIDEO });
-  undisturbed = await everything(system, await system.finished(id));
-  expect(undisturbed.frames.length).toBeGreaterThan(3);
-  expect(undisturbed.passages.length).toBeGreaterThan(3);
-  await worker.stop();
-}, 120_000);
-afterAll(() => media?.[Symbol.asyncDispose]());
+  undisturbed = (async () => {
+    await using system = await startSystem({ SHARD_MINUTES: '0.25' });
+    await system.startWorker();
+    const { id } = await system.addVideo(path, { id: VIDEO });
+    const index = await everything(system, await system.finished(id));
+    expect(index.frames.length).toBeGreaterThan(3);
+    expect(index.passages.length).toBeGreaterThan(3);
+    return index;
+  })();
+  // A failure is each test's that compares with it.
+  undisturbed.catch(() => {});
+});
+afterAll(async () => {
+  await undisturbed?.catch(() => {});
+  await media?.[Symbol.asyncDispose]();
+});
 
-// Side by side, since most of each is waiting for a lock to run out.
+// All side by side, since most of each is waiting for a lock to run out.
 describe.concurrent('a video that is half indexed becomes ready by itself, with the same index byte for byte', () => {
   it('after kill -9 of its worker, by another one, within a minute', async ({ expect }) => {
     await using system = await halfIndexed();
@@ -67,7 +77,7 @@ describe.concurrent('a video that is half indexed becomes ready by itself, with 
     await system.startWorker();
     const video = await system.finished(VIDEO);
     expect(Date.now() - killedAt).toBeLessThan(90_000);
-    expect(await everything(system, video)).toEqual(undisturbed);
+    expect(await everything(system, video)).toEqual(await undisturbed);
   });
 
   it('after kill -9 of redis-server, by the same worker', async ({ expect }) => {
@@ -75,7 +85,7 @@ describe.concurrent('a video that is half indexed becomes ready by itself, with 
     await system.redis.kill();
     await sleep(2_000);
     await system.redis.start();
-    expect(await everything(system, await system.finished(VIDEO))).toEqual(undisturbed);
+    expect(await everything(system, await system.finished(VIDEO))).toEqual(await undisturbed);
   });
 
   it('after kill -9 of everything at once', async ({ expect }) => {
@@ -83,7 +93,47 @@ describe.concurrent('a video that is half indexed becomes ready by itself, with 
     await Promise.all([killWorkers(system), system.redis.kill()]);
     await system.redis.start();
     await system.startWorker();
-    expect(await everything(system, await system.finished(VIDEO))).toEqual(undisturbed);
+    expect(await everything(system, await system.finished(VIDEO))).toEqual(await undisturbed);
+  });
+});
+
+describe.concurrent('the whole product', () => {
+  it('an upload that was answered 202 survives kill -9 of every process in that moment', async ({ expect }) => {
+    await using product = new Product();
+    const { folder } = product;
+    const path = clip(folder.path);
+    const url = await product.up();
+    const id = await upload(url, path);
+    expect(kill(folder.path, ['cli', 'api', 'worker', 'redis'])).toEqual(
+      expect.arrayContaining(['cli', 'api', 'worker', 'redis']),
+    );
+    await until(() => pidsOf(folder.path).length === 0, 'all processes gone');
+    await product.ended();
+
+    const again = await product.up();
+    await ready(again, id);
+    const search = await fetch(`${again}/v1/search`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ query: 'a house with a blue roof' }),
+    });
+    const { moments } = (await search.json()) as { moments: { videoId: string; start: number }[] };
+    expect(moments[0]).toMatchObject({ videoId: id });
+  });
+
+  it('with api, Redis and worker killed one after the other at work, the video becomes ready by itself', async ({
+    expect,
+  }) => {
+    await using product = new Product();
+    const { folder } = product;
+    const url = await product.up();
+    const id = await upload(url, clip(folder.path));
+    for (const kind of ['api', 'redis', 'worker']) {
+      await until(async () => (await video(url, id)) !== undefined, 'an answer', 60_000);
+      expect(kill(folder.path, [kind])).toEqual([kind]);
+      await sleep(1_500);
+    }
+    await ready(url, id);
   });
 });
 

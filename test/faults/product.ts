@@ -1,15 +1,12 @@
+/** The whole product, for tests that kill its processes. */
 import { execFileSync } from 'node:child_process';
 import { openAsBlob, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test, vi } from 'vitest';
+import { expect } from 'vitest';
 import { cuepoint, type Running, SAMPLE, temporaryFolder, until } from '../cli/processes.ts';
 
-/** A dead worker's jobs are free when its lock is (30 s) and the next look for such jobs comes (15 s). */
-vi.setConfig({ testTimeout: 240_000 });
-
 /** `cuepoint up` on a folder of its own, however often it is started; all of it ends with the block. */
-class Product implements AsyncDisposable {
+export class Product implements AsyncDisposable {
   readonly folder = temporaryFolder();
   #running?: Running;
   async up(): Promise<string> {
@@ -28,7 +25,7 @@ class Product implements AsyncDisposable {
 }
 
 /** Pids of the product on a data folder, by what they are (Linux). */
-function pidsOf(dataDir: string): { kind: string; pid: number }[] {
+export function pidsOf(dataDir: string): { kind: string; pid: number }[] {
   const found = [];
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
@@ -45,13 +42,13 @@ function pidsOf(dataDir: string): { kind: string; pid: number }[] {
   }
   return found;
 }
-function kill(dataDir: string, kinds: string[]): string[] {
+export function kill(dataDir: string, kinds: string[]): string[] {
   const victims = pidsOf(dataDir).filter(({ kind }) => kinds.includes(kind));
   for (const { pid } of victims) process.kill(pid, 'SIGKILL');
   return victims.map(({ kind }) => kind);
 }
 
-async function upload(url: string, path: string): Promise<string> {
+export async function upload(url: string, path: string): Promise<string> {
   const form = new FormData();
   form.append('title', 'Under fire');
   form.append('file', await openAsBlob(path), 'video.mp4');
@@ -59,55 +56,18 @@ async function upload(url: string, path: string): Promise<string> {
   expect(response.status).toBe(202);
   return ((await response.json()) as { id: string }).id;
 }
-async function video(
+export async function video(
   url: string,
   id: string,
 ): Promise<{ status: string; progress: number; counts: object } | undefined> {
   const response = await fetch(`${url}/v1/videos/${id}`).catch(() => undefined);
   return response?.ok ? ((await response.json()) as never) : undefined;
 }
-const ready = (url: string, id: string) =>
+export const ready = (url: string, id: string) =>
   until(async () => (await video(url, id))?.status === 'ready', `video ${id} ready`, 180_000);
 
-function clip(folder: string): string {
+export function clip(folder: string): string {
   const path = join(folder, 'clip.mp4');
   execFileSync('ffmpeg', ['-v', 'error', '-i', SAMPLE, '-t', '30', '-c', 'copy', path]);
   return path;
 }
-
-// Side by side: most of each is waiting for a lock to run out.
-test.concurrent('an upload that was answered 202 survives kill -9 of every process in that moment', async () => {
-  await using product = new Product();
-  const { folder } = product;
-  const path = clip(folder.path);
-  const url = await product.up();
-  const id = await upload(url, path);
-  expect(kill(folder.path, ['cli', 'api', 'worker', 'redis'])).toEqual(
-    expect.arrayContaining(['cli', 'api', 'worker', 'redis']),
-  );
-  await until(() => pidsOf(folder.path).length === 0, 'all processes gone');
-  await product.ended();
-
-  const again = await product.up();
-  await ready(again, id);
-  const search = await fetch(`${again}/v1/search`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ query: 'a house with a blue roof' }),
-  });
-  const { moments } = (await search.json()) as { moments: { videoId: string; start: number }[] };
-  expect(moments[0]).toMatchObject({ videoId: id });
-});
-
-test.concurrent('with api, Redis and worker killed one after the other at work, the video becomes ready by itself', async () => {
-  await using product = new Product();
-  const { folder } = product;
-  const url = await product.up();
-  const id = await upload(url, clip(folder.path));
-  for (const kind of ['api', 'redis', 'worker']) {
-    await until(async () => (await video(url, id)) !== undefined, 'an answer', 60_000);
-    expect(kill(folder.path, [kind])).toEqual([kind]);
-    await sleep(1_500);
-  }
-  await ready(url, id);
-});
