@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="part of every training stage to run")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes that compose windows; they change no result")
+    parser.add_argument("--threads", type=int, default=1, help="threads that train; they change the last digits")
     options = parser.parse_args()
     for step in STEPS if options.step == "all" else [options.step]:
         run(step, options)
@@ -33,7 +34,7 @@ def run(step: str, options: argparse.Namespace) -> None:
     elif step == "train":
         from .train import train
 
-        train(data, options.out, options.share, options.seed, options.workers)
+        train(data, options.out, options.share, options.seed, options.workers, options.threads)
     elif step == "export":
         from .export import export
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,9 +100,12 @@ def _guidance(attention: list[Tensor], attend: Tensor) -> Tensor:
     return total / 2
 
 
-def train(data: Path, folder: Path, share: float = 1.0, seed: int = 1, workers: int = 1) -> None:
-    """Trains from nothing on `data` (see synthesize.py) and writes a checkpoint to `folder`; `share` cuts stages."""
-    torch.set_num_threads(1)
+def train(data: Path, folder: Path, share: float = 1.0, seed: int = 1, workers: int = 1, threads: int = 1) -> None:
+    """Trains on `data` (see synthesize.py) and writes checkpoints to `folder`; `share` cuts stages.
+
+    A checkpoint of the same run that is there already is gone on with: a run may be interrupted.
+    """
+    torch.set_num_threads(threads)
     torch.manual_seed(seed)
     tokens = Tokens()
     utterances = load(data, "train")
@@ -111,21 +115,49 @@ def train(data: Path, folder: Path, share: float = 1.0, seed: int = 1, workers: 
     model = Whisper(Sizes(tokens.count, tokens.first_timestamp, len(phonemes) + 2))
     folder.mkdir(parents=True, exist_ok=True)
     print(f"{len(ready)} utterances, {sum(p.numel() for p in model.parameters())} parameters", flush=True)
+    run = {"share": share, "seed": seed}
+    reached = _reached(folder / CHECKPOINT, run)
+    if reached:
+        model.load_state_dict(reached["weights"])
+        print(f"goes on after step {reached['step']} of stage {reached['stage']}", flush=True)
+    names = [stage.name for stage in STAGES]
     for number, stage in enumerate(STAGES):
+        if reached and number < names.index(reached["stage"]):
+            continue
+        goes_on = reached if reached and stage.name == reached["stage"] else None
         plan = stage.plan(share)
         composer = Composer(ready, backgrounds, tokens, stage.long_tails)
-        batches = DataLoader(Batches(composer, plan, seed + number), batch_size=None, num_workers=workers)
-        _run_stage(stage, model, batches, len(plan), folder)
+        todo = range(goes_on["step"] if goes_on else 0, len(plan))
+        batches = Batches(composer, plan, seed + number)
+        loader = DataLoader(batches, batch_size=None, sampler=todo, num_workers=workers)
+        _run_stage(stage, model, zip(todo, loader), len(plan), folder, run, goes_on)
 
 
-def _run_stage(stage: Stage, model: Whisper, batches: DataLoader, steps: int, folder: Path) -> None:
+def _reached(file: Path, run: dict) -> dict | None:
+    """The checkpoint of this very run, if it was interrupted."""
+    checkpoint = torch.load(file, weights_only=True) if file.exists() else None
+    return checkpoint if checkpoint and checkpoint.get("run") == run else None
+
+
+def _run_stage(
+    stage: Stage,
+    model: Whisper,
+    batches: Iterable[tuple[int, Batch]],
+    steps: int,
+    folder: Path,
+    run: dict,
+    reached: dict | None,
+) -> None:
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     matrices = [p for name, p in trained if p.dim() > 1 and "embed" not in name]
     others = [p for name, p in trained if not (p.dim() > 1 and "embed" not in name)]
     groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=stage.peak_rate, betas=(0.9, 0.98), eps=1e-8)
+    if reached:
+        optimizer.load_state_dict(reached["optimizer"])
     started, windows = time.monotonic(), 0
-    for step, batch in enumerate(batches):
+    for step, batch in batches:
+        torch.manual_seed(run["seed"] * 1_000_003 + step)  # the same, interrupted or not
         done = step / steps
         cosine = 0.5 * (1 + math.cos(math.pi * done))
         for group in optimizer.param_groups:
@@ -146,8 +178,10 @@ def _run_stage(stage: Stage, model: Whisper, batches: DataLoader, steps: int, fo
                 flush=True,
             )
         if step % 200 == 199 or step == steps - 1:
-            state = {"sizes": vars(model.sizes), "weights": model.state_dict(), "stage": stage.name, "step": step + 1}
-            torch.save(state, folder / CHECKPOINT)
+            state = {"sizes": vars(model.sizes), "weights": model.state_dict(), "optimizer": optimizer.state_dict()}
+            aside = folder / f"{CHECKPOINT}.new"
+            torch.save(state | {"run": run, "stage": stage.name, "step": step + 1}, aside)
+            aside.replace(folder / CHECKPOINT)
 
 
 def load_model(file: Path) -> Whisper:
