@@ -156,14 +156,19 @@ describe('a worker', () => {
     await system.catalog.deleteWebhook(TENANT, webhookId);
   });
 
-  it('fails what says it is a video but has nothing that can be decoded', async () => {
+  it('fails what says it is a video but has nothing that can be decoded, and leaves no rows of a failed run', async () => {
     const whole = await makeVideo(media.path, { name: 'fine.mp4', picture: 'testsrc', seconds: 2 });
-    const { id } = await system.addVideo(await overwriteMedia(whole, join(media.path, 'rubbish.mp4')));
+    const id = v7();
+    const model = { id: 'cuepoint/other', dimension: 2 };
+    const row = { id: v7(), tenant: TENANT, videoId: id, startMs: 0, endMs: 1, vector: new Float32Array([1, 0]) };
+    await system.index.upsertFrames(model, [row]); // as a shard that fails midway does
+    await system.addVideo(await overwriteMedia(whole, join(media.path, 'rubbish.mp4')), { id });
     expect(await system.finished(id)).toMatchObject({
       status: 'failed',
       error: { code: 'media_broken' },
       stages: { frames: { state: 'failed' }, speech: { state: 'skipped' } },
     });
+    expect(await system.index.listFrames(model, TENANT, id)).toEqual([]);
   });
 
   it('indexes what is there of a file that is cut off or damaged, and warns', async () => {
