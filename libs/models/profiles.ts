@@ -57,7 +57,7 @@ const fallbackConnectMs = 3000;
 
 /**
  * Folders of a profile's models: from `modelsDir` (a folder per hub id), else the hub cache, else pulled from the hub with `onProgress`.
- * When the hub can't be reached and nothing is cached, gives `tiny` with a `fallbackReason` (only where `allowFallback`).
+ * When the hub can't be reached (or turns away a request for the profile's own, public models) and nothing is cached, gives `tiny` with a `fallbackReason` (only where `allowFallback`).
  * A model named by its folder stays what it is. Ids carry the content: `Xenova/clip-vit-base-patch32@1a2b3c4d`.
  */
 export async function resolveProfile(options: ResolveOptions): Promise<ResolvedProfile> {
@@ -69,8 +69,7 @@ export async function resolveProfile(options: ResolveOptions): Promise<ResolvedP
     const whisper = await find('whisper', names.whisper, options);
     return { profile: options.profile, clip, whisper, fallbackReason: options.fallbackReason };
   } catch (error) {
-    const unreachable = error instanceof ModelError && error.code === 'hub_unreachable';
-    if (!unreachable || !options.allowFallback) throw error;
+    if (!options.allowFallback || !outOfReach(error, options)) throw error;
     const tiny = async (part: Part) =>
       find(part, (await ownFolder(names[part])) ? names[part] : PROFILES.tiny[part], options);
     const fallbackReason =
@@ -79,6 +78,16 @@ export async function resolveProfile(options: ResolveOptions): Promise<ResolvedP
       'Connect to the hub, or set MODELS_DIR to a folder that has the models, and start again.';
     return { profile: 'tiny', clip: await tiny('clip'), whisper: await tiny('whisper'), fallbackReason };
   }
+}
+
+/**
+ * No hub can be had here: it does not answer, or what answers for it (a company's proxy) turns away a request for public models.
+ * Whoever named a model or gave a token is told of a refusal instead.
+ */
+function outOfReach(error: unknown, { clip, whisper, accessToken }: ResolveOptions): boolean {
+  if (!(error instanceof ModelError)) return false;
+  if (error.code === 'hub_unreachable') return true;
+  return error.code === 'hub_refused' && !error.retryable && !clip && !whisper && !accessToken;
 }
 
 async function find(part: Part, name: string, options: ResolveOptions): Promise<{ id: string; folder: string }> {

@@ -235,6 +235,10 @@ class TableWriter {
       await table.mergeInsert('id').whenMatchedUpdateAll().whenNotMatchedInsertAll().execute(batch);
       if (++this.#commits % 32 === 0) this.#compactWhenFragmented();
     });
+    // Where the table could not be opened, its turn never came: the rows that come next must not join what has failed.
+    done.catch(() => {
+      if (this.#group?.rows === rows) this.#group = undefined;
+    });
     return { rows, done };
   }
 

@@ -173,9 +173,21 @@ describe('the models of a profile', () => {
     expect(Date.now() - begin).toBeLessThan(6000);
   });
 
-  it('are an error, not a fallback, where the hub refuses', async () => {
-    hub.fault = () => 404;
-    await expect(resolveProfile(base())).rejects.toMatchObject({ code: 'hub_refused' });
+  it('are the bundled ones where a proxy turns the request away', async () => {
+    hub.fault = () => 403;
+    expect(await resolveProfile(base())).toMatchObject({
+      profile: 'tiny',
+      fallbackReason: expect.stringContaining('403'),
+    });
+  });
+
+  it('are an error, not a fallback, where the hub refuses a model somebody named, a token, or for now', async () => {
+    hub.fault = () => 403;
+    const named = resolveProfile({ ...base(), clip: 'somebody/else' });
+    await expect(named).rejects.toMatchObject({ code: 'hub_refused' });
+    await expect(resolveProfile({ ...base(), accessToken: 'hf_x' })).rejects.toMatchObject({ code: 'hub_refused' });
+    hub.fault = () => 429;
+    await expect(resolveProfile(base())).rejects.toMatchObject({ code: 'hub_refused', retryable: true });
   });
 
   it('are the bundled ones for "tiny", with an id that names their content', async () => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -317,6 +317,18 @@ describe.each(stores)('The vector index in $name', ({ url, skip }) => {
 });
 
 describe('The vector index', () => {
+  it('in LanceDB writes again once what kept it from making a table is gone', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'cuepoint-index-'));
+    const index = await openVectorIndex({ lanceDir: dir });
+    await writeFile(join(dir, 'passages.lance'), 'in the way');
+    await expect(index.upsertPassages([passage('t', 'v', 0, 'weather')])).rejects.toThrow();
+    await rm(join(dir, 'passages.lance'));
+    await index.upsertPassages([passage('t', 'v', 1, 'weather')]);
+    expect(await index.searchPassages('weather', { tenant: 't' }, 5)).toHaveLength(1);
+    await index.close();
+    await rm(dir, { recursive: true });
+  });
+
   it('in LanceDB goes on where a process died while it made a table', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'cuepoint-index-'));
     const first = await openVectorIndex({ lanceDir: dir });
