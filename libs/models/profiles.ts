@@ -84,7 +84,7 @@ export async function resolveProfile(options: ResolveOptions): Promise<ResolvedP
  * No hub can be had here: it does not answer, or what answers for it (a company's proxy) turns away a request for public models.
  * Whoever named a model or gave a token is told of a refusal instead.
  */
-function outOfReach(error: unknown, { clip, whisper, accessToken }: ResolveOptions): boolean {
+function outOfReach(error: unknown, { clip, whisper, accessToken }: ResolveOptions): error is ModelError {
   if (!(error instanceof ModelError)) return false;
   if (error.code === 'hub_unreachable') return true;
   return error.code === 'hub_refused' && !error.retryable && !clip && !whisper && !accessToken;
