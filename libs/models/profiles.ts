@@ -44,9 +44,9 @@ export interface ResolveOptions {
 }
 
 type Part = 'clip' | 'whisper';
-/** `identity`: the file whose content stands for the model's. */
+/** `identity`: the file whose content stands for the model's. One that is there whatever precision a device takes: api and workers must agree. */
 const parts: Record<Part, { files: string[]; identity: string }> = {
-  clip: { files: [...CLIP_FILES.json, CLIP_FILES.image, CLIP_FILES.text], identity: CLIP_FILES.image },
+  clip: { files: [...CLIP_FILES.json, CLIP_FILES.image, CLIP_FILES.text], identity: CLIP_FILES.text },
   whisper: {
     files: [...WHISPER_FILES.json, WHISPER_FILES.encoder, WHISPER_FILES.decoder],
     identity: WHISPER_FILES.encoder,

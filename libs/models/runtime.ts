@@ -1,16 +1,21 @@
 import { availableParallelism } from 'node:os';
+import type { Precision } from './variants.ts';
 
 export type Device = 'auto' | 'cpu' | 'cuda' | 'tensorrt' | 'coreml' | 'dml';
 export interface RuntimeOptions {
   device: Device;
   /** Threads of one onnxruntime session; default: the cores this process may use. */
   threads?: number;
+  /** Opens the files of this precision and no others; default: what suits the device (variants.ts). */
+  precision?: Precision;
 }
 /** What a model really runs on. */
 export interface RuntimeInfo {
   device: Exclude<Device, 'auto'>;
   /** Set when `auto` could not have a better device: onnxruntime's reason, for the log. */
   deviceNote?: string;
+  /** The ONNX files that are open. */
+  files: string[];
 }
 
 /**

@@ -1,5 +1,4 @@
 /** Opens ONNX sessions. Only ever imported inside the inference thread: onnxruntime-node blocks the thread it runs in. */
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { workerData } from 'node:worker_threads';
 import {
@@ -14,6 +13,7 @@ import { ModelError } from './errors.ts';
 import { remedy } from './folder.ts';
 import { throughGate } from './gate.ts';
 import { devicePlan, type RuntimeInfo, type RuntimeOptions, threadCount } from './runtime.ts';
+import { chooseFile } from './variants.ts';
 
 export { type InferenceSession, Tensor };
 
@@ -32,19 +32,15 @@ export async function run(
 }
 
 /**
- * Opens `files` of a folder on the first device that takes them all. Throws ModelError: `device_unavailable` for a device that was asked
+ * Opens parts of a model (each named by its fp32 file, such as `onnx/encoder_model.onnx`) on the first device that takes them all, in the
+ * precision that suits it (variants.ts). Throws ModelError: `device_unavailable` for a device that was asked
  * for by name and can't be had, `model_incomplete` for a missing or cut-off file, `model_invalid` for one that onnxruntime refuses.
  */
 export async function openSessions(
   folder: string,
-  files: string[],
+  parts: string[],
   options: RuntimeOptions,
 ): Promise<{ sessions: InferenceSession[]; runtime: RuntimeInfo }> {
-  for (const file of files) {
-    await access(join(folder, file)).catch(() => {
-      throw new ModelError('model_incomplete', `${file} is missing in ${folder}. ${remedy}`);
-    });
-  }
   const plan = devicePlan(options.device);
   let deviceNote: string | undefined;
   for (const [index, { device, providers }] of plan.entries()) {
@@ -53,10 +49,12 @@ export async function openSessions(
       if (!listSupportedBackends().some((backend) => backend.name === device)) {
         throw new ModelError('device_unavailable', `onnxruntime for ${process.platform} has no "${device}" device`);
       }
+      const files: string[] = [];
+      for (const part of parts) files.push(await chooseFile(folder, part, device, options.precision));
       for (const file of files) {
         sessions.push(await openSession(folder, file, providers, options));
       }
-      return { sessions, runtime: { device, deviceNote } };
+      return { sessions, runtime: { device, deviceNote, files } };
     } catch (error) {
       for (const session of sessions) await session.release();
       const unavailable = error instanceof ModelError && error.code === 'device_unavailable';

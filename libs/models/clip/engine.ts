@@ -4,6 +4,7 @@ import { ModelError } from '../errors.ts';
 import { checkFolder } from '../folder.ts';
 import type { RuntimeInfo } from '../runtime.ts';
 import { type InferenceSession, openSessions, run, Tensor } from '../sessions.ts';
+import { floats, floatTensor } from '../tensors.ts';
 import { CLIP_FILES, type ClipConfig, readClipConfig } from './config.ts';
 import { ImageNormaliser } from './image.ts';
 import { ClipTokenizer } from './tokens.ts';
@@ -44,7 +45,7 @@ export class ClipEngine implements Engine {
   static async open({ folder, towers, runtime }: EngineSpec & { kind: 'clip' }): Promise<ClipEngine> {
     const wanted = (['image', 'text'] as const).filter((tower) => towers === 'both' || towers === tower);
     const files = wanted.map((tower) => CLIP_FILES[tower]);
-    await checkFolder(folder, [...CLIP_FILES.json, ...files]);
+    await checkFolder(folder, CLIP_FILES.json);
     const config = await readClipConfig(folder);
     const opened = await openSessions(folder, files, runtime);
     const sessions = Object.fromEntries(wanted.map((tower, i) => [tower, opened.sessions[i]]));
@@ -101,7 +102,7 @@ export class ClipEngine implements Engine {
     if (!this.#image) throw new ModelError('inference_failed', 'this CLIP was opened without its image tower');
     const { imageSize } = this.#config;
     const pixels = this.#normaliser.normalise(rgb, offset, count);
-    const input = new Tensor('float32', pixels, [count, 3, imageSize, imageSize]);
+    const input = floatTensor(this.#image, 'pixel_values', pixels, [count, 3, imageSize, imageSize]);
     const outputs = await run(this.#image, { pixel_values: input });
     target.set(this.#normalisedRows(outputs, 'image_embeds', count));
   }
@@ -121,13 +122,13 @@ export class ClipEngine implements Engine {
   #normalisedRows(outputs: InferenceSession.ReturnType, name: string, count: number): Float32Array {
     const output = outputs[name] ?? outputs.pooler_output;
     const { dimension } = this.#config;
-    if (!(output?.data instanceof Float32Array) || output.data.length !== count * dimension) {
+    const rows = output && floats(output);
+    if (rows?.length !== count * dimension) {
       throw new ModelError(
         'model_invalid',
         `its output is not ${name} of ${dimension} numbers (${output?.dims ?? 'none'})`,
       );
     }
-    const rows = output.data;
     for (let start = 0; start < rows.length; start += dimension) {
       let sum = 0;
       for (let i = start; i < start + dimension; i++) sum += (rows[i] as number) ** 2;

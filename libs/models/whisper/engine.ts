@@ -44,7 +44,7 @@ export class WhisperEngine implements Engine {
   /** Opens the folder and runs one silent window, so that the first real one is no slower and mismatched files show here. */
   static async open({ folder, runtime }: EngineSpec & { kind: 'whisper' }): Promise<WhisperEngine> {
     const files = [WHISPER_FILES.encoder, WHISPER_FILES.decoder];
-    await checkFolder(folder, [...WHISPER_FILES.json, ...files]);
+    await checkFolder(folder, WHISPER_FILES.json);
     const config = await readWhisperConfig(folder);
     const opened = await openSessions(folder, files, runtime);
     try {
