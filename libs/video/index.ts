@@ -1,5 +1,14 @@
 /** Everything Cuepoint does with ffmpeg. Knows nothing of queues, HTTP or Nest. One unit inside: milliseconds. */
 export { decodeAudio, SAMPLE_RATE } from './audio.ts';
+export {
+  type Captions,
+  type CaptionTrack,
+  type Cue,
+  findCaptionTrack,
+  MAX_CAPTION_BYTES,
+  parseCaptions,
+  readCaptionTrack,
+} from './captions.ts';
 export { MediaError, type MediaErrorCode } from './errors.ts';
 export { checkFfmpeg, configureFfmpeg, type FfmpegSettings } from './ffmpeg.ts';
 export { type Frame, type SampleOptions, sampleFrames } from './frames.ts';

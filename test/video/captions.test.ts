@@ -1,0 +1,144 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findCaptionTrack, parseCaptions, probe, readCaptionTrack } from '#video';
+import { ffmpeg, makeVideo, tempDir } from '../fixtures/media.ts';
+
+const read = (text: string, durationMs?: number) => parseCaptions(Buffer.from(text), durationMs);
+
+describe('parseCaptions', () => {
+  test('reads SubRip', () => {
+    const srt =
+      '1\r\n00:00:01,500 --> 00:00:03,000\r\nHello, <i>world</i>.\r\nSecond line.\r\n\r\n2\r\n00:01:00,000 --> 00:01:02,000\r\nBye.\r\n';
+    expect(read(srt)).toEqual({
+      cues: [
+        { startMs: 1500, endMs: 3000, text: 'Hello, world. Second line.' },
+        { startMs: 60_000, endMs: 62_000, text: 'Bye.' },
+      ],
+      broken: 0,
+    });
+  });
+
+  test('reads WebVTT: no hours, settings, names of cues, notes, styles, voices, references', () => {
+    const vtt =
+      'WEBVTT - title\n\nSTYLE\n::cue { color: red }\n\nNOTE\nnot a cue\n\nintro\n00:01.000 --> 00:02.250 align:start line:0\n' +
+      '<v Ann>Fish &amp; <c.loud>chips</c> &lt;3</v>\n\n100:00:00.000 --> 100:00:01.000\nlate\n';
+    expect(read(vtt).cues).toEqual([
+      { startMs: 1000, endMs: 2250, text: 'Fish & chips <3' },
+      { startMs: 360_000_000, endMs: 360_001_000, text: 'late' },
+    ]);
+  });
+
+  test('forgives what players forgive: old Mac line ends, no numbers, no empty lines, short fractions, text out of order', () => {
+    expect(read('00:00:05,5 --> 00:00:06\rlater\r\r00:00:01,000 --> 00:00:02,000\rfirst').cues).toEqual([
+      { startMs: 1000, endMs: 2000, text: 'first' },
+      { startMs: 5500, endMs: 6000, text: 'later' },
+    ]);
+    const tight = '1\n00:00:01,000 --> 00:00:02,000\none\n2\n00:00:02,000 --> 00:00:03,000\ntwo\n';
+    expect(read(tight).cues.map(({ text }) => text)).toEqual(['one', 'two']);
+  });
+
+  test('leaves out cues whose times make no sense, and says how many', () => {
+    const srt = [
+      '00:00:03,000 --> 00:00:02,000\nbackwards',
+      '00:00:04,000 --> 00:00:04,000\nno length',
+      '00:xx:05,000 --> 00:00:06,000\nnot a time',
+      '00:00:09,000 --> 00:00:20,000\nends late',
+      '00:00:30,000 --> 00:00:31,000\nafter the end',
+      '00:00:01,000 --> 00:00:02,000\n\n',
+    ].join('\n\n');
+    expect(read(srt, 10_000)).toEqual({ cues: [{ startMs: 9000, endMs: 10_000, text: 'ends late' }], broken: 4 });
+  });
+
+  test.each([
+    ['UTF-8 with a mark', Buffer.from('\ufeff00:01.000 --> 00:02.000\nnaïve café')],
+    ['UTF-16', Buffer.from('\ufeff00:01.000 --> 00:02.000\nnaïve café', 'utf16le')],
+    ['Latin-1', Buffer.from('00:01.000 --> 00:02.000\nnaïve café', 'latin1')],
+  ])('reads %s', (_, bytes) => {
+    expect(parseCaptions(bytes).cues).toEqual([{ startMs: 1000, endMs: 2000, text: 'naïve café' }]);
+  });
+
+  test('says a line of rolling captions once', () => {
+    const rolling =
+      'WEBVTT\n\n00:01.000 --> 00:02.000\nfirst line\n\n00:02.000 --> 00:02.010\nfirst line\n\n' +
+      '00:02.010 --> 00:04.000\nfirst line\nsecond <00:03.000><c>line</c>\n\n00:04.000 --> 00:05.000\nsecond line\nthird line\n';
+    expect(read(rolling).cues).toEqual([
+      { startMs: 1000, endMs: 2010, text: 'first line' },
+      { startMs: 2010, endMs: 4000, text: 'second line' },
+      { startMs: 4000, endMs: 5000, text: 'third line' },
+    ]);
+  });
+
+  test('finds nothing in what is no caption file, fast', () => {
+    expect(read('')).toEqual({ cues: [], broken: 0 });
+    expect(read('#EXTM3U\nfile:///etc/passwd\n').cues).toEqual([]);
+    const noise = Buffer.alloc(4e6, '-->\n<<<<<<{\\{\\');
+    const before = performance.now();
+    expect(parseCaptions(noise).cues).toEqual([]);
+    expect(performance.now() - before).toBeLessThan(2000);
+  });
+});
+
+describe('caption tracks in a file', () => {
+  let dir: Awaited<ReturnType<typeof tempDir>>;
+  let video: string;
+  const any = () => false;
+  beforeAll(async () => {
+    dir = await tempDir();
+    video = await makeVideo(dir.path, { seconds: 6 });
+    await writeFile(
+      join(dir.path, 'en.srt'),
+      '1\n00:00:01,000 --> 00:00:02,500\nA <b>red</b> circle.\n\n2\n00:00:04,000 --> 00:00:09,000\nThe end.\n',
+    );
+    await writeFile(join(dir.path, 'de.srt'), '1\n00:00:01,000 --> 00:00:02,500\nEin roter Kreis.\n');
+  });
+  afterAll(() => dir[Symbol.asyncDispose]());
+
+  async function mux(name: string, codec: string, ...more: string[]): Promise<string> {
+    const path = join(dir.path, name);
+    const inputs = ['-i', video, '-i', join(dir.path, 'en.srt'), '-i', join(dir.path, 'de.srt')];
+    const maps = ['-map', '0:v', '-map', '1', '-map', '2', '-c:v', 'copy', '-c:s', codec];
+    const tags = ['-metadata:s:s:0', 'language=eng', '-metadata:s:s:1', 'language=deu'];
+    await ffmpeg(...inputs, ...maps, ...tags, ...more, path);
+    return path;
+  }
+
+  test.each([
+    ['subs.mkv', 'subrip'],
+    ['subs-ass.mkv', 'ass'],
+    ['subs.mp4', 'mov_text'],
+  ])('%s (%s): text and times, inside the video', async (name, codec) => {
+    const path = await mux(name, codec);
+    const media = await probe(path);
+    const track = await findCaptionTrack(path, any);
+    expect(track?.language).toBe('eng');
+    const { cues } = await readCaptionTrack(path, track as NonNullable<typeof track>, media);
+    expect(cues).toEqual([
+      { startMs: 1000, endMs: 2500, text: 'A red circle.' },
+      { startMs: 4000, endMs: media.durationMs, text: 'The end.' },
+    ]);
+  });
+
+  test('takes the language asked for, else the default track', async () => {
+    const path = await mux('default.mkv', 'subrip', '-disposition:s:0', '0', '-disposition:s:1', 'default');
+    expect((await findCaptionTrack(path, any))?.language).toMatch(/deu|ger/);
+    expect((await findCaptionTrack(path, (track) => track.language === 'eng'))?.language).toBe('eng');
+  });
+
+  test('a file that starts late: times count from its start', async () => {
+    const path = await mux('late.mkv', 'subrip');
+    const shifted = join(dir.path, 'shifted.mkv');
+    await ffmpeg('-i', path, '-map', '0', '-c', 'copy', '-output_ts_offset', '100', shifted);
+    const media = await probe(shifted);
+    expect(media.startMs).toBeGreaterThan(90_000);
+    const track = await findCaptionTrack(shifted, any);
+    const { cues } = await readCaptionTrack(shifted, track as NonNullable<typeof track>, media);
+    expect(cues.map(({ startMs }) => startMs)).toEqual([1000, 4000]);
+  });
+
+  test('forced parts and files without text have none', async () => {
+    const path = await mux('forced.mkv', 'subrip', '-disposition:s:0', 'forced', '-disposition:s:1', 'forced');
+    expect(await findCaptionTrack(path, any)).toBeUndefined();
+    expect(await findCaptionTrack(video, any)).toBeUndefined();
+  });
+});
