@@ -1,5 +1,5 @@
 /** ONNX models: hub, runtime, CLIP, Whisper. Knows nothing of queues, HTTP or Nest. Inference runs in worker threads; nothing here blocks the caller's event loop. */
-export { type ClipModel, openClip } from './clip/index.ts';
+export { type ClipModel, openClip, type Picture } from './clip/index.ts';
 export { ModelError, type ModelErrorCode } from './errors.ts';
 export { type PullOptions, type PullProgress, pullModel } from './hub.ts';
 export {

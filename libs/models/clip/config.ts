@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ModelError } from '../errors.ts';
 import { readModelJson } from '../folder.ts';
+import { RESAMPLE_FILTERS } from './resample.ts';
 
 const side = z.union([
   z.number().transform((n) => ({ height: n, width: n })),
@@ -16,14 +17,27 @@ const modelSchema = z.object({
     .default({}),
   vision_config: z.object({ image_size: z.number().optional() }).default({}),
 });
+/** What CLIP's and SigLIP's image processors resample with unless told otherwise (PIL.Image.Resampling.BICUBIC). */
+const BICUBIC = 3;
 const preprocessorSchema = z.object({
+  do_resize: z.literal(true).default(true),
+  do_center_crop: z.boolean().default(true),
+  resample: z
+    .int()
+    .refine((filter) => RESAMPLE_FILTERS.includes(filter), 'is no filter of PIL.Image.Resampling')
+    .default(BICUBIC),
   do_rescale: z.boolean().default(true),
   rescale_factor: z.number().default(1 / 255),
   do_normalize: z.boolean().default(true),
   image_mean: z.tuple([z.number(), z.number(), z.number()]),
   image_std: z.tuple([z.number(), z.number(), z.number()]),
   crop_size: side.optional(),
-  size: z.union([side, z.object({ shortest_edge: z.number() })]),
+  /** A bare number is the shortest edge, as in the first versions of CLIP's processor. */
+  size: z.union([
+    z.number().transform((n) => ({ shortest_edge: n })),
+    z.object({ shortest_edge: z.number() }),
+    z.object({ height: z.number(), width: z.number() }),
+  ]),
 });
 const tokenizerSchema = z.looseObject({
   model_max_length: z.number(),
@@ -32,7 +46,14 @@ const tokenizerSchema = z.looseObject({
 
 /** What the code needs to know of a CLIP, all from its own files. */
 export interface ClipConfig {
+  /** Side of the square that the image tower takes. */
   imageSize: number;
+  /** How a picture is brought to a square: its shortest edge is scaled and the centre cut out, or both edges are scaled. */
+  fit: 'crop' | 'squash';
+  /** Side of that square before the centre crop to `imageSize`; most models have both the same. */
+  frameSize: number;
+  /** PIL.Image.Resampling. */
+  resampleFilter: number;
   dimension: number;
   logitScale: number;
   /** Tokens of the longest text, start and end included. */
@@ -46,6 +67,8 @@ export interface ClipConfig {
 
 /** Cap of the temperature in training, where OpenAI's and LAION's checkpoints end (Radford et al. 2021, section 2.5). */
 const logitScaleCap = 100;
+
+const foreign = 'One of the two files is of another model: fetch the folder again (cuepoint models pull).';
 
 /** Files a CLIP folder must have. */
 export const CLIP_FILES = {
@@ -61,19 +84,20 @@ export async function readClipConfig(folder: string): Promise<ClipConfig> {
   const tokenizerConfig = await readModelJson(folder, 'tokenizer_config.json', tokenizerSchema);
   const tokenizer = await readModelJson(folder, 'tokenizer.json', z.looseObject({ model: z.looseObject({}) }));
 
-  const input = preprocessor.crop_size ?? preprocessor.size;
-  const [height, width] = 'height' in input ? [input.height, input.width] : [input.shortest_edge, input.shortest_edge];
-  const trained = model.vision_config.image_size ?? height;
-  if (height !== width || height !== trained) {
+  const shape = squareOf(preprocessor);
+  const trained = model.vision_config.image_size ?? shape?.imageSize;
+  if (!shape || shape.imageSize !== trained) {
     throw new ModelError(
       'model_invalid',
-      `preprocessor_config.json in ${folder} makes pictures of ${width}x${height}, config.json wants ${trained}x${trained}.`,
+      `preprocessor_config.json in ${folder} makes pictures of ${shape ? `${shape.imageSize}x${shape.imageSize}` : 'no fixed square size'}, ` +
+        `config.json wants ${trained ? `${trained}x${trained}` : 'squares'}. ${foreign}`,
     );
   }
   const dimension = model.projection_dim ?? model.text_config.hidden_size;
   if (!dimension) throw new ModelError('model_invalid', `config.json in ${folder} has no projection_dim.`);
   return {
-    imageSize: height,
+    ...shape,
+    resampleFilter: preprocessor.resample,
     dimension,
     logitScale: model.logit_scale_trained === undefined ? logitScaleCap : Math.exp(model.logit_scale_trained),
     maxTokens: Math.min(tokenizerConfig.model_max_length, model.text_config.max_position_embeddings ?? Infinity),
@@ -82,4 +106,18 @@ export async function readClipConfig(folder: string): Promise<ClipConfig> {
     tokenizerConfig,
     tokenizer,
   };
+}
+
+/** The square that the image processor makes; nothing if it makes none. */
+function squareOf({
+  size,
+  crop_size,
+  do_center_crop,
+}: z.infer<typeof preprocessorSchema>): Pick<ClipConfig, 'fit' | 'frameSize' | 'imageSize'> | undefined {
+  const fit = 'shortest_edge' in size ? 'crop' : 'squash';
+  if (fit === 'crop' && !do_center_crop) return undefined;
+  const scaled = 'shortest_edge' in size ? { width: size.shortest_edge, height: size.shortest_edge } : size;
+  const cut = (do_center_crop && crop_size) || scaled;
+  if (scaled.width !== scaled.height || cut.width !== cut.height || cut.width > scaled.width) return undefined;
+  return { fit, frameSize: scaled.width, imageSize: cut.width };
 }

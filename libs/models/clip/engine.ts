@@ -6,7 +6,8 @@ import type { RuntimeInfo } from '../runtime.ts';
 import { type InferenceSession, openSessions, run, Tensor } from '../sessions.ts';
 import { floats, floatTensor } from '../tensors.ts';
 import { CLIP_FILES, type ClipConfig, readClipConfig } from './config.ts';
-import { ImageNormaliser } from './image.ts';
+import { ImagePreprocessor } from './image.ts';
+import type { Picture } from './resample.ts';
 import { ClipTokenizer } from './tokens.ts';
 
 /** Pictures a run: measured best on the processor (docs/architecture.md); abort is looked at between runs. */
@@ -14,7 +15,8 @@ const imagesPerRun = 8;
 
 export interface ClipInfo extends RuntimeInfo {
   dimension: number;
-  imageSize: number;
+  frameSize: number;
+  fit: ClipConfig['fit'];
   logitScale: number;
 }
 
@@ -24,7 +26,7 @@ export class ClipEngine implements Engine {
   readonly #config: ClipConfig;
   readonly #image: InferenceSession | undefined;
   readonly #text: InferenceSession | undefined;
-  readonly #normaliser: ImageNormaliser;
+  readonly #preprocessor: ImagePreprocessor;
   readonly #tokenizer: ClipTokenizer;
 
   private constructor(
@@ -35,10 +37,10 @@ export class ClipEngine implements Engine {
     this.#config = config;
     this.#image = towers.image;
     this.#text = towers.text;
-    this.#normaliser = new ImageNormaliser(config);
+    this.#preprocessor = new ImagePreprocessor(config);
     this.#tokenizer = new ClipTokenizer(config);
-    const { dimension, imageSize, logitScale } = config;
-    this.info = { dimension, imageSize, logitScale, ...runtime };
+    const { dimension, frameSize, fit, logitScale } = config;
+    this.info = { dimension, frameSize, fit, logitScale, ...runtime };
   }
 
   /** Opens the towers asked for and runs each once, so that the first real call is no slower and mismatched files show here. */
@@ -53,8 +55,7 @@ export class ClipEngine implements Engine {
     for (const [i, tower] of wanted.entries()) {
       try {
         if (tower === 'text') await engine.#encodeText('');
-        else
-          await engine.#encodeRun(new Uint8Array(config.imageSize ** 2 * 3), 0, 1, new Float32Array(config.dimension));
+        else await engine.#encodePixels(new Float32Array(3 * config.imageSize ** 2), 1);
       } catch (error) {
         await engine.close();
         const reason = error instanceof Error ? error.message : String(error);
@@ -67,19 +68,20 @@ export class ClipEngine implements Engine {
     return engine;
   }
 
+  /** Frames that are already scaled: RGB of `frameSize`², one after the other. */
   async encodeImages(
     { rgb, count }: { rgb: Uint8Array; count: number },
     signal: AbortSignal,
   ): Promise<Reply<Float32Array>> {
-    const { imageSize, dimension } = this.#config;
-    const out = new Float32Array(count * dimension);
-    for (let first = 0; first < count; first += imagesPerRun) {
-      signal.throwIfAborted();
-      const size = Math.min(imagesPerRun, count - first);
-      const target = out.subarray(first * dimension, (first + size) * dimension);
-      await this.#encodeRun(rgb, first * imageSize ** 2 * 3, size, target);
-    }
-    return { value: out, transfer: [out.buffer] };
+    const bytes = this.#config.frameSize ** 2 * 3;
+    return this.#encodeRuns(count, signal, (first, size) => this.#preprocessor.frames(rgb, first * bytes, size));
+  }
+
+  /** Pictures of any size, prepared as the model's image processor does. */
+  async encodePictures({ pictures }: { pictures: Picture[] }, signal: AbortSignal): Promise<Reply<Float32Array>> {
+    return this.#encodeRuns(pictures.length, signal, (first, size) =>
+      this.#preprocessor.pictures(pictures.slice(first, first + size)),
+    );
   }
 
   /** One text a run: its embedding then depends on nothing but itself. */
@@ -98,13 +100,26 @@ export class ClipEngine implements Engine {
     await this.#text?.release();
   }
 
-  async #encodeRun(rgb: Uint8Array, offset: number, count: number, target: Float32Array): Promise<void> {
+  async #encodeRuns(
+    count: number,
+    signal: AbortSignal,
+    pixels: (first: number, size: number) => Float32Array,
+  ): Promise<Reply<Float32Array>> {
+    const { dimension } = this.#config;
+    const out = new Float32Array(count * dimension);
+    for (let first = 0; first < count; first += imagesPerRun) {
+      signal.throwIfAborted();
+      const size = Math.min(imagesPerRun, count - first);
+      out.set(await this.#encodePixels(pixels(first, size), size), first * dimension);
+    }
+    return { value: out, transfer: [out.buffer] };
+  }
+
+  async #encodePixels(pixels: Float32Array, count: number): Promise<Float32Array> {
     if (!this.#image) throw new ModelError('inference_failed', 'this CLIP was opened without its image tower');
     const { imageSize } = this.#config;
-    const pixels = this.#normaliser.normalise(rgb, offset, count);
     const input = floatTensor(this.#image, 'pixel_values', pixels, [count, 3, imageSize, imageSize]);
-    const outputs = await run(this.#image, { pixel_values: input });
-    target.set(this.#normalisedRows(outputs, 'image_embeds', count));
+    return this.#normalisedRows(await run(this.#image, { pixel_values: input }), 'image_embeds', count);
   }
 
   async #encodeText(text: string): Promise<Float32Array> {
