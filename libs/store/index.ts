@@ -19,11 +19,14 @@ export {
   type WebhookEvent,
 } from './types.ts';
 export {
+  type EmbeddedPassageRow,
   type FrameHit,
   type FrameRow,
   type IndexFilter,
   openVectorIndex,
   type PassageHit,
+  type PassageKind,
   type PassageRow,
   type VectorIndex,
+  type VectorModel,
 } from './vector-index.ts';

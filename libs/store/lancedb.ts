@@ -1,23 +1,49 @@
-import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { type Connection, connect, Index, MatchQuery, type Table } from '@lancedb/lancedb';
-import * as arrow from 'apache-arrow';
-import { STOP_WORDS } from './bm25.ts';
-import { StoreError } from './errors.ts';
+import { type Connection, connect, MatchQuery, type Table } from '@lancedb/lancedb';
+import type * as arrow from 'apache-arrow';
+import { guard, retryConflicts, storeError } from './lancedb-failures.ts';
+import {
+  embeddedPassagesTable,
+  filterSql,
+  framesTable,
+  isIn,
+  isOurs,
+  PASSAGES,
+  queryWords,
+  topRows,
+} from './lancedb-query.ts';
+import {
+  embeddedPassagesShape,
+  framesShape,
+  number,
+  PASSAGE_COLUMNS,
+  passage,
+  passagesShape,
+  readRows,
+  SPAN_COLUMNS,
+  span,
+  vectorOf,
+} from './lancedb-rows.ts';
+import { addMissingColumns, compact, ensureTextIndex, TableWriter } from './lancedb-table.ts';
 import type { Tenant } from './types.ts';
-import type { FrameHit, FrameRow, IndexFilter, PassageHit, PassageRow, VectorIndex } from './vector-index.ts';
+import type {
+  EmbeddedPassageRow,
+  FrameHit,
+  FrameRow,
+  IndexFilter,
+  PassageHit,
+  PassageKind,
+  PassageRow,
+  VectorIndex,
+  VectorModel,
+} from './vector-index.ts';
+import { byId, checkVector, clampLimit, matchesNothing, shownAt } from './vector-index-checks.ts';
+import { SampleCache } from './vector-index-sample.ts';
 
-const PASSAGES = 'passages';
-const FRAMES_PREFIX = 'frames_';
-/** Rows of one commit. Bounds what is turned into Arrow in one go: 1,024 x 768 floats take a few ms of the event loop. */
-const MAX_COMMIT_ROWS = 1024;
-/** Old versions are kept this long: a reader that began on one is still on it only if its query takes longer. */
-const KEEP_VERSIONS_MS = 10 * 60_000;
-const MAX_ATTEMPTS = 12;
-/** Rows read where a tie reaches past the limit. */
-const MAX_SEARCH_ROWS = 4096;
-const MAX_QUERY_CHARS = 10_000;
+/** Ids of one query. */
+const MAX_IDS = 1000;
+/** How far from an instant `frameAt` looks first: a frame seldom stands for longer. */
+const NEAR_MS = 60_000;
 
 /**
  * LanceDB in a folder, shared by any number of processes. A row's id is declared the table's (unenforced) primary key: only then does Lance see that two
@@ -27,6 +53,7 @@ const MAX_QUERY_CHARS = 10_000;
 export class LanceIndex implements VectorIndex {
   readonly #tables = new Map<string, Promise<Table>>();
   readonly #writers = new Map<string, TableWriter>();
+  readonly #samples = new SampleCache();
 
   private constructor(readonly db: Connection) {}
 
@@ -35,53 +62,84 @@ export class LanceIndex implements VectorIndex {
     return new LanceIndex(await connect(dir, { readConsistencyInterval: 0 }));
   }
 
-  async upsertFrames(model: { id: string; dimension: number }, rows: FrameRow[]): Promise<void> {
-    for (const row of rows) checkDimension(row.vector, model);
+  async upsertFrames(model: VectorModel, rows: FrameRow[]): Promise<void> {
+    for (const row of rows) checkVector(row.vector, model);
     if (rows.length === 0) return;
-    const schema = framesSchema(model.dimension);
+    const { schema, toArrow } = framesShape(model.dimension);
     const name = framesTable(model);
-    const writer = this.#writer(name, () => this.#create(name, schema));
-    await writer.upsert(rows, (batch) => framesToArrow(schema, batch));
+    await this.#writer(name, () => this.#create(name, schema)).upsert(rows, toArrow);
   }
 
-  async upsertPassages(rows: PassageRow[]): Promise<void> {
-    if (rows.length > 0) await this.#passagesWriter().upsert(rows, passagesToArrow);
+  async upsertPassages(rows: EmbeddedPassageRow[], model?: VectorModel): Promise<void> {
+    if (rows.length === 0) return;
+    const embedded: (EmbeddedPassageRow & { vector: Float32Array })[] = [];
+    for (const { vector, ...row } of rows) {
+      if (!vector) continue;
+      if (!model) throw new RangeError('Passages have vectors, but no model is named');
+      checkVector(vector, model);
+      embedded.push({ ...row, vector });
+    }
+    if (model && embedded.length > 0) {
+      const { schema, toArrow } = embeddedPassagesShape(model.dimension);
+      const name = embeddedPassagesTable(model);
+      await this.#writer(name, () => this.#create(name, schema)).upsert(embedded, toArrow);
+    }
+    await this.#passagesWriter().upsert<PassageRow>(rows, passagesShape().toArrow);
   }
 
   async deleteVideo(tenant: Tenant, videoId: string): Promise<void> {
-    const where = `tenant = ${quote(tenant)} AND video_id = ${quote(videoId)}`;
+    const where = filterSql({ tenant, videoIds: [videoId] }, 'frames');
     for (const name of await this.#writtenTables()) {
       await this.#writerOf(name).exclusive((table) => table.delete(where));
     }
   }
 
+  async deletePassages(tenant: Tenant, videoId: string, kinds?: PassageKind[]): Promise<void> {
+    if (kinds?.length === 0) return;
+    const where = filterSql({ tenant, videoIds: [videoId], kinds }, 'passages');
+    for (const name of await this.#writtenTables()) {
+      if (name.startsWith(PASSAGES)) await this.#writerOf(name).exclusive((table) => table.delete(where));
+    }
+  }
+
   async searchFrames(
-    model: { id: string; dimension: number },
+    model: VectorModel,
     vector: Float32Array,
     filter: IndexFilter,
     limit: number,
+    options: { withVectors?: boolean } = {},
   ): Promise<FrameHit[]> {
-    checkDimension(vector, model);
-    const table = await this.#find(framesTable(model));
-    if (!table || filter.videoIds?.length === 0) return [];
-    return topRows(limit, async (fetch) => {
-      const query = table.query().nearestTo(vector).distanceType('cosine').where(filterSql(filter)).limit(fetch);
-      const hits: FrameHit[] = [];
-      for await (const row of readRows(query.select([...SPAN_COLUMNS, '_distance']))) {
-        hits.push({ ...span(row), score: 1 - number(row._distance) });
-      }
-      return hits;
-    });
+    checkVector(vector, model);
+    const columns = options.withVectors ? [...SPAN_COLUMNS, 'vector'] : SPAN_COLUMNS;
+    return this.#nearest(framesTable(model), vector, filterSql(filter, 'frames'), filter, limit, columns, (row) => ({
+      ...span(row),
+      ...(options.withVectors && { vector: vectorOf(row) }),
+    }));
+  }
+
+  searchFramesBatch(
+    model: VectorModel,
+    vectors: Float32Array[],
+    filter: IndexFilter,
+    limit: number,
+    options?: { withVectors?: boolean },
+  ): Promise<FrameHit[][]> {
+    return Promise.all(vectors.map((vector) => this.searchFrames(model, vector, filter, limit, options)));
   }
 
   async searchPassages(text: string, filter: IndexFilter, limit: number): Promise<PassageHit[]> {
     const words = queryWords(text);
-    if (words === '' || filter.videoIds?.length === 0) return [];
+    const count = clampLimit(limit);
+    if (words === '' || count === 0 || matchesNothing(filter)) return [];
     const table = await this.#find(PASSAGES);
     if (!table) return [];
-    return topRows(limit, async (fetch) => {
+    return topRows(count, async (fetch) => {
       // A MatchQuery is words and nothing else: no operators, so nothing a user types is a syntax error.
-      const query = table.query().fullTextSearch(new MatchQuery(words, 'text')).where(filterSql(filter)).limit(fetch);
+      const query = table
+        .query()
+        .fullTextSearch(new MatchQuery(words, 'text'))
+        .where(filterSql(filter, 'passages'))
+        .limit(fetch);
       const hits: PassageHit[] = [];
       for await (const row of readRows(query.select([...PASSAGE_COLUMNS, '_score']))) {
         hits.push({ ...passage(row), score: number(row._score) });
@@ -90,22 +148,65 @@ export class LanceIndex implements VectorIndex {
     });
   }
 
-  async listFrames(model: { id: string; dimension: number }, tenant: Tenant, videoId: string): Promise<FrameRow[]> {
+  async searchPassagesByVector(
+    model: VectorModel,
+    vector: Float32Array,
+    filter: IndexFilter,
+    limit: number,
+  ): Promise<PassageHit[]> {
+    checkVector(vector, model);
+    const where = filterSql(filter, 'passages');
+    return this.#nearest(embeddedPassagesTable(model), vector, where, filter, limit, PASSAGE_COLUMNS, passage);
+  }
+
+  async getFrames(model: VectorModel, tenant: Tenant, ids: string[]): Promise<FrameRow[]> {
     const table = await this.#find(framesTable(model));
     const rows: FrameRow[] = [];
-    if (!table) return rows;
-    for await (const row of readRows(listQuery(table, tenant, videoId).select([...SPAN_COLUMNS, 'vector']))) {
-      rows.push({ ...span(row), vector: (row.vector as arrow.Vector<arrow.Float32>).toArray().slice() });
+    for (let at = 0; table && at < ids.length; at += MAX_IDS) {
+      const where = `${filterSql({ tenant }, 'frames')} AND ${isIn('id', ids.slice(at, at + MAX_IDS))}`;
+      rows.push(...(await framesOf(table, where)));
     }
     return rows;
   }
 
-  async listPassages(tenant: Tenant, videoId: string): Promise<PassageRow[]> {
+  async frameAt(model: VectorModel, tenant: Tenant, videoId: string, atMs: number): Promise<FrameRow | undefined> {
+    const table = await this.#find(framesTable(model));
+    if (!table || !Number.isFinite(atMs)) return undefined;
+    const near = { startMs: atMs - NEAR_MS, endMs: atMs + NEAR_MS };
+    for (const timeRange of [near, undefined]) {
+      const where = filterSql({ tenant, videoIds: [videoId], timeRange }, 'frames');
+      const spans: ReturnType<typeof span>[] = [];
+      for await (const row of readRows(table.query().where(where).select(SPAN_COLUMNS))) spans.push(span(row));
+      const shown = shownAt(spans, atMs);
+      if (shown) return (await framesOf(table, `${where} AND ${isIn('id', [shown.id])}`))[0];
+    }
+    return undefined;
+  }
+
+  sampleFrames(model: VectorModel, filter: IndexFilter, count: number): Promise<Float32Array[]> {
+    return this.#sample(framesTable(model), filterSql(filter, 'frames'), filter, count);
+  }
+
+  samplePassages(model: VectorModel, filter: IndexFilter, count: number): Promise<Float32Array[]> {
+    return this.#sample(embeddedPassagesTable(model), filterSql(filter, 'passages'), filter, count);
+  }
+
+  async listFrames(model: VectorModel, tenant: Tenant, videoId: string): Promise<FrameRow[]> {
+    const table = await this.#find(framesTable(model));
+    return table ? framesOf(table, filterSql({ tenant, videoIds: [videoId] }, 'frames'), IN_TIME) : [];
+  }
+
+  async listPassages(
+    tenant: Tenant,
+    videoId: string,
+    filter: Pick<IndexFilter, 'kinds' | 'language' | 'timeRange'> = {},
+  ): Promise<PassageRow[]> {
     const table = await this.#find(PASSAGES);
     const rows: PassageRow[] = [];
-    if (!table) return rows;
-    for await (const row of readRows(listQuery(table, tenant, videoId).select(PASSAGE_COLUMNS)))
-      rows.push(passage(row));
+    const all = { ...filter, tenant, videoIds: [videoId] };
+    if (!table || matchesNothing(all)) return rows;
+    const query = table.query().where(filterSql(all, 'passages')).orderBy(IN_TIME);
+    for await (const row of readRows(query.select(PASSAGE_COLUMNS))) rows.push(passage(row));
     return rows;
   }
 
@@ -121,6 +222,45 @@ export class LanceIndex implements VectorIndex {
     this.db.close();
   }
 
+  async #nearest<Hit>(
+    name: string,
+    vector: Float32Array,
+    where: string,
+    filter: IndexFilter,
+    limit: number,
+    columns: string[],
+    toHit: (row: Record<string, unknown>) => Hit & { id: string },
+  ): Promise<(Hit & { id: string; score: number })[]> {
+    const count = clampLimit(limit);
+    const table = count > 0 && !matchesNothing(filter) ? await this.#find(name) : undefined;
+    if (!table) return [];
+    return topRows(count, async (fetch) => {
+      const query = table.query().nearestTo(vector).distanceType('cosine').where(where).limit(fetch);
+      const hits: (Hit & { id: string; score: number })[] = [];
+      for await (const row of readRows(query.select([...columns, '_distance']))) {
+        hits.push({ ...toHit(row), score: 1 - number(row._distance) });
+      }
+      return hits;
+    });
+  }
+
+  async #sample(name: string, where: string, filter: IndexFilter, limit: number): Promise<Float32Array[]> {
+    const count = clampLimit(limit);
+    const table = count > 0 && !matchesNothing(filter) ? await this.#find(name) : undefined;
+    if (!table) return [];
+    const version = await guard(() => table.version());
+    return this.#samples.get(`${name} ${count} ${where}`, count, version, async () => {
+      const query = table
+        .query()
+        .where(where)
+        .orderBy([{ columnName: 'id' }])
+        .limit(count);
+      const vectors: Float32Array[] = [];
+      for await (const row of readRows(query.select(['id', 'vector']))) vectors.push(vectorOf(row));
+      return vectors;
+    });
+  }
+
   /** Names of our tables; not of one whose folder is all that a process left when it died making it. */
   async #writtenTables(): Promise<string[]> {
     const names: string[] = [];
@@ -132,7 +272,7 @@ export class LanceIndex implements VectorIndex {
     }
     const written: string[] = [];
     for (const name of names) {
-      if ((name === PASSAGES || name.startsWith(FRAMES_PREFIX)) && (await this.#find(name))) written.push(name);
+      if (isOurs(name) && (await this.#find(name))) written.push(name);
     }
     return written;
   }
@@ -146,7 +286,7 @@ export class LanceIndex implements VectorIndex {
   /** Makes the text index too where a process that died left the table without. */
   #passagesWriter(): TableWriter {
     return this.#writer(PASSAGES, async () => {
-      const table = await this.#create(PASSAGES, passagesSchema);
+      const table = await this.#create(PASSAGES, passagesShape().schema);
       await ensureTextIndex(table);
       return table;
     });
@@ -169,7 +309,10 @@ export class LanceIndex implements VectorIndex {
   #open(name: string): Promise<Table> {
     let table = this.#tables.get(name);
     if (!table) {
-      table = this.db.openTable(name);
+      table = this.db.openTable(name).then(async (open) => {
+        if (name === PASSAGES) await addMissingColumns(open);
+        return open;
+      });
       this.#tables.set(name, table);
       table.catch(() => this.#tables.delete(name));
     }
@@ -185,259 +328,15 @@ export class LanceIndex implements VectorIndex {
   }
 }
 
-/**
- * All writes of this process to one table, one after the other. Upserts that come while another is being written go in together, so that many
- * small ones are few commits; small fragments are merged once they are many.
- */
-class TableWriter {
-  #table: Promise<Table> | undefined;
-  #tail: Promise<unknown> = Promise.resolve();
-  #group: { rows: Map<string, { id: string }>; done: Promise<void> } | undefined;
-  #commits = 0;
+const IN_TIME = [{ columnName: 'start_ms' }, { columnName: 'id' }];
 
-  constructor(readonly open: () => Promise<Table>) {}
-
-  async upsert<Row extends { id: string }>(rows: Row[], toArrow: (rows: Row[]) => arrow.Table): Promise<void> {
-    const groups = new Set<Promise<void>>();
-    for (let at = 0; at < rows.length; at += MAX_COMMIT_ROWS) {
-      const part = rows.slice(at, at + MAX_COMMIT_ROWS);
-      if (!this.#group || this.#group.rows.size + part.length > MAX_COMMIT_ROWS) this.#group = this.#newGroup(toArrow);
-      // Two rows of one id in a merge would both be inserted: the last one counts.
-      for (const row of part) this.#group.rows.set(row.id, row);
-      groups.add(this.#group.done);
-    }
-    await Promise.all(groups);
-  }
-
-  exclusive<T>(task: (table: Table) => Promise<T>): Promise<T> {
-    this.#group = undefined;
-    const run = this.#tail.then(async () => {
-      this.#table ??= this.open();
-      this.#table.catch(() => {
-        this.#table = undefined;
-      });
-      const table = await guard(() => this.#table as Promise<Table>);
-      return retryConflicts(() => task(table));
-    });
-    this.#tail = run.catch(() => {});
-    return run;
-  }
-
-  async idle(): Promise<void> {
-    await this.#tail;
-  }
-
-  #newGroup<Row extends { id: string }>(toArrow: (rows: Row[]) => arrow.Table) {
-    const rows = new Map<string, { id: string }>();
-    const done = this.exclusive(async (table) => {
-      if (this.#group?.rows === rows) this.#group = undefined;
-      const batch = toArrow([...rows.values()] as Row[]);
-      await table.mergeInsert('id').whenMatchedUpdateAll().whenNotMatchedInsertAll().execute(batch);
-      if (++this.#commits % 32 === 0) this.#compactWhenFragmented();
-    });
-    // Where the table could not be opened, its turn never came: the rows that come next must not join what has failed.
-    done.catch(() => {
-      if (this.#group?.rows === rows) this.#group = undefined;
-    });
-    return { rows, done };
-  }
-
-  /** In its own turn, and never an upsert's failure. A compaction rewrites all small fragments, so a big table waits for more of them. */
-  #compactWhenFragmented(): void {
-    const group = this.#group;
-    this.exclusive(async (table) => {
-      const { numRows, fragmentStats } = await table.stats();
-      if (fragmentStats.numSmallFragments > 64 + numRows / 5000) await compact(table);
-    }).catch(() => {});
-    this.#group = group;
-  }
-}
-
-/** Merges small fragments, brings the text index up to date, and drops versions nobody reads any more. */
-async function compact(table: Table): Promise<void> {
-  await table.optimize({ cleanupOlderThan: new Date(Date.now() - KEEP_VERSIONS_MS) });
-}
-
-async function ensureTextIndex(table: Table): Promise<void> {
-  await retryConflicts(async () => {
-    const indices = await table.listIndices();
-    if (indices.some((index) => index.columns.includes('text'))) return;
-    // ICU cuts words of scripts without spaces. Its built-in stop words are those of all languages, "cat" among them: ours instead.
-    const config = Index.fts({
-      baseTokenizer: 'icu/split',
-      language: 'English',
-      lowercase: true,
-      asciiFolding: true,
-      stem: true,
-      removeStopWords: true,
-      customStopWords: [...STOP_WORDS],
-      withPosition: false,
-    });
-    await table.createIndex('text', { config, replace: false });
-  });
-}
-
-// Columns ---------------------------------------------------------------------------------------------------------------------------------
-
-const SPAN_COLUMNS = ['id', 'tenant', 'video_id', 'start_ms', 'end_ms'];
-const PASSAGE_COLUMNS = [...SPAN_COLUMNS, 'text', 'language'];
-const spanFields = () => [
-  new arrow.Field('id', new arrow.Utf8(), false, new Map([['lance-schema:unenforced-primary-key', 'true']])),
-  new arrow.Field('tenant', new arrow.Utf8(), false),
-  new arrow.Field('video_id', new arrow.Utf8(), false),
-  new arrow.Field('start_ms', new arrow.Float64(), false),
-  new arrow.Field('end_ms', new arrow.Float64(), false),
-];
-const framesSchema = (dimension: number): arrow.Schema =>
-  new arrow.Schema([
-    ...spanFields(),
-    new arrow.Field(
-      'vector',
-      new arrow.FixedSizeList(dimension, new arrow.Field('item', new arrow.Float32(), true)),
-      false,
-    ),
-  ]);
-const passagesSchema = new arrow.Schema([
-  ...spanFields(),
-  new arrow.Field('text', new arrow.Utf8(), false),
-  new arrow.Field('language', new arrow.Utf8(), true),
-]);
-
-const utf8 = (values: (string | null)[]): arrow.Data =>
-  arrow.vectorFromArray(
-    values.map((value) => value?.toWellFormed() ?? null),
-    new arrow.Utf8(),
-  ).data[0] as arrow.Data;
-const float64 = (values: number[]): arrow.Data =>
-  arrow.makeData({ type: new arrow.Float64(), data: Float64Array.from(values) });
-const spanData = (rows: FrameRow[] | PassageRow[]): arrow.Data[] => [
-  utf8(rows.map((row) => row.id)),
-  utf8(rows.map((row) => row.tenant)),
-  utf8(rows.map((row) => row.videoId)),
-  float64(rows.map((row) => row.startMs)),
-  float64(rows.map((row) => row.endMs)),
-];
-function toTable(schema: arrow.Schema, length: number, children: arrow.Data[]): arrow.Table {
-  const data = arrow.makeData({ type: new arrow.Struct(schema.fields), length, nullCount: 0, children });
-  return new arrow.Table(schema, new arrow.RecordBatch(schema, data));
-}
-/** Column by column from typed arrays: many times faster than LanceDB's own conversion of records. */
-function framesToArrow(schema: arrow.Schema, rows: FrameRow[]): arrow.Table {
-  const type = schema.fields[5]?.type as arrow.FixedSizeList<arrow.Float32>;
-  const values = new Float32Array(rows.length * type.listSize);
-  rows.forEach((row, i) => {
-    values.set(row.vector, i * type.listSize);
-  });
-  const child = arrow.makeData({ type: new arrow.Float32(), data: values });
-  const vectors = arrow.makeData({ type, length: rows.length, nullCount: 0, child });
-  return toTable(schema, rows.length, [...spanData(rows), vectors]);
-}
-const passagesToArrow = (rows: PassageRow[]): arrow.Table =>
-  toTable(passagesSchema, rows.length, [
-    ...spanData(rows),
-    utf8(rows.map((row) => row.text)),
-    utf8(rows.map((row) => row.language ?? null)),
-  ]);
-
-type Row = Record<string, unknown>;
-/** Rows of a query batch by batch (1,024 rows), with a turn of the event loop after each. */
-async function* readRows(query: AsyncIterable<arrow.RecordBatch>): AsyncGenerator<Row> {
-  const batches = query[Symbol.asyncIterator]();
-  for (;;) {
-    const next = await guard(() => batches.next());
-    if (next.done) return;
-    const columns = next.value.schema.fields.map((field, i) => [field.name, next.value.getChildAt(i)] as const);
-    for (let i = 0; i < next.value.numRows; i++) {
-      yield Object.fromEntries(columns.map(([name, column]) => [name, column?.get(i)]));
-    }
-    await nextTurn();
-  }
-}
-const number = (value: unknown): number => Number(value);
-const span = (row: Row) => ({
-  id: String(row.id),
-  tenant: String(row.tenant),
-  videoId: String(row.video_id),
-  startMs: number(row.start_ms),
-  endMs: number(row.end_ms),
-});
-const passage = (row: Row): PassageRow => ({
-  ...span(row),
-  text: String(row.text),
-  ...(typeof row.language === 'string' ? { language: row.language } : {}),
-});
-
-// Queries ---------------------------------------------------------------------------------------------------------------------------------
-
-/** A table for each model, named so that a person can read it; the hash keeps apart ids that look alike once cleaned. */
-export function framesTable(model: { id: string; dimension: number }): string {
-  const readable = model.id.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 60);
-  const hash = createHash('sha256').update(model.id).digest('hex').slice(0, 8);
-  return `${FRAMES_PREFIX}${readable}_${model.dimension}_${hash}`;
-}
-/** A SQL string: within one, only the quote itself has a meaning (DataFusion's generic dialect, no backslash escapes). */
-const quote = (value: string): string => `'${value.toWellFormed().replaceAll("'", "''")}'`;
-const filterSql = ({ tenant, videoIds }: IndexFilter): string =>
-  `tenant = ${quote(tenant)}${videoIds ? ` AND video_id IN (${videoIds.map(quote).join(', ')})` : ''}`;
-const listQuery = (table: Table, tenant: Tenant, videoId: string) =>
-  table
+async function framesOf(table: Table, where: string, order?: typeof IN_TIME): Promise<FrameRow[]> {
+  const query = table
     .query()
-    .where(`tenant = ${quote(tenant)} AND video_id = ${quote(videoId)}`)
-    .orderBy([{ columnName: 'start_ms' }, { columnName: 'id' }]);
-
-/** Each word once (BM25 would count a repeated one again), no more than a person types. */
-function queryWords(text: string): string {
-  const words = text.slice(0, MAX_QUERY_CHARS).toWellFormed().toLowerCase().split(/\s+/);
-  return [...new Set(words)].slice(0, 256).join(' ').trim();
-}
-
-/** The `limit` best, ties in the order of their ids. The engine cuts a tie anywhere: where the cut would lie in one, more is read, once. */
-async function topRows<Hit extends { id: string; score: number }>(
-  limit: number,
-  read: (fetch: number) => Promise<Hit[]>,
-): Promise<Hit[]> {
-  if (limit < 1) return [];
-  const ordered = async (fetch: number) => {
-    const found = (await read(fetch)).filter((hit) => Number.isFinite(hit.score));
-    return found.sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
-  };
-  const fetch = limit + 32;
-  let found = await ordered(fetch);
-  const isCutInTie = found.length >= fetch && found.at(-1)?.score === found[limit - 1]?.score;
-  if (isCutInTie && fetch < MAX_SEARCH_ROWS) found = await ordered(MAX_SEARCH_ROWS);
-  return found.slice(0, limit);
-}
-function checkDimension(vector: Float32Array, model: { id: string; dimension: number }): void {
-  if (vector.length === model.dimension) return;
-  throw new RangeError(`A vector of ${vector.length} numbers where ${model.id} has ${model.dimension}`);
-}
-
-// Failures --------------------------------------------------------------------------------------------------------------------------------
-
-/** Lance retries most conflicts itself; what is left (compaction against a delete, two index builds) starts anew from the latest version. */
-async function retryConflicts<T>(attempt: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await attempt();
-    } catch (error) {
-      const isConflict = /conflict|preempted|concurrent|already exists|use an index more than once/i.test(
-        String(error),
-      );
-      if (!isConflict || tries === MAX_ATTEMPTS) throw storeError(error);
-      await sleep(Math.min(1000, 10 * 2 ** tries) * (0.5 + Math.random()));
-    }
-  }
-}
-async function guard<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw storeError(error);
-  }
-}
-function storeError(error: unknown): StoreError {
-  if (error instanceof StoreError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  if (/no space left|os error 28\b/i.test(message)) return new StoreError('disk_full', message, true);
-  return new StoreError('store_unavailable', `Vector index: ${message}`, true);
+    .where(where)
+    .select([...SPAN_COLUMNS, 'vector']);
+  const rows: FrameRow[] = [];
+  for await (const row of readRows(order ? query.orderBy(order) : query))
+    rows.push({ ...span(row), vector: vectorOf(row) });
+  return order ? rows : rows.sort(byId);
 }

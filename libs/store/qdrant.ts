@@ -4,15 +4,33 @@ import { v5, validate } from 'uuid';
 import { documentVector, queryVector } from './bm25.ts';
 import { StoreError } from './errors.ts';
 import type { Tenant } from './types.ts';
-import type { FrameHit, FrameRow, IndexFilter, PassageHit, PassageRow, VectorIndex } from './vector-index.ts';
+import type {
+  EmbeddedPassageRow,
+  FrameHit,
+  FrameRow,
+  IndexFilter,
+  PassageHit,
+  PassageKind,
+  PassageRow,
+  VectorIndex,
+  VectorModel,
+} from './vector-index.ts';
+import { checkVector, clampLimit, inOrder, inTime, matchesNothing, shownAt } from './vector-index-checks.ts';
+import { SampleCache } from './vector-index-sample.ts';
 
 const PASSAGES = 'cuepoint_passages';
 const FRAMES_PREFIX = 'cuepoint_frames_';
-/** Name of the sparse vector of a passage. */
+/** Names of the vectors: of a frame, of a passage with an embedding, and the sparse one of every passage. */
+const FRAME_VECTOR = 'image';
+const PASSAGE_VECTOR = 'text';
 const BM25 = 'bm25';
 /** Points of one request: about 1.5 MB of JSON at 1,024 dimensions, a few ms to write. */
 const MAX_POINTS = 128;
 const SCROLL_POINTS = 256;
+/** How far from an instant `frameAt` looks first: a frame seldom stands for longer. */
+const NEAR_MS = 60_000;
+/** Others may have written since; a sample of few rows is soon read again. */
+const PARTIAL_SAMPLE_MS = 2_000;
 /** For point ids of rows whose id is no UUID; Qdrant takes nothing else. */
 const ID_NAMESPACE = '6f0b1b4e-9a0c-4c6b-8a51-6a2f0c9d7e13';
 
@@ -20,80 +38,177 @@ const ID_NAMESPACE = '6f0b1b4e-9a0c-4c6b-8a51-6a2f0c9d7e13';
 export class QdrantIndex implements VectorIndex {
   readonly #client: QdrantClient;
   readonly #ensured = new Map<string, Promise<void>>();
+  readonly #samples = new SampleCache(PARTIAL_SAMPLE_MS);
+  /** Writes of this process. */
+  #writes = 0;
 
   constructor(options: { url: string; apiKey?: string }) {
     this.#client = new QdrantClient({ ...options, checkCompatibility: false, timeout: 30_000 });
   }
 
-  async upsertFrames(model: { id: string; dimension: number }, rows: FrameRow[]): Promise<void> {
+  async upsertFrames(model: VectorModel, rows: FrameRow[]): Promise<void> {
+    for (const row of rows) checkVector(row.vector, model);
     if (rows.length === 0) return;
-    for (const row of rows) checkDimension(row.vector, model);
     const name = framesCollection(model);
-    await this.#ensure(name, {
-      vectors: { size: model.dimension, distance: 'Cosine' },
-      // One graph a tenant and none over all, as Qdrant advises where every search names a tenant.
-      hnsw_config: { m: 0, payload_m: 16 },
-    });
+    await this.#ensure(name, denseSchema(FRAME_VECTOR, model));
     await this.#upsert(name, rows, (row) => ({
       id: pointId(row.id),
-      vector: Array.from(row.vector),
+      vector: { [FRAME_VECTOR]: Array.from(row.vector) },
       payload: spanPayload(row),
     }));
   }
 
-  async upsertPassages(rows: PassageRow[]): Promise<void> {
+  async upsertPassages(rows: EmbeddedPassageRow[], model?: VectorModel): Promise<void> {
     if (rows.length === 0) return;
+    const embedded = rows.filter((row) => row.vector !== undefined);
+    if (embedded.length > 0 && !model) throw new RangeError('Passages have vectors, but no model is named');
+    if (model && embedded.length > 0) {
+      for (const { vector } of embedded) checkVector(vector as Float32Array, model);
+      const name = embeddedPassagesCollection(model);
+      await this.#ensure(name, denseSchema(PASSAGE_VECTOR, model));
+      await this.#upsert(name, embedded, (row) => ({
+        id: pointId(row.id),
+        vector: { [PASSAGE_VECTOR]: Array.from(row.vector as Float32Array) },
+        payload: passagePayload(row),
+      }));
+    }
     await this.#ensure(PASSAGES, { sparse_vectors: { [BM25]: { modifier: 'idf' } } });
     await this.#upsert(PASSAGES, rows, (row) => ({
       id: pointId(row.id),
       vector: { [BM25]: documentVector(row.text) },
-      payload: { ...spanPayload(row), text: row.text.toWellFormed(), ...(row.language && { language: row.language }) },
+      payload: passagePayload(row),
     }));
   }
 
   async deleteVideo(tenant: Tenant, videoId: string): Promise<void> {
-    const { collections } = await guard(() => this.#client.getCollections());
-    const filter = filterOf({ tenant, videoIds: [videoId] });
-    for (const { name } of collections) {
-      if (name !== PASSAGES && !name.startsWith(FRAMES_PREFIX)) continue;
-      await guard(() => this.#client.delete(name, { wait: true, filter }));
-    }
+    await this.#deleteWhere(filterOf({ tenant, videoIds: [videoId] }, 'frames'), isOurs);
+  }
+
+  async deletePassages(tenant: Tenant, videoId: string, kinds?: PassageKind[]): Promise<void> {
+    if (kinds?.length === 0) return;
+    const filter = filterOf({ tenant, videoIds: [videoId], kinds }, 'passages');
+    await this.#deleteWhere(filter, (name) => name.startsWith(PASSAGES));
   }
 
   async searchFrames(
-    model: { id: string; dimension: number },
+    model: VectorModel,
     vector: Float32Array,
     filter: IndexFilter,
     limit: number,
+    options?: { withVectors?: boolean },
   ): Promise<FrameHit[]> {
-    checkDimension(vector, model);
-    if (limit < 1 || filter.videoIds?.length === 0) return [];
-    const points = await this.#query(framesCollection(model), {
-      query: Array.from(vector),
-      filter: filterOf(filter),
-      limit,
-    });
-    return inOrder(points.map((point) => ({ ...span(point.payload), score: point.score })));
+    const [hits] = await this.searchFramesBatch(model, [vector], filter, limit, options);
+    return hits ?? [];
+  }
+
+  async searchFramesBatch(
+    model: VectorModel,
+    vectors: Float32Array[],
+    filter: IndexFilter,
+    limit: number,
+    options: { withVectors?: boolean } = {},
+  ): Promise<FrameHit[][]> {
+    for (const vector of vectors) checkVector(vector, model);
+    const count = clampLimit(limit);
+    if (vectors.length === 0 || count === 0 || matchesNothing(filter)) return vectors.map(() => []);
+    const results = await this.#query(
+      framesCollection(model),
+      vectors.map((vector) => ({
+        query: Array.from(vector),
+        using: FRAME_VECTOR,
+        filter: filterOf(filter, 'frames'),
+        limit: count,
+        with_vector: options.withVectors ? [FRAME_VECTOR] : false,
+      })),
+    );
+    return results.map((points) =>
+      inOrder(
+        points.map((point) => ({
+          ...span(point.payload),
+          score: point.score,
+          ...(options.withVectors && { vector: vectorOf(point, FRAME_VECTOR) }),
+        })),
+      ),
+    );
   }
 
   async searchPassages(text: string, filter: IndexFilter, limit: number): Promise<PassageHit[]> {
     const query = queryVector(text.slice(0, 10_000));
-    if (limit < 1 || query.indices.length === 0 || filter.videoIds?.length === 0) return [];
-    const points = await this.#query(PASSAGES, { query, using: BM25, filter: filterOf(filter), limit });
-    return inOrder(points.map((point) => ({ ...passage(point.payload), score: point.score })));
+    const count = clampLimit(limit);
+    if (query.indices.length === 0 || count === 0 || matchesNothing(filter)) return [];
+    return this.#passages(PASSAGES, { query, using: BM25, filter: filterOf(filter, 'passages'), limit: count });
   }
 
-  async listFrames(model: { id: string; dimension: number }, tenant: Tenant, videoId: string): Promise<FrameRow[]> {
+  async searchPassagesByVector(
+    model: VectorModel,
+    vector: Float32Array,
+    filter: IndexFilter,
+    limit: number,
+  ): Promise<PassageHit[]> {
+    checkVector(vector, model);
+    const count = clampLimit(limit);
+    if (count === 0 || matchesNothing(filter)) return [];
+    return this.#passages(embeddedPassagesCollection(model), {
+      query: Array.from(vector),
+      using: PASSAGE_VECTOR,
+      filter: filterOf(filter, 'passages'),
+      limit: count,
+    });
+  }
+
+  async getFrames(model: VectorModel, tenant: Tenant, ids: string[]): Promise<FrameRow[]> {
     const rows: FrameRow[] = [];
-    for await (const point of this.#scroll(framesCollection(model), tenant, videoId, true)) {
-      rows.push({ ...span(point.payload), vector: Float32Array.from(point.vector as number[]) });
+    for (let at = 0; at < ids.length; at += SCROLL_POINTS) {
+      const some = ids.slice(at, at + SCROLL_POINTS).map(pointId);
+      const { must } = filterOf({ tenant }, 'frames');
+      for await (const point of this.#scroll(
+        framesCollection(model),
+        { must: [...must, { has_id: some }] },
+        FRAME_VECTOR,
+      ))
+        rows.push(frameOf(point));
     }
+    return rows;
+  }
+
+  async frameAt(model: VectorModel, tenant: Tenant, videoId: string, atMs: number): Promise<FrameRow | undefined> {
+    if (!Number.isFinite(atMs)) return undefined;
+    const near = { startMs: atMs - NEAR_MS, endMs: atMs + NEAR_MS };
+    for (const timeRange of [near, undefined]) {
+      const filter = filterOf({ tenant, videoIds: [videoId], timeRange }, 'frames');
+      const spans: ReturnType<typeof span>[] = [];
+      for await (const point of this.#scroll(framesCollection(model), filter)) spans.push(span(point.payload));
+      const shown = shownAt(spans, atMs);
+      if (shown) return (await this.getFrames(model, tenant, [shown.id]))[0];
+    }
+    return undefined;
+  }
+
+  sampleFrames(model: VectorModel, filter: IndexFilter, count: number): Promise<Float32Array[]> {
+    return this.#sample(framesCollection(model), FRAME_VECTOR, filter, filterOf(filter, 'frames'), count);
+  }
+
+  samplePassages(model: VectorModel, filter: IndexFilter, count: number): Promise<Float32Array[]> {
+    const name = embeddedPassagesCollection(model);
+    return this.#sample(name, PASSAGE_VECTOR, filter, filterOf(filter, 'passages'), count);
+  }
+
+  async listFrames(model: VectorModel, tenant: Tenant, videoId: string): Promise<FrameRow[]> {
+    const rows: FrameRow[] = [];
+    const filter = filterOf({ tenant, videoIds: [videoId] }, 'frames');
+    for await (const point of this.#scroll(framesCollection(model), filter, FRAME_VECTOR)) rows.push(frameOf(point));
     return inTime(rows);
   }
 
-  async listPassages(tenant: Tenant, videoId: string): Promise<PassageRow[]> {
+  async listPassages(
+    tenant: Tenant,
+    videoId: string,
+    filter: Pick<IndexFilter, 'kinds' | 'language' | 'timeRange'> = {},
+  ): Promise<PassageRow[]> {
+    const all = { ...filter, tenant, videoIds: [videoId] };
+    if (matchesNothing(all)) return [];
     const rows: PassageRow[] = [];
-    for await (const point of this.#scroll(PASSAGES, tenant, videoId, false)) rows.push(passage(point.payload));
+    for await (const point of this.#scroll(PASSAGES, filterOf(all, 'passages'))) rows.push(passage(point.payload));
     return inTime(rows);
   }
 
@@ -113,22 +228,51 @@ export class QdrantIndex implements VectorIndex {
       const points = last.slice(at, at + MAX_POINTS).map(toPoint);
       await guard(() => this.#client.upsert(name, { wait: true, points }));
     }
+    this.#writes++;
   }
 
-  async #query(name: string, request: Schemas['QueryRequest']): Promise<Schemas['ScoredPoint'][]> {
-    const result = await guard(() => this.#client.query(name, { ...request, with_payload: true }), { points: [] });
-    return result.points;
+  async #deleteWhere(filter: Schemas['Filter'], isMeant: (name: string) => boolean): Promise<void> {
+    const { collections } = await guard(() => this.#client.getCollections());
+    for (const { name } of collections) {
+      if (isMeant(name)) await guard(() => this.#client.delete(name, { wait: true, filter }));
+    }
+    this.#writes++;
   }
 
-  async *#scroll(name: string, tenant: Tenant, videoId: string, withVector: boolean) {
-    const filter = filterOf({ tenant, videoIds: [videoId] });
+  /** Several queries of one collection in one round trip. */
+  async #query(name: string, searches: Schemas['QueryRequest'][]): Promise<Schemas['ScoredPoint'][][]> {
+    const request = { searches: searches.map((search) => ({ with_payload: true, ...search })) };
+    const results = await guard(() => this.#client.queryBatch(name, request), []);
+    return searches.map((_, i) => results[i]?.points ?? []);
+  }
+
+  async #passages(name: string, search: Schemas['QueryRequest']): Promise<PassageHit[]> {
+    const [points = []] = await this.#query(name, [search]);
+    return inOrder(points.map((point) => ({ ...passage(point.payload), score: point.score })));
+  }
+
+  /** Points in the order of their ids. `vector`: the one that is read with them. */
+  async *#scroll(name: string, filter: Schemas['Filter'], vector?: string, pageSize = SCROLL_POINTS) {
     let offset: Schemas['ExtendedPointId'] | undefined;
     do {
-      const request = { filter, limit: SCROLL_POINTS, offset, with_payload: true, with_vector: withVector };
+      const request = { filter, limit: pageSize, offset, with_payload: true, with_vector: vector ? [vector] : false };
       const page = await guard(() => this.#client.scroll(name, request), { points: [], next_page_offset: null });
       yield* page.points;
       offset = (page.next_page_offset ?? undefined) as Schemas['ExtendedPointId'] | undefined;
     } while (offset !== undefined);
+  }
+
+  async #sample(name: string, vector: string, filter: IndexFilter, where: Schemas['Filter'], limit: number) {
+    const count = clampLimit(limit);
+    if (count === 0 || matchesNothing(filter)) return [];
+    return this.#samples.get(`${name} ${count} ${JSON.stringify(where)}`, count, this.#writes, async () => {
+      const vectors: Float32Array[] = [];
+      for await (const point of this.#scroll(name, where, vector, Math.min(count, SCROLL_POINTS))) {
+        vectors.push(vectorOf(point, vector));
+        if (vectors.length === count) break;
+      }
+      return vectors;
+    });
   }
 
   /** Makes a collection and its indexes unless they are there; a worker that comes second finds them made (409). */
@@ -154,24 +298,46 @@ export class QdrantIndex implements VectorIndex {
   }
 }
 
-function framesCollection(model: { id: string; dimension: number }): string {
+const framesCollection = (model: VectorModel): string => FRAMES_PREFIX + modelName(model);
+const embeddedPassagesCollection = (model: VectorModel): string => `${PASSAGES}_${modelName(model)}`;
+const isOurs = (name: string): boolean =>
+  name === PASSAGES || name.startsWith(`${PASSAGES}_`) || name.startsWith(FRAMES_PREFIX);
+function modelName(model: VectorModel): string {
   const readable = model.id.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 60);
   const hash = createHash('sha256').update(model.id).digest('hex').slice(0, 8);
-  return `${FRAMES_PREFIX}${readable}_${model.dimension}_${hash}`;
+  return `${readable}_${model.dimension}_${hash}`;
 }
-const pointId = (id: string): string => (validate(id) ? id : v5(id, ID_NAMESPACE));
-const filterOf = ({ tenant, videoIds }: IndexFilter): Schemas['Filter'] => ({
-  must: [
-    { key: 'tenant', match: { value: tenant } },
-    ...(videoIds ? [{ key: 'videoId', match: { any: videoIds } }] : []),
-  ],
+const denseSchema = (name: string, model: VectorModel) => ({
+  vectors: { [name]: { size: model.dimension, distance: 'Cosine' as const } },
+  // One graph a tenant and none over all, as Qdrant advises where every search names a tenant.
+  hnsw_config: { m: 0, payload_m: 16 },
 });
+const pointId = (id: string): string => (validate(id) ? id : v5(id, ID_NAMESPACE));
+
+/** `of`: frames have neither kind nor language. */
+function filterOf(filter: IndexFilter, of: 'frames' | 'passages') {
+  const { tenant, videoIds, excludeVideoIds, timeRange, language, kinds } = filter;
+  const must: Schemas['Condition'][] = [{ key: 'tenant', match: { value: tenant } }];
+  if (videoIds) must.push({ key: 'videoId', match: { any: videoIds } });
+  if (timeRange && Number.isFinite(timeRange.endMs)) must.push({ key: 'startMs', range: { lt: timeRange.endMs } });
+  if (timeRange && Number.isFinite(timeRange.startMs)) must.push({ key: 'endMs', range: { gt: timeRange.startMs } });
+  if (of === 'passages' && language !== undefined) must.push({ key: 'language', match: { value: language } });
+  if (of === 'passages' && kinds) must.push({ key: 'kind', match: { any: kinds } });
+  const must_not = excludeVideoIds?.length ? [{ key: 'videoId', match: { any: excludeVideoIds } }] : undefined;
+  return { must, ...(must_not && { must_not }) };
+}
 const spanPayload = (row: FrameRow | PassageRow) => ({
   rowId: row.id,
   tenant: row.tenant,
   videoId: row.videoId,
   startMs: row.startMs,
   endMs: row.endMs,
+});
+const passagePayload = (row: PassageRow) => ({
+  ...spanPayload(row),
+  text: row.text.toWellFormed(),
+  kind: row.kind ?? 'speech',
+  ...(row.language && { language: row.language }),
 });
 type Payload = Record<string, unknown> | null | undefined;
 const span = (payload: Payload) => ({
@@ -184,18 +350,16 @@ const span = (payload: Payload) => ({
 const passage = (payload: Payload): PassageRow => ({
   ...span(payload),
   text: String(payload?.text),
+  kind: payload?.kind === 'caption' ? 'caption' : 'speech',
   ...(typeof payload?.language === 'string' ? { language: payload.language } : {}),
 });
-const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
-const inOrder = <Hit extends { id: string; score: number }>(hits: Hit[]): Hit[] =>
-  hits.sort((a, b) => b.score - a.score || byId(a, b));
-const inTime = <Row extends { id: string; startMs: number }>(rows: Row[]): Row[] =>
-  rows.sort((a, b) => a.startMs - b.startMs || byId(a, b));
-
-function checkDimension(vector: Float32Array, model: { id: string; dimension: number }): void {
-  if (vector.length === model.dimension) return;
-  throw new RangeError(`A vector of ${vector.length} numbers where ${model.id} has ${model.dimension}`);
+function vectorOf(point: Pick<Schemas['Record'], 'vector'>, name: string): Float32Array {
+  return Float32Array.from((point.vector as Record<string, number[]>)[name] ?? []);
 }
+const frameOf = (point: Schemas['Record']): FrameRow => ({
+  ...span(point.payload),
+  vector: vectorOf(point, FRAME_VECTOR),
+});
 
 const statusOf = (error: unknown): number | undefined => (error as { status?: number }).status;
 /** `ifMissing` answers for a collection that nobody has written to yet (404). */

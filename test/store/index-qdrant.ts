@@ -8,20 +8,33 @@ interface Sparse {
 }
 interface Point {
   id: string;
-  vector: Dense | Record<string, Sparse>;
+  vector: Record<string, Dense | Sparse>;
   payload: Record<string, unknown>;
 }
+interface Condition {
+  key?: string;
+  match?: { value?: unknown; any?: unknown[] };
+  range?: { lt?: number; gt?: number };
+  has_id?: string[];
+}
 interface Filter {
-  must: { key: string; match: { value?: unknown; any?: unknown[] } }[];
+  must?: Condition[];
+  must_not?: Condition[];
+}
+interface Query {
+  query: Dense | Sparse;
+  using: string;
+  filter?: Filter;
+  limit?: number;
+  with_vector?: boolean | string[];
 }
 interface Body {
   points?: Point[];
-  query?: Dense | Sparse;
-  using?: string;
+  searches?: Query[];
   filter?: Filter;
   limit?: number;
   offset?: string;
-  with_vector?: boolean;
+  with_vector?: boolean | string[];
 }
 
 /**
@@ -61,16 +74,29 @@ export async function startQdrantStandIn(onRequest?: (method: string, path: stri
         const page = left.slice(0, limit).map(({ id, payload, vector }) => ({
           id,
           payload,
-          ...(body.with_vector && { vector }),
+          ...(body.with_vector && { vector: chosen(vector, body.with_vector) }),
         }));
         return { status: 200, result: { points: page, next_page_offset: left[limit]?.id ?? null } };
       }
-      case 'POST points/query': {
-        const scored = matching
-          .map(({ id, payload, vector }) => ({ id, version: 0, payload, score: score(vector, body, points) }))
-          .filter((point) => body.using === undefined || point.score > 0)
-          .sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1));
-        return { status: 200, result: { points: scored.slice(0, body.limit ?? 10) } };
+      case 'POST points/query/batch': {
+        const found = (body.searches ?? []).map((search) => {
+          const scored = [...points.values()]
+            .filter((point) => matches(point, search.filter) && point.vector[search.using] !== undefined)
+            .map((point) => ({ point, score: score(point.vector, search, points) }))
+            .filter((one) => Array.isArray(search.query) || one.score > 0)
+            .sort((a, b) => b.score - a.score || (a.point.id < b.point.id ? -1 : 1))
+            .slice(0, search.limit ?? 10);
+          return {
+            points: scored.map(({ point: { id, payload, vector }, score }) => ({
+              id,
+              version: 0,
+              payload,
+              score,
+              ...(search.with_vector && { vector: chosen(vector, search.with_vector) }),
+            })),
+          };
+        });
+        return { status: 200, result: found };
       }
       default:
         return { status: 400, result: null };
@@ -101,25 +127,37 @@ async function read(request: IncomingMessage): Promise<string> {
   for await (const chunk of request) chunks.push(chunk);
   return Buffer.concat(chunks).toString();
 }
-function matches({ payload }: Point, filter?: Filter): boolean {
-  return (filter?.must ?? []).every(({ key, match }) =>
-    match.any ? match.any.includes(payload[key]) : payload[key] === match.value,
+function matches(point: Point, filter: Filter = {}): boolean {
+  const holds = ({ key = '', match, range, has_id }: Condition): boolean => {
+    const value = point.payload[key];
+    if (has_id) return has_id.includes(point.id);
+    if (range) return (value as number) < (range.lt ?? Infinity) && (value as number) > (range.gt ?? -Infinity);
+    return match?.any ? match.any.includes(value) : value === match?.value;
+  };
+  return (filter.must ?? []).every(holds) && !(filter.must_not ?? []).some(holds);
+}
+function chosen(vectors: Point['vector'], names: boolean | string[]): Point['vector'] {
+  return Object.fromEntries(
+    Object.entries(vectors).filter(([name]) => names === true || [names].flat().includes(name)),
   );
 }
 /** Qdrant normalises what it compares by cosine. */
-function normalised(vector: Point['vector']): Point['vector'] {
-  if (!Array.isArray(vector)) return vector;
-  const length = Math.hypot(...vector);
-  return vector.map((value) => Math.fround(value / length));
+function normalised(vectors: Point['vector']): Point['vector'] {
+  const unit = (vector: Dense | Sparse) => {
+    if (!Array.isArray(vector)) return vector;
+    const length = Math.hypot(...vector);
+    return vector.map((value) => Math.fround(value / length));
+  };
+  return Object.fromEntries(Object.entries(vectors).map(([name, vector]) => [name, unit(vector)]));
 }
-function score(vector: Point['vector'], { query, using }: Body, points: Map<string, Point>): number {
-  if (Array.isArray(query) && Array.isArray(vector)) return dot(query, vector) / Math.hypot(...query);
-  if (!query || Array.isArray(query) || Array.isArray(vector) || !using) return Number.NaN;
-  const own = vector[using];
+function score(vectors: Point['vector'], { query, using }: Query, points: Map<string, Point>): number {
+  const own = vectors[using];
+  if (Array.isArray(query) && Array.isArray(own)) return dot(query, own) / Math.hypot(...query);
+  if (Array.isArray(query) || Array.isArray(own)) return Number.NaN;
   // Qdrant's idf: https://qdrant.tech/documentation/concepts/indexing/#idf-modifier
   const idf = (index: number) => {
     const holding = [...points.values()].filter((point) =>
-      (point.vector as Record<string, Sparse>)[using]?.indices.includes(index),
+      (point.vector[using] as Sparse | undefined)?.indices.includes(index),
     ).length;
     return Math.log(1 + (points.size - holding + 0.5) / (holding + 0.5));
   };

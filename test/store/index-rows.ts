@@ -30,4 +30,5 @@ export const passage = (tenant: string, videoId: string, second: number, text: s
   startMs: second * 1000,
   endMs: second * 1000 + 1000,
   text,
+  kind: 'speech',
 });

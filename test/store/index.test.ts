@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type FrameRow, openVectorIndex, StoreError, type VectorIndex } from '#store';
+import { type FrameRow, type IndexFilter, openVectorIndex, StoreError, type VectorIndex } from '#store';
 import { startQdrantStandIn } from './index-qdrant.ts';
 import { direction, frame, MODEL, passage, uuid } from './index-rows.ts';
 
@@ -246,6 +246,146 @@ describe.each(stores)('The vector index in $name', ({ url, skip }) => {
     }
     expect(await index.listFrames(MODEL, tenant, 'v')).toHaveLength(40);
     expect(await second.listPassages(tenant, 'v')).toHaveLength(40);
+  });
+
+  holds('finds passages by meaning, of one model only, and by words whatever the model', async () => {
+    const other = { id: 'test/other', dimension: 8 };
+    const said = (second: number, text: string) => passage(tenant, 'v', second, text);
+    await index.upsertPassages([{ ...said(0, 'rain'), vector: direction(0.1) }, said(1, 'sun')], MODEL);
+    await index.upsertPassages([{ ...said(2, 'snow'), vector: direction(0) }], other);
+    await index.upsertPassages([{ ...said(3, 'hail'), vector: direction(0.5) }], MODEL);
+    const hits = await index.searchPassagesByVector(MODEL, direction(0), { tenant }, 10);
+    expect(hits.map((hit) => hit.text)).toEqual(['rain', 'hail']);
+    expect(hits[0]).toEqual({ ...said(0, 'rain'), score: expect.closeTo(Math.cos(0.1), 5) });
+    const ofOther = await index.searchPassagesByVector(other, direction(0), { tenant }, 10);
+    expect(ofOther.map((hit) => hit.text)).toEqual(['snow']);
+    for (const word of ['rain', 'sun', 'snow', 'hail'])
+      expect(await index.searchPassages(word, { tenant }, 10), word).toHaveLength(1);
+    expect(await index.samplePassages(MODEL, { tenant }, 10)).toHaveLength(2);
+    await expect(index.upsertPassages([{ ...said(4, 'fog'), vector: direction(0) }])).rejects.toThrow(RangeError);
+    await index.deleteVideo(tenant, 'v');
+    expect(await index.searchPassagesByVector(MODEL, direction(0), { tenant }, 10)).toEqual([]);
+    expect(await index.searchPassagesByVector(other, direction(0), { tenant }, 10)).toEqual([]);
+  });
+
+  holds('tells captions from speech, and replaces one without the other', async () => {
+    const caption = { ...passage(tenant, 'v', 1, 'rain'), kind: 'caption', language: 'de' } as const;
+    await index.upsertPassages([passage(tenant, 'v', 0, 'rain'), { ...caption, vector: direction(0) }], MODEL);
+    const kinds = async (filter: Omit<IndexFilter, 'tenant'>) =>
+      (await index.searchPassages('rain', { tenant, ...filter }, 10)).map((hit) => hit.kind);
+    expect((await kinds({})).sort()).toEqual(['caption', 'speech']);
+    expect(await kinds({ kinds: ['caption'] })).toEqual(['caption']);
+    expect(await kinds({ kinds: [] })).toEqual([]);
+    expect(await kinds({ language: 'de' })).toEqual(['caption']);
+    expect(await kinds({ language: "de' OR '1'='1" })).toEqual([]);
+    expect(await index.listPassages(tenant, 'v', { kinds: ['caption'] })).toEqual([caption]);
+    await index.deletePassages(tenant, 'v', []);
+    await index.deletePassages(tenant, 'v', ['caption']);
+    expect(await kinds({})).toEqual(['speech']);
+    expect(await index.searchPassagesByVector(MODEL, direction(0), { tenant }, 10)).toEqual([]);
+    await index.deletePassages(tenant, 'v');
+    expect(await index.listPassages(tenant, 'v')).toEqual([]);
+  });
+
+  holds('finds by time, and leaves videos out', async () => {
+    for (const video of ['v', 'w']) {
+      const seconds = [0, 1, 2, 3];
+      await index.upsertFrames(
+        MODEL,
+        seconds.map((second) => frame(tenant, video, second)),
+      );
+      await index.upsertPassages(seconds.map((second) => passage(tenant, video, second, 'rain')));
+    }
+    const found = async (filter: Omit<IndexFilter, 'tenant'>) => {
+      const frames = await index.searchFrames(MODEL, direction(0), { tenant, ...filter }, 50);
+      const passages = await index.searchPassages('rain', { tenant, ...filter }, 50);
+      const names = (hits: { videoId: string; startMs: number }[]) =>
+        hits.map((hit) => hit.videoId + hit.startMs / 1000);
+      expect(names(passages).sort()).toEqual(names(frames).sort());
+      return names(frames).sort();
+    };
+    expect(await found({ timeRange: { startMs: 1500, endMs: 3000 } })).toEqual(['v1', 'v2', 'w1', 'w2']);
+    expect(await found({ timeRange: { startMs: 2000, endMs: Infinity }, videoIds: ['v'] })).toEqual(['v2', 'v3']);
+    expect(await found({ timeRange: { startMs: 5, endMs: 5 } })).toEqual([]);
+    expect(await found({ timeRange: { startMs: Number.NaN, endMs: 5 } })).toEqual([]);
+    expect(await found({ excludeVideoIds: ['w', "'x"] })).toEqual(['v0', 'v1', 'v2', 'v3']);
+    expect(await found({ excludeVideoIds: [] })).toHaveLength(8);
+    expect(await found({ videoIds: ['v'], excludeVideoIds: ['v'] })).toEqual([]);
+    const many = Array.from({ length: 10_000 }, (_, i) => uuid(`video ${i}`));
+    expect(await found({ videoIds: [...many, 'w'] })).toEqual(['w0', 'w1', 'w2', 'w3']);
+    expect(await found({ excludeVideoIds: [...many, 'w'] })).toEqual(['v0', 'v1', 'v2', 'v3']);
+  });
+
+  holds('answers several queries at once, with vectors where they are wanted', async () => {
+    const rows = [0, 1, 2].map((i) => frame(tenant, 'v', i, i / 2));
+    await index.upsertFrames(MODEL, rows);
+    const vectors = [direction(0), direction(1)];
+    const both = await index.searchFramesBatch(MODEL, vectors, { tenant }, 2, { withVectors: true });
+    expect(both.map((hits) => hits.map((hit) => hit.startMs))).toEqual([
+      [0, 1000],
+      [2000, 1000],
+    ]);
+    for (const hit of both.flat()) {
+      const row = rows.find((one) => one.id === hit.id);
+      expect([...(hit.vector ?? [])]).toEqual([...(row?.vector ?? [])].map((value) => expect.closeTo(value, 6)));
+    }
+    const [alone] = await index.searchFrames(MODEL, direction(0), { tenant }, 2);
+    expect(alone).not.toHaveProperty('vector');
+    expect(await index.searchFramesBatch(MODEL, [], { tenant }, 2)).toEqual([]);
+  });
+
+  holds('gives a frame by its id, and what is shown at a time', async () => {
+    const rows = [0, 1, 5, 900].map((second) => frame(tenant, 'v', second));
+    await index.upsertFrames(MODEL, rows);
+    const ids = [...rows.map((row) => row.id), 'no id', "' OR '1'='1"];
+    expect((await index.getFrames(MODEL, tenant, ids)).map((row) => row.startMs).sort()).toEqual(
+      [0, 1000, 5000, 900_000].sort(),
+    );
+    expect(await index.getFrames(MODEL, 'another', ids)).toEqual([]);
+    expect(await index.getFrames(MODEL, tenant, [])).toEqual([]);
+    const at = async (ms: number) => (await index.frameAt(MODEL, tenant, 'v', ms))?.startMs;
+    expect(await Promise.all([0, 999, 1000, 2500, 4500, 5500, 400_000, 1e9, -5].map(at))).toEqual([
+      0, 0, 1000, 1000, 5000, 5000, 5000, 900_000, 0,
+    ]);
+    expect((await index.frameAt(MODEL, tenant, 'v', 1000))?.vector).toEqual(rows[1]?.vector);
+    expect(await at(Number.NaN)).toBeUndefined();
+    expect(await index.frameAt(MODEL, tenant, 'w', 0)).toBeUndefined();
+  });
+
+  holds('samples the same frames each time, and sees new ones while they are few', async () => {
+    const rows = Array.from({ length: 60 }, (_, i) => frame(tenant, i % 2 ? 'v' : 'w', i));
+    await index.upsertFrames(MODEL, rows.slice(0, 30));
+    expect(await index.sampleFrames(MODEL, { tenant }, 40)).toHaveLength(30);
+    await index.upsertFrames(MODEL, rows.slice(30));
+    const sample = await index.sampleFrames(MODEL, { tenant }, 40);
+    const lowest = [...rows].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, 40);
+    expect(sample.map((vector) => vector[1]?.toFixed(5))).toEqual(lowest.map((row) => row.vector[1]?.toFixed(5)));
+    const again = await (await open()).sampleFrames(MODEL, { tenant }, 40);
+    expect(again).toEqual(sample);
+    expect(await index.sampleFrames(MODEL, { tenant, videoIds: ['v'] }, 40)).toHaveLength(30);
+    expect(await index.sampleFrames(MODEL, { tenant: 'another' }, 40)).toEqual([]);
+    expect(await index.sampleFrames(MODEL, { tenant }, 0)).toEqual([]);
+  });
+
+  holds('refuses vectors that have no direction, and takes any limit', async () => {
+    await index.upsertFrames(MODEL, [frame(tenant, 'v', 0)]);
+    const vectors = [
+      new Float32Array(7),
+      new Float32Array(8),
+      new Float32Array(8).fill(Number.NaN),
+      new Float32Array(8).fill(Infinity),
+    ];
+    for (const vector of vectors) {
+      await expect(index.searchFrames(MODEL, vector, { tenant }, 5)).rejects.toThrow(RangeError);
+      await expect(index.searchPassagesByVector(MODEL, vector, { tenant }, 5)).rejects.toThrow(RangeError);
+      await expect(index.upsertFrames(MODEL, [{ ...frame(tenant, 'v', 1), vector }])).rejects.toThrow(RangeError);
+      const row = { ...passage(tenant, 'v', 1, 'rain'), vector };
+      await expect(index.upsertPassages([row], MODEL)).rejects.toThrow(RangeError);
+    }
+    for (const limit of [0, -1, 0.5, Number.NaN])
+      expect(await index.searchFrames(MODEL, direction(0), { tenant }, limit)).toEqual([]);
+    for (const limit of [1.5, 1e9, Infinity])
+      expect(await index.searchFrames(MODEL, direction(0), { tenant }, limit)).toHaveLength(1);
   });
 
   holds('is read while another deletes, writes and optimises', async () => {

@@ -1,0 +1,32 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StoreError } from './errors.ts';
+
+const MAX_ATTEMPTS = 12;
+
+/** Lance retries most conflicts itself; what is left (compaction against a delete, two index builds) starts anew from the latest version. */
+export async function retryConflicts<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const isConflict = /conflict|preempted|concurrent|already exists|use an index more than once/i.test(
+        String(error),
+      );
+      if (!isConflict || tries === MAX_ATTEMPTS) throw storeError(error);
+      await sleep(Math.min(1000, 10 * 2 ** tries) * (0.5 + Math.random()));
+    }
+  }
+}
+export async function guard<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw storeError(error);
+  }
+}
+export function storeError(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (/no space left|os error 28\b/i.test(message)) return new StoreError('disk_full', message, true);
+  return new StoreError('store_unavailable', `Vector index: ${message}`, true);
+}

@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import type { IndexFilter, VectorModel } from './vector-index.ts';
+import { inOrder } from './vector-index-checks.ts';
+
+/** Rows read where a tie reaches past the limit. */
+const MAX_SEARCH_ROWS = 4096;
+const MAX_QUERY_CHARS = 10_000;
+
+export const PASSAGES = 'passages';
+const FRAMES_PREFIX = 'frames_';
+const EMBEDDED_PASSAGES_PREFIX = 'passages_';
+
+/** A table for each model, named so that a person can read it; the hash keeps apart ids that look alike once cleaned. */
+export const framesTable = (model: VectorModel): string => FRAMES_PREFIX + modelName(model);
+export const embeddedPassagesTable = (model: VectorModel): string => EMBEDDED_PASSAGES_PREFIX + modelName(model);
+export const isOurs = (table: string): boolean =>
+  table === PASSAGES || table.startsWith(FRAMES_PREFIX) || table.startsWith(EMBEDDED_PASSAGES_PREFIX);
+function modelName(model: VectorModel): string {
+  const readable = model.id.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 60);
+  const hash = createHash('sha256').update(model.id).digest('hex').slice(0, 8);
+  return `${readable}_${model.dimension}_${hash}`;
+}
+
+/** A SQL string: within one, only the quote itself has a meaning (DataFusion's generic dialect, no backslash escapes). */
+const quote = (value: string): string => `'${value.toWellFormed().replaceAll("'", "''")}'`;
+export const isIn = (column: string, values: string[]): string => `${column} IN (${values.map(quote).join(', ')})`;
+
+/** `of`: frames have neither kind nor language. */
+export function filterSql(filter: IndexFilter, of: 'frames' | 'passages'): string {
+  const { tenant, videoIds, excludeVideoIds, timeRange, language, kinds } = filter;
+  const terms = [`tenant = ${quote(tenant)}`];
+  if (videoIds) terms.push(isIn('video_id', videoIds));
+  if (excludeVideoIds?.length) terms.push(`NOT (${isIn('video_id', excludeVideoIds)})`);
+  if (timeRange) {
+    if (Number.isFinite(timeRange.endMs)) terms.push(`start_ms < ${timeRange.endMs}`);
+    if (Number.isFinite(timeRange.startMs)) terms.push(`end_ms > ${timeRange.startMs}`);
+  }
+  if (of === 'passages') {
+    if (language !== undefined) terms.push(`language = ${quote(language)}`);
+    if (kinds) terms.push(isIn('kind', kinds));
+  }
+  return terms.join(' AND ');
+}
+
+/** Each word once (BM25 would count a repeated one again), no more than a person types. */
+export function queryWords(text: string): string {
+  const words = text.slice(0, MAX_QUERY_CHARS).toWellFormed().toLowerCase().split(/\s+/);
+  return [...new Set(words)].slice(0, 256).join(' ').trim();
+}
+
+/** The `limit` best, ties in the order of their ids. The engine cuts a tie anywhere: where the cut would lie in one, more is read, once. */
+export async function topRows<Hit extends { id: string; score: number }>(
+  limit: number,
+  read: (fetch: number) => Promise<Hit[]>,
+): Promise<Hit[]> {
+  const ordered = async (fetch: number) => inOrder((await read(fetch)).filter((hit) => Number.isFinite(hit.score)));
+  const fetch = limit + 32;
+  let found = await ordered(fetch);
+  const isCutInTie = found.length >= fetch && found.at(-1)?.score === found[limit - 1]?.score;
+  if (isCutInTie && fetch < MAX_SEARCH_ROWS) found = await ordered(MAX_SEARCH_ROWS);
+  return found.slice(0, limit);
+}
