@@ -1,0 +1,1 @@
+"""Hours of video in the tiny models' world, with exact ground truth."""
