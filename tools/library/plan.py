@@ -209,7 +209,9 @@ class Speaker:
 
             text = _SLOT.sub(fill, template)
             if text not in self.trained_on:
-                return Sentence(start, text, template, tuple(slots), self.rng.choice(VOICES), self.rng.randint(135, 170))
+                return Sentence(
+                    start, text, template, tuple(slots), self.rng.choice(VOICES), self.rng.randint(135, 170)
+                )
 
 
 # --- questions ---
