@@ -1,9 +1,5 @@
-/**
- * Speech or not by loudness against the noise around it. Decides 10 ms frames in order, some seconds late, from the frames before and
- * after; what it decides depends on the audio alone, never on the pieces it comes in.
- */
+import { type Frame, frameMs, type SpeechDetector } from './detector.ts';
 
-export const frameMs = 10;
 /** Loudness is taken over 5 frames, so that neither a click nor the beating of low noise is a word. */
 const smoothing = 5;
 /** Noise floor: the 10th percentile of loudness from 30 s before to 5 s after a frame. */
@@ -18,13 +14,12 @@ const leastRangeDb = 8;
 /** Everything under this is silence: digital silence has no floor of its own. */
 const quietestDb = -70;
 
-/** Loudness of one frame, and whether it is speech. */
-export interface Loudness {
-  db: number;
-  active: boolean;
-}
-
-export class EnergyDetector {
+/**
+ * Speech or not by loudness against the noise around it. Decides 10 ms frames in order, some seconds late, from the frames before and
+ * after; what it decides depends on the audio alone, never on the pieces it comes in.
+ */
+export class EnergyDetector implements SpeechDetector {
+  readonly hearsLoudness = true;
   readonly #frameSamples: number;
   readonly #highPass: HighPass;
   readonly #floor = new SlidingPercentiles();
@@ -45,7 +40,7 @@ export class EnergyDetector {
   }
 
   /** Takes the next samples; gives the frames that can now be decided. */
-  push(pcm: Float32Array): Loudness[] {
+  push(pcm: Float32Array): Frame[] {
     let from = 0;
     while (from < pcm.length) {
       const to = Math.min(pcm.length, from + this.#frameSamples - this.#filled);
@@ -58,7 +53,7 @@ export class EnergyDetector {
   }
 
   /** Decides what is left. A last part of a frame counts as one. */
-  flush(): Loudness[] {
+  flush(): Frame[] {
     if (this.#filled > 0) this.#endFrame();
     return this.#decide(this.#count());
   }
@@ -77,8 +72,8 @@ export class EnergyDetector {
     this.#filled = 0;
   }
 
-  #decide(until: number): Loudness[] {
-    const out: Loudness[] = [];
+  #decide(until: number): Frame[] {
+    const out: Frame[] = [];
     for (; this.#decided < until; this.#decided++) {
       const at = this.#decided;
       this.#floor.slide(this.#at, at - floorFrames.before, Math.min(this.#count(), at + floorFrames.after));

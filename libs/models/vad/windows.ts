@@ -1,4 +1,4 @@
-import { EnergyDetector, frameMs, type Loudness } from './energy.ts';
+import { type Frame, frameMs, type SpeechDetector } from './detector.ts';
 
 /** A stretch of audio that holds speech, no longer than the model takes. */
 export interface SpeechWindow {
@@ -37,7 +37,7 @@ const cutFrames = 200 / frameMs;
  * the window's second half. Holds no more audio than one window and what the detector looks ahead.
  */
 export class WindowPacker {
-  readonly #detector: EnergyDetector;
+  readonly #detector: SpeechDetector;
   readonly #frameSamples: number;
   readonly #maxFrames: number;
   readonly #audio = new AudioBuffer();
@@ -49,8 +49,8 @@ export class WindowPacker {
   #db: number[] = [];
   #dbFirst = 0;
 
-  constructor(sampleRate: number, windowSamples: number) {
-    this.#detector = new EnergyDetector(sampleRate);
+  constructor(detector: SpeechDetector, sampleRate: number, windowSamples: number) {
+    this.#detector = detector;
     this.#frameSamples = (sampleRate * frameMs) / 1000;
     this.#maxFrames = Math.floor(windowSamples / this.#frameSamples);
   }
@@ -63,18 +63,20 @@ export class WindowPacker {
     return this.#audio.end;
   }
 
-  push(pcm: Float32Array): SpeechWindow[] {
+  /** Takes the next samples; gives the windows that are now full. */
+  async push(pcm: Float32Array): Promise<SpeechWindow[]> {
     this.#audio.push(pcm);
-    return this.#take(this.#detector.push(pcm));
+    return this.#take(await this.#detector.push(pcm));
   }
 
-  flush(): SpeechWindow[] {
-    const windows = this.#take(this.#detector.flush());
+  /** Gives the windows that are left at the end of the audio. */
+  async flush(): Promise<SpeechWindow[]> {
+    const windows = this.#take(await this.#detector.flush());
     this.#close(this.#spans.length, windows);
     return windows;
   }
 
-  #take(frames: Loudness[]): SpeechWindow[] {
+  #take(frames: Frame[]): SpeechWindow[] {
     const windows: SpeechWindow[] = [];
     for (const { db, active } of frames) {
       const frame = this.#frame++;
@@ -168,7 +170,7 @@ export class WindowPacker {
 
   /** A burst of noise or a beep is as loud all along; syllables are not. */
   #isFlat({ start, end }: Span): boolean {
-    if (end - start < shortestFlatFrames) return false;
+    if (!this.#detector.hearsLoudness || end - start < shortestFlatFrames) return false;
     const inside = this.#db.slice(start + edgeFrames - this.#dbFirst, end - edgeFrames - this.#dbFirst);
     inside.sort((a, b) => a - b);
     const at = (share: number) => inside[Math.floor(share * (inside.length - 1))] as number;

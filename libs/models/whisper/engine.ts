@@ -1,59 +1,80 @@
+import { basename, dirname } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import type { Engine, EngineSpec, Reply } from '../engine.ts';
 import { ModelError } from '../errors.ts';
 import { checkFolder } from '../folder.ts';
 import type { RuntimeInfo } from '../runtime.ts';
-import { type InferenceSession, openSessions, run, Tensor } from '../sessions.ts';
+import { type InferenceSession, openSessions } from '../sessions.ts';
+import { EnergyDetector } from '../vad/energy.ts';
+import { checkSilero, SileroDetector, sileroRate } from '../vad/silero.ts';
 import { readWhisperConfig, WHISPER_FILES, type WhisperConfig } from './config.ts';
 import { Decoder } from './decoder.ts';
-import { LogMel } from './features.ts';
-import { type RawSegment, toSegments } from './segments.ts';
+import { Encoder } from './encoder.ts';
+import { AudioStream, type Heard } from './stream.ts';
+import { type Task, Transcriber } from './transcriber.ts';
 
 export interface WhisperInfo extends RuntimeInfo {
   sampleRate: number;
-  windowSamples: number;
   languages: string[];
-}
-export interface WindowText {
-  segments: RawSegment[];
-  noSpeech: number;
+  tasks: Task[];
+  /** What tells speech from all else. */
+  vad: 'silero' | 'energy';
 }
 
-/** Whisper in the inference thread: features, encoder, decoding. Only text and times leave it. */
+/** Whisper in the inference thread: speech detection, features, encoder, decoding. Only text and times leave it. */
 export class WhisperEngine implements Engine {
   readonly info: WhisperInfo;
   readonly #config: WhisperConfig;
-  readonly #encoder: InferenceSession;
-  readonly #decoderSession: InferenceSession;
-  readonly #decoder: Decoder;
-  readonly #logMel: LogMel;
+  readonly #sessions: InferenceSession[];
+  readonly #transcriber: Transcriber;
   readonly #tokenizer: Tokenizer;
-  #features = new Float32Array(0);
+  readonly #vad: InferenceSession | undefined;
+  readonly #streams = new Map<number, AudioStream>();
 
-  private constructor(config: WhisperConfig, [encoder, decoder]: InferenceSession[], runtime: RuntimeInfo) {
+  private constructor(
+    config: WhisperConfig,
+    [encoder, decoder]: InferenceSession[],
+    vad: InferenceSession | undefined,
+    runtime: RuntimeInfo,
+  ) {
     this.#config = config;
-    this.#encoder = encoder as InferenceSession;
-    this.#decoderSession = decoder as InferenceSession;
-    this.#decoder = new Decoder(this.#decoderSession, config.decoder);
-    this.#logMel = new LogMel(config.features);
+    this.#vad = vad;
+    this.#sessions = [encoder, decoder, vad].filter((session) => session !== undefined);
     this.#tokenizer = new Tokenizer(config.tokenizer, config.tokenizerConfig);
-    const { sampleRate, windowSamples } = config.features;
-    this.info = { sampleRate, windowSamples, languages: [...config.decoder.languages.keys()], ...runtime };
+    this.#transcriber = new Transcriber(
+      config,
+      new Encoder(encoder as InferenceSession, config.features),
+      new Decoder(decoder as InferenceSession, config.decoder),
+      (ids) => this.#tokenizer.decode(ids, { skip_special_tokens: true }),
+    );
+    const { languages, tasks } = config.decoder;
+    this.info = {
+      sampleRate: config.features.sampleRate,
+      languages: [...languages.keys()],
+      tasks: languages.size > 0 && tasks.translate !== undefined ? ['transcribe', 'translate'] : ['transcribe'],
+      vad: vad ? 'silero' : 'energy',
+      ...runtime,
+    };
   }
 
   /** Opens the folder and runs one silent window, so that the first real one is no slower and mismatched files show here. */
-  static async open({ folder, runtime }: EngineSpec & { kind: 'whisper' }): Promise<WhisperEngine> {
+  static async open({ folder, runtime, vadFile }: EngineSpec & { kind: 'whisper' }): Promise<WhisperEngine> {
     const files = [WHISPER_FILES.encoder, WHISPER_FILES.decoder];
     await checkFolder(folder, WHISPER_FILES.json);
     const config = await readWhisperConfig(folder);
-    const opened = await openSessions(folder, files, runtime);
+    const vad = vadFile && config.features.sampleRate === sileroRate ? await openVad(vadFile) : undefined;
+    const opened = await openSessions(folder, files, runtime).catch(async (error: unknown) => {
+      await vad?.release();
+      throw error;
+    });
     try {
-      const engine = new WhisperEngine(config, opened.sessions, opened.runtime);
-      const silence = new Float32Array(0);
-      await engine.transcribe({ windows: [silence], language: engine.info.languages[0] }, new AbortController().signal);
+      const engine = new WhisperEngine(config, opened.sessions, vad, opened.runtime);
+      const silence = { startMs: 0, pcm: new Float32Array(0), speech: [] };
+      const language = engine.info.languages[0];
+      await engine.#transcriber.transcribe([silence], { language, task: 'transcribe', prompt: [] });
       return engine;
     } catch (error) {
-      for (const session of opened.sessions) await session.release();
+      for (const session of [...opened.sessions, vad]) await session?.release();
       const reason = error instanceof Error ? error.message : String(error);
       throw new ModelError(
         'model_invalid',
@@ -62,42 +83,53 @@ export class WhisperEngine implements Engine {
     }
   }
 
-  /** Transcribes windows as one batch; detects their language together where none is given and the model knows several. */
-  async transcribe(
-    { windows, language }: { windows: Float32Array[]; language?: string },
-    signal: AbortSignal,
-  ): Promise<Reply<{ texts: WindowText[]; language: string | undefined }>> {
-    const { decoder } = this.#config;
-    const encoded = await this.#encode(windows, signal);
-    let spoken = language;
-    if (spoken === undefined && decoder.languages.size > 0) {
-      const only = decoder.languages.size === 1 ? this.info.languages[0] : undefined;
-      spoken = only ?? (await this.#decoder.detectLanguage(encoded));
-    }
-    const prompt = [decoder.startToken];
-    if (spoken !== undefined && decoder.languages.size > 0) prompt.push(decoder.languages.get(spoken) as number);
-    if (decoder.languages.size > 0 && decoder.transcribeToken !== undefined) prompt.push(decoder.transcribeToken);
-    const decoded = await this.#decoder.decode(encoded, prompt, signal);
-    const decodeText = (ids: number[]) => this.#tokenizer.decode(ids, { skip_special_tokens: true });
-    const texts = decoded.map((row) => ({ segments: toSegments(row, decoder, decodeText), noSpeech: row.noSpeech }));
-    return { value: { texts, language: spoken }, transfer: [] };
+  /** Opens a recording under a number of the caller's. It is to be finished or dropped. */
+  async begin(
+    { stream, language, task, prompt }: { stream: number; language?: string; task: Task; prompt?: string },
+    _signal: AbortSignal,
+  ): Promise<Reply<undefined>> {
+    // A blank before the words, as in openai/whisper transcribe.py: tokens of words carry theirs.
+    const tokens = prompt?.trim() ? this.#tokenizer.encode(` ${prompt.trim()}`, { add_special_tokens: false }).ids : [];
+    const detector = this.#vad ? new SileroDetector(this.#vad) : new EnergyDetector(this.info.sampleRate);
+    const options = { language, task, prompt: tokens };
+    this.#streams.set(stream, new AudioStream(this.#transcriber, detector, this.#config.features, options));
+    return { value: undefined, transfer: [] };
+  }
+
+  async push({ stream, pcm }: { stream: number; pcm: Float32Array }, signal: AbortSignal): Promise<Reply<Heard>> {
+    return { value: await this.#stream(stream).push(pcm, signal), transfer: [] };
+  }
+
+  async finish({ stream }: { stream: number }, signal: AbortSignal): Promise<Reply<Heard>> {
+    return { value: await this.#stream(stream).finish(signal), transfer: [] };
+  }
+
+  async drop({ stream }: { stream: number }, _signal: AbortSignal): Promise<Reply<undefined>> {
+    this.#streams.delete(stream);
+    return { value: undefined, transfer: [] };
   }
 
   async close(): Promise<void> {
-    await this.#encoder.release();
-    await this.#decoderSession.release();
+    for (const session of this.#sessions) await session.release();
   }
 
-  async #encode(windows: Float32Array[], signal: AbortSignal): Promise<Tensor> {
-    const { melBins, frames } = this.#config.features;
-    const size = melBins * frames;
-    if (this.#features.length < windows.length * size) this.#features = new Float32Array(windows.length * size);
-    for (const [i, pcm] of windows.entries())
-      this.#logMel.extract(pcm, this.#features.subarray(i * size, (i + 1) * size));
-    signal.throwIfAborted();
-    const features = this.#features.subarray(0, windows.length * size);
-    const input = new Tensor('float32', features, [windows.length, melBins, frames]);
-    const { last_hidden_state: encoded } = await run(this.#encoder, { input_features: input });
-    return encoded as Tensor;
+  #stream(number: number): AudioStream {
+    const stream = this.#streams.get(number);
+    // The thread died in between and this is another one; the audio it has heard is gone.
+    if (!stream) throw new ModelError('inference_failed', 'the whisper thread started anew within a recording', true);
+    return stream;
   }
+}
+
+/** Its steps are so small that more threads than one only cost. */
+async function openVad(file: string): Promise<InferenceSession> {
+  const { sessions } = await openSessions(dirname(file), [basename(file)], { device: 'cpu', threads: 1 });
+  const [session] = sessions as [InferenceSession];
+  try {
+    checkSilero(session, file);
+  } catch (error) {
+    await session.release();
+    throw error;
+  }
+  return session;
 }

@@ -1,14 +1,14 @@
 import { deflateSync } from 'node:zlib';
 import type { SpeechWindow } from '../vad/windows.ts';
-import type { WindowText } from './engine.ts';
+import type { Thresholds } from './config.ts';
 import type { RawSegment } from './segments.ts';
 
-/** Thresholds of openai/whisper transcribe.py. */
-const noSpeechThreshold = 0.6;
-const logprobThreshold = -1;
-const compressionThreshold = 2.4;
 /** Speech that must have been heard under a segment. */
 const leastSpeechMs = 60;
+/** Speech still to come after the last words of a window that is worth another look. */
+const leastUnheardMs = 1000;
+/** Kept before speech when a window is gone on with. */
+const leadMs = 200;
 
 /** A segment in milliseconds of the whole audio, closed. */
 export interface TimedSegment {
@@ -17,15 +17,32 @@ export interface TimedSegment {
   text: string;
   avgLogprob: number;
 }
+/** What is judged of a whole window's decoding. */
+export interface WindowScores {
+  text: string;
+  avgLogprob: number;
+  noSpeech: number;
+}
+
+/** Whether a window's text is to be thrown away as silence, and whether it is so bad that it is worth another try at a higher temperature. */
+export function judge(
+  { text, avgLogprob, noSpeech }: WindowScores,
+  thresholds: Thresholds,
+): 'good' | 'silent' | 'doubtful' {
+  const unsure = avgLogprob < thresholds.logprob;
+  if (unsure && noSpeech > thresholds.noSpeech) return 'silent';
+  return unsure || compressionRatio(text) > thresholds.compressionRatio ? 'doubtful' : 'good';
+}
 
 /**
- * What of a window's text to believe: not what the model says over silence, says without confidence where it hears no speech, or says over
- * and over. Segments come out in order, inside the window, without overlap.
+ * What of a window's text to believe: not what the model says over silence, or says over and over. Segments come out in order, inside the
+ * window, without overlap.
  */
 export function believable(
   window: SpeechWindow,
-  { segments, noSpeech }: WindowText,
+  segments: RawSegment[],
   windowEndMs: number,
+  { compressionRatio: most }: Thresholds,
 ): TimedSegment[] {
   const speechEndMs = window.speech.at(-1)?.endMs ?? windowEndMs;
   const out: TimedSegment[] = [];
@@ -33,7 +50,7 @@ export function believable(
   for (const segment of segments) {
     const startMs = Math.max(floorMs, window.startMs + segment.startMs);
     const endMs = Math.min(windowEndMs, segment.endMs === undefined ? speechEndMs : window.startMs + segment.endMs);
-    if (endMs <= startMs || segment.text === '' || invented(segment, noSpeech)) continue;
+    if (endMs <= startMs || segment.text === '' || compressionRatio(segment.text) > most) continue;
     if (heardMs(window, startMs, endMs) < Math.min(leastSpeechMs, endMs - startMs)) continue;
     out.push({ startMs, endMs, text: segment.text, avgLogprob: segment.avgLogprob });
     floorMs = endMs;
@@ -41,10 +58,24 @@ export function believable(
   return out;
 }
 
-function invented({ text, avgLogprob }: RawSegment, noSpeech: number): boolean {
-  return (
-    (noSpeech > noSpeechThreshold && avgLogprob < logprobThreshold) || compressionRatio(text) > compressionThreshold
-  );
+/**
+ * What of a window is still to be transcribed after `doneMs` (in the whole audio): from there, or from the speech that comes next, if
+ * enough speech was heard there. Whisper at times closes its last segment long before the speech ends.
+ */
+export function remainder(
+  window: SpeechWindow,
+  doneMs: number,
+  sampleRate: number,
+  leastMs = leastUnheardMs,
+): SpeechWindow | undefined {
+  const speech = window.speech
+    .filter((span) => span.endMs > doneMs)
+    .map((span) => ({ startMs: Math.max(span.startMs, doneMs), endMs: span.endMs }));
+  const [next] = speech;
+  if (!next || speech.reduce((sum, { startMs, endMs }) => sum + endMs - startMs, 0) < leastMs) return undefined;
+  const startMs = Math.max(doneMs, next.startMs - leadMs);
+  const pcm = window.pcm.subarray(Math.round(((startMs - window.startMs) / 1000) * sampleRate));
+  return { startMs, pcm, speech };
 }
 
 /** How much smaller deflate makes a text: repetition compresses well. */

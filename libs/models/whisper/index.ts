@@ -1,21 +1,27 @@
 import { ModelError } from '../errors.ts';
 import type { RuntimeInfo, RuntimeOptions } from '../runtime.ts';
 import { type EngineHandle, openEngine } from '../thread.ts';
-import { type SpeechWindow, WindowPacker } from '../vad/windows.ts';
 import type { WhisperEngine } from './engine.ts';
-import { believable } from './guards.ts';
+import type { Heard } from './stream.ts';
+import type { Task } from './transcriber.ts';
 
 /** One transcribed piece of speech. Times in milliseconds from the start of the audio given in. */
 export interface Segment {
   startMs: number;
   endMs: number;
   text: string;
+  /** ISO 639-1 code of the text's language, given or detected; undefined where the model knows one language and does not say which. */
+  language: string | undefined;
   /** Mean log-probability of its tokens. */
   avgLogprob: number;
 }
 export interface TranscribeOptions {
-  /** ISO 639-1; detected from the first speech when left out. */
+  /** ISO 639-1 code of what is spoken; detected from the first speech when left out. */
   language?: string;
+  /** `translate`: into English. */
+  task?: Task;
+  /** Text that shows names and spelling, as if it had been said just before each window. */
+  prompt?: string;
   /** Gets the milliseconds of audio finished. */
   onProgress?: (doneMs: number) => void;
 }
@@ -24,12 +30,14 @@ export interface WhisperModel {
   readonly id: string;
   /** ISO 639-1 codes of the languages it knows; empty for an English-only model. */
   readonly languages: string[];
+  /** What tells speech from silence, noise and music. */
+  readonly vad: 'silero' | 'energy';
   /** What it runs on, and why not on something better. */
   readonly runtime: RuntimeInfo;
   /**
    * Transcribes 16 kHz mono PCM of any length, given in pieces. Audio is cut at silence into windows no longer than the model's (30 s);
    * silence is not transcribed. Segments come in order, never overlap and lie inside the audio. Memory does not grow with the length:
-   * audio is pulled only as windows are consumed.
+   * audio is pulled only as it is consumed. Throws ModelError, `language_unsupported` for a language or task that the model does not know.
    */
   transcribe(
     pcm: AsyncIterable<Float32Array>,
@@ -40,20 +48,23 @@ export interface WhisperModel {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Windows decoded together, and audio after which fewer go out: what is in a batch depends on the audio, never on timing. */
-const batchWindows = 4;
-const batchMs = 120_000;
+export interface WhisperOptions extends RuntimeOptions {
+  id: string;
+  /** ONNX file of a Silero VAD 5 or 6; left out, speech is told by loudness alone, which takes some music for speech. */
+  vadFile?: string;
+}
 
 /** Opens a folder in the hub's layout. Throws ModelError. */
 export async function openWhisper(
   folder: string,
-  { id, device, threads }: RuntimeOptions & { id: string },
+  { id, device, threads, vadFile }: WhisperOptions,
 ): Promise<WhisperModel> {
-  const engine = await openEngine<WhisperEngine>({ kind: 'whisper', folder, runtime: { device, threads } });
-  const { languages, sampleRate: _rate, windowSamples: _window, ...runtime } = engine.info;
+  const engine = await openEngine<WhisperEngine>({ kind: 'whisper', folder, runtime: { device, threads }, vadFile });
+  const { languages, vad, sampleRate: _rate, tasks: _tasks, ...runtime } = engine.info;
   return {
     id,
     languages,
+    vad,
     runtime,
     transcribe: (pcm, options = {}, signal) => transcribe(engine, pcm, options, signal),
     close: () => engine.close(),
@@ -61,80 +72,48 @@ export async function openWhisper(
   };
 }
 
+let streams = 0;
+
 async function* transcribe(
   engine: EngineHandle<WhisperEngine>,
   pcm: AsyncIterable<Float32Array>,
-  { language: asked, onProgress }: TranscribeOptions,
+  { language, task = 'transcribe', prompt, onProgress }: TranscribeOptions,
   signal?: AbortSignal,
 ): AsyncGenerator<Segment> {
-  const { sampleRate, windowSamples, languages } = engine.info;
-  if (asked !== undefined && languages.length > 0 && !languages.includes(asked)) {
-    throw new ModelError('language_unsupported', `This model does not know "${asked}", only ${languages.join(', ')}.`);
+  const { languages, tasks } = engine.info;
+  if (language !== undefined && languages.length > 0 && !languages.includes(language)) {
+    throw new ModelError(
+      'language_unsupported',
+      `This model does not know "${language}", only ${languages.join(', ')}.`,
+    );
   }
-  let language = asked;
+  if (!tasks.includes(task)) throw new ModelError('language_unsupported', `This model can't ${task}.`);
+  const stream = streams++;
   const stop = new AbortController();
-  const packer = new WindowPacker(sampleRate, windowSamples);
-  const batches = windowBatches(untilAborted(pcm, stop.signal, signal), packer, sampleRate);
-  // One batch is gathered (the source decodes) while the one before it is transcribed.
-  let next = batches.next();
+  const audio = untilAborted(pcm, stop.signal, signal);
+  const segments = function* (heard: Heard): Generator<Segment> {
+    const written = task === 'translate' ? 'en' : (heard.language ?? language);
+    for (const segment of heard.segments) yield { ...segment, language: written };
+    onProgress?.(heard.doneMs);
+  };
+  const ended = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  await engine.call('begin', { stream, language, task, prompt }, { signal });
+  // One piece is on its way (the source decodes) while the one before it is worked on.
+  let working: Promise<Heard> | undefined;
   try {
-    for (let current = await next; !current.done; current = await next) {
-      const { windows, doneMs } = current.value;
-      next = batches.next();
+    for await (const piece of audio) {
+      const next = engine.call('push', { stream, pcm: piece }, { signal: ended });
       next.catch(() => {}); // seen when it is awaited
-      if (windows.length > 0) {
-        const ends = windows.map((window) => window.startMs + Math.floor((window.pcm.length / sampleRate) * 1000));
-        const samples = windows.map((window) => window.pcm);
-        const transfer = samples.map(({ buffer }) => buffer as ArrayBuffer);
-        const result = await engine.call('transcribe', { windows: samples, language }, { transfer, signal });
-        language = result.language;
-        for (const [i, window] of windows.entries()) {
-          const text = result.texts[i];
-          if (text) yield* believable(window, text, ends[i] as number);
-        }
-      }
-      onProgress?.(doneMs);
+      if (working) yield* segments(await working);
+      working = next;
     }
+    if (working) yield* segments(await working);
+    yield* segments(await engine.call('finish', { stream }, { signal }));
   } finally {
     stop.abort();
-    await batches.return(undefined).catch(() => {});
+    await audio.return(undefined).catch(() => {});
+    engine.call('drop', { stream }).catch(() => {}); // not waited for: the thread may be in a long run, or gone
   }
-}
-
-interface WindowBatch {
-  windows: SpeechWindow[];
-  /** All audio before this is in this batch or an earlier one. */
-  doneMs: number;
-}
-
-async function* windowBatches(
-  pcm: AsyncIterable<Float32Array>,
-  packer: WindowPacker,
-  sampleRate: number,
-): AsyncGenerator<WindowBatch> {
-  let windows: SpeechWindow[] = [];
-  let sentMs = 0;
-  const take = function* (): Generator<WindowBatch> {
-    while (windows.length >= batchWindows || packer.doneMs - sentMs >= batchMs) {
-      const batch = windows.slice(0, batchWindows);
-      windows = windows.slice(batchWindows);
-      sentMs = windows[0]?.startMs ?? packer.doneMs;
-      yield { windows: batch, doneMs: sentMs };
-    }
-  };
-  for await (const piece of pcm) {
-    // Looked at on whole seconds of the audio only, so that batches are the same for pieces of any size.
-    let from = 0;
-    while (from < piece.length) {
-      const to = Math.min(piece.length, from + sampleRate - (packer.totalSamples % sampleRate));
-      windows.push(...packer.push(piece.subarray(from, to)));
-      from = to;
-      if (packer.totalSamples % sampleRate === 0) yield* take();
-    }
-  }
-  windows.push(...packer.flush());
-  yield* take();
-  yield { windows, doneMs: Math.floor((packer.totalSamples / sampleRate) * 1000) };
 }
 
 /**

@@ -1,79 +1,124 @@
 import type { DecoderConfig } from './config.ts';
 
-/**
- * Makes tokens that may not come next impossible, in place, by Whisper's rules: timestamps open and close every segment and never go
- * back (openai/whisper decoding.py, ApplyTimestampRules; transformers' WhisperTimeStampLogitsProcessor). `tokens`: what was chosen so far.
- */
-export function applyRules(logits: Float32Array, tokens: number[], config: DecoderConfig): void {
-  const { firstTimestamp, endToken, maxInitialTimestamp } = config;
-  for (const token of config.suppressed) logits[token] = -Infinity;
+/** A token and its log-probability among those that were possible. */
+export interface Choice {
+  token: number;
+  logprob: number;
+}
 
+/** Terms of a softmax this far under the highest (1e-13 of it) change no digit that counts, and cost most of its time. */
+const negligible = 30;
+
+/**
+ * Chooses the next token by Whisper's rules: timestamps open and close every segment and never go back, and a timestamp comes when all of
+ * them together outweigh every word (openai/whisper decoding.py, ApplyTimestampRules; transformers' WhisperTimeStampLogitsProcessor).
+ * `logits` are one row's, over the whole vocabulary, and are written into; `tokens` is what was chosen so far. The most probable token is
+ * taken, or with a `temperature` over 0 one drawn by `random`; its log-probability is that at temperature 1 either way.
+ */
+export function chooseNext(
+  logits: Float32Array,
+  tokens: readonly number[],
+  config: DecoderConfig,
+  temperature = 0,
+  random: () => number = () => 0,
+): Choice {
+  const { firstTimestamp } = config;
+  const range = allowed(logits, tokens, config);
+  for (const token of config.suppressed) logits[token] = -Infinity;
+  if (tokens.length === 0) for (const token of config.suppressedFirst) logits[token] = -Infinity;
+
+  const stamp = highest(logits, range.stampFrom, range.stampTo);
+  const stampSum = sumOfExp(logits, range.stampFrom, range.stampTo, stamp.logit);
+  const text = highest(logits, range.textFrom, firstTimestamp);
+  const stampsOutweighText = stamp.logit + Math.log(stampSum) > text.logit;
+  const textFrom = stampsOutweighText ? firstTimestamp : range.textFrom;
+  const best = !stampsOutweighText && text.logit >= stamp.logit ? text : stamp;
+
+  let sum = stampSum * Math.exp(stamp.logit - best.logit) || 0;
+  sum += sumOfExp(logits, textFrom, firstTimestamp, best.logit);
+  if (best.logit === -Infinity) return { token: config.endToken, logprob: 0 }; // nothing is possible: the window ends
+  const token =
+    temperature > 0
+      ? draw(logits, [textFrom, firstTimestamp, range.stampFrom, range.stampTo], best, temperature, random())
+      : best.token;
+  return { token, logprob: (logits[token] as number) - best.logit - Math.log(sum) };
+}
+
+/** Which text tokens [textFrom, firstTimestamp) and timestamps [stampFrom, stampTo) may come next. */
+function allowed(logits: Float32Array, tokens: readonly number[], config: DecoderConfig) {
+  const { firstTimestamp, endToken, maxInitialTimestamp } = config;
+  const end = logits.length;
   if (tokens.length === 0) {
-    for (const token of config.suppressedFirst) logits[token] = -Infinity;
-    logits.fill(-Infinity, 0, firstTimestamp);
-    if (maxInitialTimestamp !== undefined) logits.fill(-Infinity, firstTimestamp + maxInitialTimestamp + 1);
-    return;
+    const stampTo = Math.min(end, firstTimestamp + maxInitialTimestamp + 1);
+    return { textFrom: firstTimestamp, stampFrom: firstTimestamp, stampTo };
   }
   const isTimestamp = (token: number | undefined) => token !== undefined && token >= firstTimestamp;
   const lastIs = isTimestamp(tokens.at(-1));
   const lastButOneIs = tokens.length < 2 || isTimestamp(tokens.at(-2));
-  if (lastIs && lastButOneIs) {
-    logits.fill(-Infinity, firstTimestamp); // a segment is open: text comes
-  } else if (lastIs) {
-    logits.fill(-Infinity, 0, endToken); // a segment has closed: another opens, or the end
-  }
-  const latest = tokens.findLast(isTimestamp);
-  if (latest !== undefined) {
-    // The next segment may open where the last closed; no segment may be of no length.
-    const from = lastIs && !lastButOneIs ? latest : latest + 1;
-    logits.fill(-Infinity, firstTimestamp, from);
-  }
-  if (timestampsOutweighText(logits, firstTimestamp)) logits.fill(-Infinity, 0, firstTimestamp);
+  // A segment is open: text comes.
+  if (lastIs && lastButOneIs) return { textFrom: 0, stampFrom: end, stampTo: end };
+  const latest = tokens.findLast(isTimestamp) ?? firstTimestamp - 1;
+  // A segment has closed: another opens, where it closed or later, or the window ends.
+  if (lastIs) return { textFrom: endToken, stampFrom: latest, stampTo: end };
+  // No segment may be of no length.
+  return { textFrom: 0, stampFrom: latest + 1, stampTo: end };
 }
 
-/** Whether a timestamp, any of them, is more probable than the most probable text token. */
-function timestampsOutweighText(logits: Float32Array, firstTimestamp: number): boolean {
-  let text = -Infinity;
-  for (let i = 0; i < firstTimestamp; i++) text = Math.max(text, logits[i] as number);
-  let highest = -Infinity;
-  for (let i = firstTimestamp; i < logits.length; i++) highest = Math.max(highest, logits[i] as number);
-  if (highest === -Infinity) return false;
-  let sum = 0;
-  for (let i = firstTimestamp; i < logits.length; i++) sum += Math.exp((logits[i] as number) - highest);
-  return highest + Math.log(sum) > text;
+function highest(logits: Float32Array, from: number, to: number): { token: number; logit: number } {
+  let token = from;
+  let logit = -Infinity;
+  for (let i = from; i < to; i++) {
+    const value = logits[i] as number;
+    if (value > logit) {
+      logit = value;
+      token = i;
+    }
+  }
+  return { token, logit };
 }
 
-/** The most probable token and its log-probability among those still possible. */
-export function pick(logits: Float32Array): { token: number; logprob: number } {
-  let token = 0;
-  for (let i = 1; i < logits.length; i++) if ((logits[i] as number) > (logits[token] as number)) token = i;
-  const highest = logits[token] as number;
+/** Sum of exp(logit - shift). */
+function sumOfExp(logits: Float32Array, from: number, to: number, shift: number): number {
   let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += Math.exp((logits[i] as number) - highest);
-  return { token, logprob: -Math.log(sum) };
+  const least = shift - negligible;
+  for (let i = from; i < to; i++) {
+    const value = logits[i] as number;
+    if (value > least) sum += Math.exp(value - shift);
+  }
+  return sum;
+}
+
+/** The token at `point` (0 to 1) of the probabilities at a temperature, over two ranges of tokens. */
+function draw(
+  logits: Float32Array,
+  [from, to, thenFrom, thenTo]: [number, number, number, number],
+  best: { token: number; logit: number },
+  temperature: number,
+  point: number,
+): number {
+  const weight = (token: number) => Math.exp(((logits[token] as number) - best.logit) / temperature);
+  let total = 0;
+  for (let i = from; i < to; i++) total += weight(i);
+  for (let i = thenFrom; i < thenTo; i++) total += weight(i);
+  let left = point * total;
+  for (let i = from; i < to; i++) if ((left -= weight(i)) < 0) return i;
+  for (let i = thenFrom; i < thenTo; i++) if ((left -= weight(i)) < 0) return i;
+  return best.token; // rounding
 }
 
 /** Probability of one token before any rule. */
 export function probability(logits: Float32Array, token: number): number {
-  let highest = -Infinity;
-  for (const logit of logits) highest = Math.max(highest, logit);
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - highest);
-  return Math.exp((logits[token] as number) - highest) / sum;
+  const { logit } = highest(logits, 0, logits.length);
+  return Math.exp((logits[token] as number) - logit) / sumOfExp(logits, 0, logits.length, logit);
 }
 
-/** Longest phrase that is looked for in a loop, and how often in a row it must come. Speech says "no, no, no", not forty of them. */
-const longestLoop = 16;
-const loopTurns = 6;
-
-/** If text ends in one phrase said over and over (the decoder is stuck), how many tokens to drop so that it is said once; else 0. */
-export function loopedTail(tokens: number[], firstTimestamp: number): number {
-  const start = tokens.findLastIndex((token) => token >= firstTimestamp) + 1;
-  const end = tokens.length;
-  for (let period = 1; period <= longestLoop && period * loopTurns <= end - start; period++) {
-    let same = 0;
-    while (end - 1 - same - period >= start && tokens[end - 1 - same] === tokens[end - 1 - same - period]) same++;
-    if (same >= period * (loopTurns - 1)) return same;
-  }
-  return 0;
+/** Numbers in [0, 1) that follow from the seed alone (mulberry32, T. Ettinger, public domain). */
+export function randomFrom(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
 }

@@ -9,13 +9,23 @@ export interface RawSegment {
   text: string;
   avgLogprob: number;
 }
+export interface RawSegments {
+  segments: RawSegment[];
+  /** Where decoding has to go on, if it stopped before the window's end. */
+  resumeMs: number | undefined;
+}
 
-/** Cuts decoded tokens at their timestamps: each segment is opened by one and closed by the next. */
+/**
+ * Cuts decoded tokens at their timestamps: each segment is opened by one and closed by the next. As in openai/whisper transcribe.py, text
+ * after the last pair of timestamps is given up and decoded again from there, for it may have been cut off; a single timestamp at the end
+ * says that nothing follows; and without any pair all text is one segment. `leastStepMs`: how far that must bring us, or the text is kept.
+ */
 export function toSegments(
-  { tokens, logprobs }: Decoded,
+  { tokens, logprobs }: Pick<Decoded, 'tokens' | 'logprobs'>,
   { firstTimestamp, msPerTimestamp }: DecoderConfig,
   decodeText: (ids: number[]) => string,
-): RawSegment[] {
+  leastStepMs = 0,
+): RawSegments {
   const segments: RawSegment[] = [];
   let startMs = 0;
   let ids: number[] = [];
@@ -25,16 +35,23 @@ export function toSegments(
     ids = [];
     sum = 0;
   };
+  const toMs = (token: number) => Math.round((token - firstTimestamp) * msPerTimestamp);
+  let pairMs: number | undefined;
   for (const [i, token] of tokens.entries()) {
     if (token < firstTimestamp) {
       ids.push(token);
       sum += logprobs[i] as number;
       continue;
     }
-    const at = Math.round((token - firstTimestamp) * msPerTimestamp);
+    const before = tokens[i - 1];
+    if (before !== undefined && before >= firstTimestamp) pairMs = toMs(before);
+    const at = toMs(token);
     close(at);
     startMs = at;
   }
-  close(undefined);
-  return segments;
+  const last = tokens.length - 1;
+  const saysNoMore = last > 0 && (tokens[last] as number) >= firstTimestamp && (tokens[last - 1] as number) < firstTimestamp;
+  const resumeMs = saysNoMore || pairMs === undefined || pairMs < leastStepMs ? undefined : pairMs;
+  if (resumeMs === undefined) close(undefined);
+  return { segments, resumeMs };
 }
