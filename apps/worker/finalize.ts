@@ -93,6 +93,7 @@ export class FinalizeHandler implements Handler<'finalize'> {
         status: 'ready',
         counts,
         warnings,
+        ...(video.language ? {} : mostSpoken(speech.results)),
         models: {
           clip: frames.results[0]?.model,
           whisper: speech.results[0]?.model,
@@ -134,6 +135,16 @@ export class FinalizeHandler implements Handler<'finalize'> {
       this.#optimizing = undefined;
     })();
   }
+}
+
+/** The language of most passages, where any was detected. */
+function mostSpoken(results: SpeechResult[]): { language?: string } {
+  const passages = new Map<string, number>();
+  for (const { language, passages: count } of results) {
+    if (language && count > 0) passages.set(language, (passages.get(language) ?? 0) + count);
+  }
+  const [most] = [...passages].sort(([, a], [, b]) => b - a);
+  return most ? { language: most[0] } : {};
 }
 
 /** Results and failures of a flow's children; a child's key names its queue (`{prefix}:frames:<id>`). */

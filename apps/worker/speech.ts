@@ -13,7 +13,7 @@ import { CONFIG } from './tokens.ts';
 const BORDER_MS = 5_000;
 /** Rows of one write to the index. */
 const ROWS = 64;
-/** Audio is looked at for silence on the main thread: in pieces so short that it never waits for long. */
+/** The quietest place near a border is looked for on the main thread: in pieces so short that it never waits for long. */
 const CHUNK_MS = 2_000;
 
 /** What finalize hears of a finished shard. */
@@ -21,6 +21,8 @@ export interface SpeechResult {
   passages: number;
   /** Decoded, speech or not. */
   samples: number;
+  /** ISO 639-1 code of what was said, given or detected. */
+  language?: string;
   model: string;
   profile: string;
 }
@@ -59,6 +61,7 @@ export class SpeechHandler implements Handler<'speech'> {
         signal,
       );
       let passages = 0;
+      let { language } = video;
       for await (const group of inGroups(ahead(segments, ROWS), ROWS)) {
         signal.throwIfAborted();
         await this.stores.index.upsertPassages(
@@ -71,13 +74,14 @@ export class SpeechHandler implements Handler<'speech'> {
               startMs: at,
               endMs: from + segment.endMs,
               text: segment.text,
-              language: video.language,
+              language: segment.language ?? video.language,
             };
           }),
         );
         passages += group.length;
+        language ??= group[0]?.language;
       }
-      return { passages, samples, model: whisper.id, profile };
+      return { passages, samples, language, model: whisper.id, profile };
     });
   }
 }

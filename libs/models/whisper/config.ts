@@ -147,7 +147,10 @@ export async function readWhisperConfig(folder: string): Promise<WhisperConfig> 
   const endToken = generation.eos_token_id ?? model.eos_token_id;
   const noTimestamps = generation.no_timestamps_token_id ?? special.get('<|notimestamps|>');
   if (noTimestamps === undefined) {
-    throw new ModelError('model_invalid', `No file in ${folder} names the token <|notimestamps|>. It is not a Whisper.`);
+    throw new ModelError(
+      'model_invalid',
+      `No file in ${folder} names the token <|notimestamps|>. It is not a Whisper.`,
+    );
   }
   const expected = { '<|startoftranscript|>': startToken, '<|endoftext|>': endToken, '<|notimestamps|>': noTimestamps };
   for (const [token, id] of Object.entries(expected)) {
@@ -162,7 +165,15 @@ export async function readWhisperConfig(folder: string): Promise<WhisperConfig> 
   const noSpeechToken = noTimestamps - 1;
   const previousToken = generation.prev_sot_token_id ?? special.get('<|startofprev|>');
   // Always suppressed in openai/whisper decoding.py, whatever the model's list.
-  const openers = [startToken, noTimestamps, noSpeechToken, transcribe, translate, previousToken, special.get('<|startoflm|>')];
+  const openers = [
+    startToken,
+    noTimestamps,
+    noSpeechToken,
+    transcribe,
+    translate,
+    previousToken,
+    special.get('<|startoflm|>'),
+  ];
   const msPerTimestamp = ((audio.n_samples / audio.sampling_rate) * 1000) / model.max_source_positions;
   return {
     features: {
@@ -219,5 +230,7 @@ function languagesOf(
   const bare = (token: string) => token.replace(/^<\||\|>$/g, '');
   if (given && multilingual !== false) return new Map(Object.entries(given).map(([token, id]) => [bare(token), id]));
   if (!(multilingual ?? vocabulary >= multilingualVocabulary)) return new Map();
-  return new Map([...special].filter(([token]) => /^<\|[a-z]{2,3}\|>$/.test(token)).map(([token, id]) => [bare(token), id]));
+  return new Map(
+    [...special].filter(([token]) => /^<\|[a-z]{2,3}\|>$/.test(token)).map(([token, id]) => [bare(token), id]),
+  );
 }

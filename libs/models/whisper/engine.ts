@@ -45,7 +45,7 @@ export class WhisperEngine implements Engine {
       config,
       new Encoder(encoder as InferenceSession, config.features),
       new Decoder(decoder as InferenceSession, config.decoder),
-      (ids) => this.#tokenizer.decode(ids, { skip_special_tokens: true }),
+      (ids) => (ids.length > 0 ? this.#tokenizer.decode(ids, { skip_special_tokens: true }) : ''),
     );
     const { languages, tasks } = config.decoder;
     this.info = {

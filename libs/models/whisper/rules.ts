@@ -37,10 +37,11 @@ export function chooseNext(
   let sum = stampSum * Math.exp(stamp.logit - best.logit) || 0;
   sum += sumOfExp(logits, textFrom, firstTimestamp, best.logit);
   if (best.logit === -Infinity) return { token: config.endToken, logprob: 0 }; // nothing is possible: the window ends
-  const token =
-    temperature > 0
-      ? draw(logits, [textFrom, firstTimestamp, range.stampFrom, range.stampTo], best, temperature, random())
-      : best.token;
+  const ranges: [number, number][] = [
+    [textFrom, firstTimestamp],
+    [range.stampFrom, range.stampTo],
+  ];
+  const token = temperature > 0 ? draw(logits, ranges, best, temperature, random()) : best.token;
   return { token, logprob: (logits[token] as number) - best.logit - Math.log(sum) };
 }
 
@@ -64,7 +65,12 @@ function allowed(logits: Float32Array, tokens: readonly number[], config: Decode
   return { textFrom: 0, stampFrom: latest + 1, stampTo: end };
 }
 
-function highest(logits: Float32Array, from: number, to: number): { token: number; logit: number } {
+interface Choosable {
+  token: number;
+  logit: number;
+}
+
+function highest(logits: Float32Array, from: number, to: number): Choosable {
   let token = from;
   let logit = -Infinity;
   for (let i = from; i < to; i++) {
@@ -88,21 +94,24 @@ function sumOfExp(logits: Float32Array, from: number, to: number, shift: number)
   return sum;
 }
 
-/** The token at `point` (0 to 1) of the probabilities at a temperature, over two ranges of tokens. */
+/** The token at `point` (0 to 1) of the probabilities at a temperature, over ranges of tokens. */
 function draw(
   logits: Float32Array,
-  [from, to, thenFrom, thenTo]: [number, number, number, number],
-  best: { token: number; logit: number },
+  ranges: [from: number, to: number][],
+  best: Choosable,
   temperature: number,
   point: number,
 ): number {
   const weight = (token: number) => Math.exp(((logits[token] as number) - best.logit) / temperature);
   let total = 0;
-  for (let i = from; i < to; i++) total += weight(i);
-  for (let i = thenFrom; i < thenTo; i++) total += weight(i);
+  for (const [from, to] of ranges) for (let i = from; i < to; i++) total += weight(i);
   let left = point * total;
-  for (let i = from; i < to; i++) if ((left -= weight(i)) < 0) return i;
-  for (let i = thenFrom; i < thenTo; i++) if ((left -= weight(i)) < 0) return i;
+  for (const [from, to] of ranges) {
+    for (let i = from; i < to; i++) {
+      left -= weight(i);
+      if (left < 0) return i;
+    }
+  }
   return best.token; // rounding
 }
 

@@ -50,7 +50,8 @@ export function toSegments(
     startMs = at;
   }
   const last = tokens.length - 1;
-  const saysNoMore = last > 0 && (tokens[last] as number) >= firstTimestamp && (tokens[last - 1] as number) < firstTimestamp;
+  const saysNoMore =
+    last > 0 && (tokens[last] as number) >= firstTimestamp && (tokens[last - 1] as number) < firstTimestamp;
   const resumeMs = saysNoMore || pairMs === undefined || pairMs < leastStepMs ? undefined : pairMs;
   if (resumeMs === undefined) close(undefined);
   return { segments, resumeMs };

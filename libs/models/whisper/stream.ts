@@ -1,5 +1,5 @@
-import { type SpeechWindow, WindowPacker } from '../vad/windows.ts';
 import type { SpeechDetector } from '../vad/detector.ts';
+import { type SpeechWindow, WindowPacker } from '../vad/windows.ts';
 import type { TimedSegment } from './guards.ts';
 import type { DecodeOptions, Transcriber } from './transcriber.ts';
 

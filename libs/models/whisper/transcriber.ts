@@ -105,7 +105,10 @@ export class Transcriber {
 const nothing = { tokens: [], logprobs: [] };
 
 /** `<|startofprev|>` and the prompt, then start, language and task (openai/whisper decoding.py, _get_initial_tokens). */
-export function promptTokens({ decoder }: Pick<WhisperConfig, 'decoder'>, { language, task, prompt }: DecodeOptions): number[] {
+export function promptTokens(
+  { decoder }: Pick<WhisperConfig, 'decoder'>,
+  { language, task, prompt }: DecodeOptions,
+): number[] {
   const { startToken, previousToken, languages, tasks, maxTokens } = decoder;
   const before = previousToken === undefined ? [] : prompt.slice(-(Math.floor(maxTokens / 2) - 1));
   const tokens = before.length > 0 ? [previousToken as number, ...before] : [];
@@ -118,7 +121,11 @@ export function promptTokens({ decoder }: Pick<WhisperConfig, 'decoder'>, { lang
 }
 
 /** What of a window is still to be decoded: all from where decoding stopped, or speech well after the last words. */
-function remainderOf(window: SpeechWindow, { segments, resumeMs }: RawSegments, sampleRate: number): SpeechWindow | undefined {
+function remainderOf(
+  window: SpeechWindow,
+  { segments, resumeMs }: RawSegments,
+  sampleRate: number,
+): SpeechWindow | undefined {
   if (resumeMs !== undefined) return remainder(window, window.startMs + resumeMs, sampleRate, leastWordMs);
   const endMs = segments.at(-1)?.endMs ?? 0;
   return endMs < leastStepMs ? undefined : remainder(window, window.startMs + endMs, sampleRate);
