@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { JobPayloads } from '#jobs';
 import type { Video } from '#store';
+import type { CaptionsResult } from './captions.ts';
 import { announce } from './events.ts';
 import type { FramesResult } from './frames.ts';
 import type { Handler, JobContext } from './handler.ts';
@@ -12,7 +13,7 @@ import { LOGGER } from './tokens.ts';
 
 /** How the shards of one stage have ended. */
 interface Outcome<Result> {
-  stage: 'frames' | 'speech';
+  stage: 'frames' | 'speech' | 'captions';
   results: Result[];
   failures: Problem[];
 }
@@ -54,7 +55,7 @@ export class FinalizeHandler implements Handler<'finalize'> {
   async #close(
     ref: JobPayloads['finalize'],
     video: Video,
-    [frames, speech]: [Outcome<FramesResult>, Outcome<SpeechResult>],
+    [frames, speech, captions]: [Outcome<FramesResult>, Outcome<SpeechResult>, Outcome<CaptionsResult>],
   ) {
     const { catalog } = this.stores;
     const counts = {
@@ -69,7 +70,10 @@ export class FinalizeHandler implements Handler<'finalize'> {
     const warnings: Problem[] = [...video.warnings];
     if (counts.frames > 0 && frames.results.some((each) => each.damaged))
       warnings.push({ code: 'media_damaged', message: 'Parts of the picture are damaged and were left out.' });
-    for (const { stage, results, failures } of [frames, speech]) {
+    for (const [stage, { results, failures }] of [
+      ['frames', frames],
+      ['speech', speech],
+    ] as const) {
       if (video.stages[stage].state === 'skipped') continue;
       const [error] = failures;
       await catalog.setStage(ref, stage, error ? { state: 'failed', error } : { state: 'done' });
@@ -84,8 +88,17 @@ export class FinalizeHandler implements Handler<'finalize'> {
         warnings.push({ code: 'models_mixed', message });
       }
     }
+    const cues = captions.results.reduce((sum, each) => sum + each.cues, 0);
+    const broken = captions.results.reduce((sum, each) => sum + each.broken, 0);
+    if (broken > 0)
+      warnings.push({
+        code: 'captions_damaged',
+        message: `${broken} captions were left out: their times make no sense.`,
+      });
+    for (const { code, message } of captions.failures)
+      warnings.push({ code, message: `captions could not be indexed: ${message}` });
     const [error] = [...frames.failures, ...speech.failures];
-    if (error && counts.frames === 0 && counts.passages === 0) return this.#fail(ref, error);
+    if (error && counts.frames === 0 && counts.passages === 0 && cues === 0) return this.#fail(ref, error);
     await catalog.setStage(ref, 'finalize', { state: 'done' });
     return catalog.patchVideo(
       ref,
@@ -148,13 +161,15 @@ function mostSpoken(results: SpeechResult[]): { language?: string } {
 }
 
 /** Results and failures of a flow's children; a child's key names its queue (`{prefix}:frames:<id>`). */
-async function outcomes(job: JobContext<'finalize'>['job']): Promise<[Outcome<FramesResult>, Outcome<SpeechResult>]> {
-  const values = Object.entries(await job.getChildrenValues<FramesResult & SpeechResult>());
+async function outcomes(
+  job: JobContext<'finalize'>['job'],
+): Promise<[Outcome<FramesResult>, Outcome<SpeechResult>, Outcome<CaptionsResult>]> {
+  const values = Object.entries(await job.getChildrenValues<FramesResult & SpeechResult & CaptionsResult>());
   const failed = Object.entries(await job.getIgnoredChildrenFailures());
-  const of = <Result>(stage: 'frames' | 'speech'): Outcome<Result> => ({
+  const of = <Result>(stage: Outcome<Result>['stage']): Outcome<Result> => ({
     stage,
     results: values.filter(([key]) => key.includes(`:${stage}:`)).map(([, value]) => value as Result),
     failures: failed.filter(([key]) => key.includes(`:${stage}:`)).map(([, reason]) => fromReason(reason)),
   });
-  return [of<FramesResult>('frames'), of<SpeechResult>('speech')];
+  return [of<FramesResult>('frames'), of<SpeechResult>('speech'), of<CaptionsResult>('captions')];
 }

@@ -4,6 +4,7 @@ import type { Config } from '#config';
 import { cutShards, type JobPayloads } from '#jobs';
 import type { Video } from '#store';
 import { type MediaInfo, probe } from '#video';
+import { type CaptionSource, captionsOf } from './captions.ts';
 import { fetchSource } from './fetch-source.ts';
 import type { Handler, JobContext } from './handler.ts';
 import { NoLongerWanted, type Problem } from './problems.ts';
@@ -46,8 +47,10 @@ export class PlanHandler implements Handler<'plan'> {
     const blobKey = video.source.blobKey ?? (await this.#fetch(video, signal));
     const source = await blobs.local(blobKey, signal);
     let media: MediaInfo;
+    let captions: CaptionSource | undefined;
     try {
       media = await probe(source.path, signal);
+      captions = await captionsOf(video, source.path, signal);
     } finally {
       await source.release();
     }
@@ -63,17 +66,19 @@ export class PlanHandler implements Handler<'plan'> {
     const warnings: Problem[] = statedMs ? [truncated(durationMs, statedMs)] : [];
     const patched = await catalog.patchVideo(
       ref,
-      { media: { container, durationMs, startMs, video: picture, audio }, warnings },
+      { media: { container, durationMs, startMs, video: picture, audio }, captions: undefined, warnings },
       { run: ref.run, status: ['indexing'] },
     );
     if (!patched) throw new NoLongerWanted();
     const stage = (has: unknown) =>
       has ? ({ state: 'waiting', totalMs: durationMs } as const) : ({ state: 'skipped', totalMs: 0 } as const);
     await catalog.setStage(ref, 'frames', stage(picture));
-    await catalog.setStage(ref, 'speech', stage(audio));
+    const spoken = audio && video.transcribe !== 'never' && !(video.transcribe === 'auto' && captions);
+    await catalog.setStage(ref, 'speech', stage(spoken));
     await catalog.setStage(ref, 'probe', { state: 'done' });
-    await jobs.addIndexFlow(ref, { frames: picture ? shards : [], speech: audio ? shards : [] });
-    log.info({ durationMs, shards: shards.length, picture: !!picture, sound: !!audio }, 'video is planned');
+    await jobs.addIndexFlow(ref, { frames: picture ? shards : [], speech: spoken ? shards : [], captions: !!captions });
+    const parts = { picture: !!picture, sound: !!spoken, captions: captions?.source };
+    log.info({ durationMs, shards: shards.length, ...parts }, 'video is planned');
   }
 
   /** finalize, as a job of its own, marks the video failed and sends the event: it is done again until it is done. */

@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { Config } from '#config';
+import { CaptionsHandler } from './captions.ts';
 import { CleanupHandler } from './cleanup.ts';
 import { DeliverHandler } from './deliver.ts';
 import { FinalizeHandler } from './finalize.ts';
@@ -14,7 +15,15 @@ import { SpeechHandler } from './speech.ts';
 import { Stores } from './stores.ts';
 import { CONFIG, HANDLERS, LOGGER } from './tokens.ts';
 
-const handlers = [PlanHandler, FramesHandler, SpeechHandler, FinalizeHandler, DeliverHandler, CleanupHandler];
+const handlers = [
+  PlanHandler,
+  FramesHandler,
+  SpeechHandler,
+  CaptionsHandler,
+  FinalizeHandler,
+  DeliverHandler,
+  CleanupHandler,
+];
 
 @Module({})
 class WorkerModule {}

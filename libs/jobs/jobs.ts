@@ -1,5 +1,5 @@
 import { FlowProducer, Queue } from 'bullmq';
-import { connectRedis, type VideoRef } from '#store';
+import { connectRedis, newId, type VideoRef } from '#store';
 import { type JobPayloads, jobIds, QUEUE_NAMES, QUEUE_PREFIX, type QueueName } from './queues.ts';
 import { JOB_OPTIONS } from './retries.ts';
 
@@ -36,11 +36,11 @@ export class Jobs {
   }
 
   /**
-   * finalize as parent, one child a shard and stage; a failed child does not stop its parent. One transaction: the flow is
+   * finalize as parent, one child a shard and stage, and one for captions; a failed child does not stop its parent. One transaction: the flow is
    * there whole or not at all, so a flow whose parent is there is left alone (adding a child again that has failed would
    * make its parent wait for it for ever).
    */
-  async addIndexFlow(ref: VideoRef, shards: { frames: Shard[]; speech: Shard[] }): Promise<void> {
+  async addIndexFlow(ref: VideoRef, shards: { frames: Shard[]; speech: Shard[]; captions?: boolean }): Promise<void> {
     if (await this.#queues.finalize.getJob(jobIds.finalize(ref))) return;
     const child = (stage: 'frames' | 'speech', shard: Shard) => ({
       name: stage,
@@ -52,17 +52,32 @@ export class Jobs {
         ignoreDependencyOnFailure: true,
       },
     });
+    const captions = {
+      name: 'captions',
+      queueName: 'captions',
+      data: pick(ref),
+      opts: { ...JOB_OPTIONS.captions, jobId: jobIds.captions(ref), ignoreDependencyOnFailure: true },
+    };
     await this.#flows.add({
       name: 'finalize',
       queueName: 'finalize',
       data: pick(ref),
       opts: { ...JOB_OPTIONS.finalize, jobId: jobIds.finalize(ref) },
-      // Frames and speech of the same minutes next to each other: a worker that does both has the file in its cache.
-      children: Array.from({ length: Math.max(shards.frames.length, shards.speech.length) }, (_, index) => [
-        ...shards.frames.slice(index, index + 1).map((shard) => child('frames', shard)),
-        ...shards.speech.slice(index, index + 1).map((shard) => child('speech', shard)),
-      ]).flat(),
+      children: [
+        ...(shards.captions ? [captions] : []),
+        // Frames and speech of the same minutes next to each other: a worker that does both has the file in its cache.
+        ...Array.from({ length: Math.max(shards.frames.length, shards.speech.length) }, (_, index) => [
+          ...shards.frames.slice(index, index + 1).map((shard) => child('frames', shard)),
+          ...shards.speech.slice(index, index + 1).map((shard) => child('speech', shard)),
+        ]).flat(),
+      ],
     });
+  }
+
+  /** The captions of a video have changed: they are indexed anew, in whatever state the video is. */
+  async addCaptions({ tenant, videoId }: { tenant: string; videoId: string }): Promise<void> {
+    const jobId = jobIds.captions({ videoId, change: newId() });
+    await this.#queues.captions.add('captions', { tenant, videoId }, { ...JOB_OPTIONS.captions, jobId });
   }
 
   /** finalize without shards, for a video whose plan has failed for good: it records the failure and sends the event. */
@@ -90,7 +105,7 @@ export class Jobs {
     await this.removeWaiting(ref);
     await this.#queues.finalize.remove(jobIds.finalize(ref));
     // A shard that has failed would be waited for by the new parent, and never come.
-    for (const queue of [this.#queues.frames, this.#queues.speech]) {
+    for (const queue of [this.#queues.frames, this.#queues.speech, this.#queues.captions]) {
       const failed = await queue.getFailed();
       await Promise.all(failed.filter((job) => job?.data.videoId === ref.videoId).map((job) => job.remove()));
     }
@@ -115,7 +130,7 @@ export class Jobs {
 
   /** How many jobs of a video workers have in hand, whatever their run. */
   async countActive(videoId: string): Promise<number> {
-    const names = ['plan', 'frames', 'speech', 'finalize', 'cleanup'] as const;
+    const names = ['plan', 'frames', 'speech', 'captions', 'finalize', 'cleanup'] as const;
     const active = await Promise.all(
       names.map((name) => this.#queues[name].getActive() as Promise<{ data: { videoId: string } }[]>),
     );

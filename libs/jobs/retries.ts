@@ -43,6 +43,7 @@ export const JOB_OPTIONS: Record<QueueName, JobsOptions> = {
   plan: { ...exponential, ...keep },
   frames: { ...exponential, ...keep },
   speech: { ...exponential, ...keep },
+  captions: { ...exponential, ...keep },
   // Only bookkeeping: it fails when Redis or the index is away, and then waits for them.
   finalize: { attempts: 12, backoff: { type: 'exponential', delay: 2 * SECOND, jitter: 0.2 }, ...keep },
   deliver: { attempts: DELIVERY_WAITS_MS.length + 1, backoff: { type: DELIVERY_BACKOFF }, ...keep },

@@ -3,7 +3,7 @@ export { type BlobInfo, type BlobStore, DiskBlobs, openBlobs, S3Blobs } from './
 export { terms } from './bm25.ts';
 export { Catalog, type IdempotencyClaim, type Progress, type WorkerStatus } from './catalog.ts';
 export { StoreError, type StoreErrorCode } from './errors.ts';
-export { frameId, newId, passageId } from './ids.ts';
+export { captionId, captionsKey, frameId, newId, passageId } from './ids.ts';
 export { connectRedis, durabilityRisks } from './redis.ts';
 export {
   type Delivery,
@@ -12,6 +12,8 @@ export {
   type StageName,
   TERMINAL,
   type Tenant,
+  TRANSCRIBE,
+  type Transcribe,
   type Video,
   type VideoRef,
   type VideoStatus,

@@ -55,6 +55,12 @@ export interface Video {
     video?: { codec: string; width: number; height: number; fps: number; rotation: number };
     audio?: { codec: string; channels: number; sampleRate: number; language?: string };
   };
+  /** Whether speech is transcribed: always, where there are no captions (`auto`), or never. Left out: always. */
+  transcribe?: Transcribe;
+  /** A caption file that the uploader has given (`captionsKey`); it goes before what is in the video file. */
+  captionsFile?: { sha256: string };
+  /** Captions that are in the index. */
+  captions?: { source: 'upload' | 'embedded'; language?: string; cues: number };
   stages: Record<StageName, Stage>;
   /** What went wrong without failing the whole, in words for the uploader. */
   warnings: Problem[];
@@ -67,6 +73,9 @@ export interface Video {
   startedAt?: number;
   finishedAt?: number;
 }
+
+export const TRANSCRIBE = ['always', 'auto', 'never'] as const;
+export type Transcribe = (typeof TRANSCRIBE)[number];
 
 export type WebhookEvent = 'video.ready' | 'video.failed';
 export interface Webhook {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { ProcessFailed, runFfmpeg, runFfprobe } from './ffmpeg.ts';
 
 /** One caption: what stands on the screen from `startMs` until `endMs`, as plain text. */
@@ -29,6 +30,7 @@ const TEXT_CODECS = new Set(['subrip', 'srt', 'webvtt', 'mov_text', 'text', 'ass
 const STALL_MS = 30 * 60_000;
 const TIME = String.raw`(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?`;
 const TIMING = new RegExp(String.raw`^\s*${TIME}\s*-->\s*${TIME}`);
+const LINES_AT_A_TIME = 2000;
 /** Captions of live speech repeat the line before; so close together, what is repeated is not said again. */
 const ROLLING_GAP_MS = 250;
 
@@ -36,11 +38,12 @@ const ROLLING_GAP_MS = 250;
  * Reads SubRip or WebVTT, whichever it is, forgiving what players forgive: missing numbers, empty lines or hours, a comma or a point, any line
  * ends, and text in UTF-8, UTF-16 or Windows-1252 (what "Latin-1" means on the web, WHATWG Encoding).
  */
-export function parseCaptions(bytes: Uint8Array, durationMs = Number.POSITIVE_INFINITY): Captions {
+export async function parseCaptions(bytes: Uint8Array, durationMs = Number.POSITIVE_INFINITY): Promise<Captions> {
   const lines = decode(bytes).split(/\r\n|\r|\n/);
   const found: Cue[] = [];
   let broken = 0;
   for (let i = 0; i < lines.length; i++) {
+    if (i % LINES_AT_A_TIME === 0) await setImmediate(); // others get their turn
     const line = lines[i] as string;
     const timing = TIMING.exec(line);
     if (!timing) {
@@ -94,6 +97,12 @@ export async function findCaptionTrack(
   return chosen?.track;
 }
 
+/** ISO 639-1 code of a language tag as media files have them (ISO 639-2/T or /B, BCP 47); undefined for what is none. */
+export function languageOf(tag: string | undefined): string | undefined {
+  if (!tag || !/^[a-z]{2,3}(-|$)/i.test(tag)) return undefined;
+  return new Intl.Locale(tag.slice(0, 3).replace('-', '')).language || undefined;
+}
+
 /** Captions of one track of a media file, times from the start of the file (`startMs` of its MediaInfo). Reads the whole file. */
 export async function readCaptionTrack(
   path: string,
@@ -119,7 +128,7 @@ export async function readCaptionTrack(
     if (!(error instanceof ProcessFailed)) throw error;
     if (error.exit.startsWith('signal')) throw error.toMediaError();
   }
-  const { cues, broken } = parseCaptions(Buffer.concat(chunks));
+  const { cues, broken } = await parseCaptions(Buffer.concat(chunks));
   const shifted = cues.map((cue) => ({
     ...cue,
     startMs: cue.startMs - media.startMs,

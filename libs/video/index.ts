@@ -5,6 +5,7 @@ export {
   type CaptionTrack,
   type Cue,
   findCaptionTrack,
+  languageOf,
   MAX_CAPTION_BYTES,
   parseCaptions,
   readCaptionTrack,

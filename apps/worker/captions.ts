@@ -1,0 +1,119 @@
+import { readFile } from 'node:fs/promises';
+import { Injectable } from '@nestjs/common';
+import { DelayedError } from 'bullmq';
+import { type BlobStore, captionId, captionsKey, type PassageRow, type Video } from '#store';
+import {
+  type Captions,
+  type CaptionTrack,
+  findCaptionTrack,
+  languageOf,
+  parseCaptions,
+  readCaptionTrack,
+} from '#video';
+import type { Handler, JobContext } from './handler.ts';
+import { NoLongerWanted } from './problems.ts';
+import { Stores } from './stores.ts';
+
+const LOOK_AGAIN_MS = 500;
+/** Rows of one write to the index. */
+const ROWS = 500;
+
+/** What finalize hears. */
+export interface CaptionsResult {
+  cues: number;
+  /** Cues left out because their times make no sense. */
+  broken: number;
+}
+
+/** Where captions come from. */
+export type CaptionSource = { source: 'upload' } | { source: 'embedded'; track: CaptionTrack };
+
+/** What the uploader has given goes before what is in the file; undefined: there are none. */
+export async function captionsOf(video: Video, path: string, signal: AbortSignal): Promise<CaptionSource | undefined> {
+  if (video.captionsFile) return { source: 'upload' };
+  const track = await trackOf(video, path, signal);
+  return track && { source: 'embedded', track };
+}
+
+const trackOf = (video: Video, path: string, signal: AbortSignal) =>
+  findCaptionTrack(
+    path,
+    (track) => video.language !== undefined && languageOf(track.language) === video.language,
+    signal,
+  );
+
+/**
+ * Puts the captions a video has now in the place of those in the index: a caption is a passage of kind `caption`. Part of indexing, and done again
+ * whenever a person gives other captions or removes them. Two such jobs at once: the one that ends last has seen the last change.
+ */
+@Injectable()
+export class CaptionsHandler implements Handler<'captions'> {
+  readonly queue = 'captions';
+  readonly needsModels = false;
+  readonly concurrency = 2;
+
+  constructor(private readonly stores: Stores) {}
+
+  async handle({ job, data: { tenant, videoId, run }, signal, log }: JobContext<'captions'>): Promise<CaptionsResult> {
+    const { catalog, index } = this.stores;
+    for (;;) {
+      const video = await catalog.getVideo(tenant, videoId);
+      if (!video || video.status === 'cancelled' || (run !== undefined && video.run !== run))
+        throw new NoLongerWanted();
+      if (!video.media) {
+        if (video.status === 'failed') throw new NoLongerWanted();
+        // It is not planned yet; the plan may take out what an earlier run has written.
+        await job.moveToDelayed(Date.now() + LOOK_AGAIN_MS, job.token);
+        throw new DelayedError();
+      }
+      const found = await this.#read(video, video.media, signal);
+      const rows = toRows(video, found);
+      await index.deletePassages(tenant, videoId, ['caption']);
+      for (let from = 0; from < rows.length; from += ROWS) {
+        signal.throwIfAborted();
+        await index.upsertPassages(rows.slice(from, from + ROWS));
+      }
+      const { source, language } = found;
+      const captions = source && { source, language, cues: rows.length };
+      const now = await catalog.patchVideo({ tenant, videoId }, { captions }, run === undefined ? {} : { run });
+      if (!now) throw new NoLongerWanted();
+      if (now.captionsFile?.sha256 !== video.captionsFile?.sha256) continue; // changed meanwhile
+      log.info({ source, cues: rows.length, broken: found.broken }, 'captions are indexed');
+      return { cues: rows.length, broken: found.broken };
+    }
+  }
+
+  async #read(video: Video, media: NonNullable<Video['media']>, signal: AbortSignal): Promise<Found> {
+    const { blobs } = this.stores;
+    const { blobKey } = video.source;
+    if (video.captionsFile) {
+      await using file = await local(blobs, captionsKey(video), signal);
+      const captions = await parseCaptions(await readFile(file.path), media.durationMs);
+      return { source: 'upload', language: video.language, ...captions };
+    }
+    if (!blobKey) return { cues: [], broken: 0 };
+    await using file = await local(blobs, blobKey, signal);
+    const track = await trackOf(video, file.path, signal);
+    if (!track) return { cues: [], broken: 0 };
+    const captions = await readCaptionTrack(file.path, track, media, signal);
+    return { source: 'embedded', language: languageOf(track.language) ?? video.language, ...captions };
+  }
+}
+
+interface Found extends Captions {
+  source?: 'upload' | 'embedded';
+  language?: string;
+}
+
+async function local(blobs: BlobStore, key: string, signal: AbortSignal) {
+  const file = await blobs.local(key, signal);
+  return { path: file.path, [Symbol.asyncDispose]: () => file.release() };
+}
+
+function toRows({ tenant, id: videoId }: Video, { cues, language }: Found): PassageRow[] {
+  let n = 0;
+  return cues.map(({ startMs, endMs, text }, i) => {
+    n = cues[i - 1]?.startMs === startMs ? n + 1 : 0;
+    return { id: captionId(videoId, startMs, n), tenant, videoId, startMs, endMs, text, language, kind: 'caption' };
+  });
+}
