@@ -6,6 +6,8 @@ import type { Config } from '#config';
 import { Jobs } from '#jobs';
 import { Catalog } from '#store';
 import { Signer } from './auth/index.ts';
+import { CaptionsController } from './captions/captions.controller.ts';
+import { CaptionsService } from './captions/captions.service.ts';
 import { EventsController } from './events/events.controller.ts';
 import { HealthController } from './health/health.controller.ts';
 import { HealthService } from './health/health.service.ts';
@@ -47,6 +49,7 @@ export class AppModule {
         EventsController,
         MediaController,
         TranscriptsController,
+        CaptionsController,
         SearchController,
         WebhooksController,
         HealthController,
@@ -70,6 +73,7 @@ export class AppModule {
         Links,
         VideosService,
         IntakeService,
+        CaptionsService,
         ModelsService,
         SearchService,
         HealthService,

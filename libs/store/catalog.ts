@@ -55,7 +55,16 @@ const COALESCE_MS = 200;
 const CLAIM_PATIENCE_MS = 2000;
 const PAGE = 100;
 /** Fields that `undefined` in a patch removes. */
-const OPTIONAL: readonly string[] = ['language', 'media', 'error', 'models', 'startedAt', 'finishedAt'];
+const OPTIONAL: readonly string[] = [
+  'language',
+  'captionsFile',
+  'captions',
+  'media',
+  'error',
+  'models',
+  'startedAt',
+  'finishedAt',
+];
 const FIXED: readonly string[] = ['id', 'tenant', 'stages', 'createdAt', 'updatedAt'];
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 

@@ -7,10 +7,10 @@ import { ffmpeg, makeVideo, tempDir } from '../fixtures/media.ts';
 const read = (text: string, durationMs?: number) => parseCaptions(Buffer.from(text), durationMs);
 
 describe('parseCaptions', () => {
-  test('reads SubRip', () => {
+  test('reads SubRip', async () => {
     const srt =
       '1\r\n00:00:01,500 --> 00:00:03,000\r\nHello, <i>world</i>.\r\nSecond line.\r\n\r\n2\r\n00:01:00,000 --> 00:01:02,000\r\nBye.\r\n';
-    expect(read(srt)).toEqual({
+    expect(await read(srt)).toEqual({
       cues: [
         { startMs: 1500, endMs: 3000, text: 'Hello, world. Second line.' },
         { startMs: 60_000, endMs: 62_000, text: 'Bye.' },
@@ -19,26 +19,26 @@ describe('parseCaptions', () => {
     });
   });
 
-  test('reads WebVTT: no hours, settings, names of cues, notes, styles, voices, references', () => {
+  test('reads WebVTT: no hours, settings, names of cues, notes, styles, voices, references', async () => {
     const vtt =
       'WEBVTT - title\n\nSTYLE\n::cue { color: red }\n\nNOTE\nnot a cue\n\nintro\n00:01.000 --> 00:02.250 align:start line:0\n' +
       '<v Ann>Fish &amp; <c.loud>chips</c> &lt;3</v>\n\n100:00:00.000 --> 100:00:01.000\nlate\n';
-    expect(read(vtt).cues).toEqual([
+    expect((await read(vtt)).cues).toEqual([
       { startMs: 1000, endMs: 2250, text: 'Fish & chips <3' },
       { startMs: 360_000_000, endMs: 360_001_000, text: 'late' },
     ]);
   });
 
-  test('forgives what players forgive: old Mac line ends, no numbers, no empty lines, short fractions, text out of order', () => {
-    expect(read('00:00:05,5 --> 00:00:06\rlater\r\r00:00:01,000 --> 00:00:02,000\rfirst').cues).toEqual([
+  test('forgives what players forgive: old Mac line ends, no numbers, no empty lines, short fractions, text out of order', async () => {
+    expect((await read('00:00:05,5 --> 00:00:06\rlater\r\r00:00:01,000 --> 00:00:02,000\rfirst')).cues).toEqual([
       { startMs: 1000, endMs: 2000, text: 'first' },
       { startMs: 5500, endMs: 6000, text: 'later' },
     ]);
     const tight = '1\n00:00:01,000 --> 00:00:02,000\none\n2\n00:00:02,000 --> 00:00:03,000\ntwo\n';
-    expect(read(tight).cues.map(({ text }) => text)).toEqual(['one', 'two']);
+    expect((await read(tight)).cues.map(({ text }) => text)).toEqual(['one', 'two']);
   });
 
-  test('leaves out cues whose times make no sense, and says how many', () => {
+  test('leaves out cues whose times make no sense, and says how many', async () => {
     const srt = [
       '00:00:03,000 --> 00:00:02,000\nbackwards',
       '00:00:04,000 --> 00:00:04,000\nno length',
@@ -47,34 +47,34 @@ describe('parseCaptions', () => {
       '00:00:30,000 --> 00:00:31,000\nafter the end',
       '00:00:01,000 --> 00:00:02,000\n\n',
     ].join('\n\n');
-    expect(read(srt, 10_000)).toEqual({ cues: [{ startMs: 9000, endMs: 10_000, text: 'ends late' }], broken: 4 });
+    expect(await read(srt, 10_000)).toEqual({ cues: [{ startMs: 9000, endMs: 10_000, text: 'ends late' }], broken: 4 });
   });
 
   test.each([
     ['UTF-8 with a mark', Buffer.from('\ufeff00:01.000 --> 00:02.000\nnaïve café')],
     ['UTF-16', Buffer.from('\ufeff00:01.000 --> 00:02.000\nnaïve café', 'utf16le')],
     ['Latin-1', Buffer.from('00:01.000 --> 00:02.000\nnaïve café', 'latin1')],
-  ])('reads %s', (_, bytes) => {
-    expect(parseCaptions(bytes).cues).toEqual([{ startMs: 1000, endMs: 2000, text: 'naïve café' }]);
+  ])('reads %s', async (_, bytes) => {
+    expect((await parseCaptions(bytes)).cues).toEqual([{ startMs: 1000, endMs: 2000, text: 'naïve café' }]);
   });
 
-  test('says a line of rolling captions once', () => {
+  test('says a line of rolling captions once', async () => {
     const rolling =
       'WEBVTT\n\n00:01.000 --> 00:02.000\nfirst line\n\n00:02.000 --> 00:02.010\nfirst line\n\n' +
       '00:02.010 --> 00:04.000\nfirst line\nsecond <00:03.000><c>line</c>\n\n00:04.000 --> 00:05.000\nsecond line\nthird line\n';
-    expect(read(rolling).cues).toEqual([
+    expect((await read(rolling)).cues).toEqual([
       { startMs: 1000, endMs: 2010, text: 'first line' },
       { startMs: 2010, endMs: 4000, text: 'second line' },
       { startMs: 4000, endMs: 5000, text: 'third line' },
     ]);
   });
 
-  test('finds nothing in what is no caption file, fast', () => {
-    expect(read('')).toEqual({ cues: [], broken: 0 });
-    expect(read('#EXTM3U\nfile:///etc/passwd\n').cues).toEqual([]);
+  test('finds nothing in what is no caption file, fast', async () => {
+    expect(await read('')).toEqual({ cues: [], broken: 0 });
+    expect((await read('#EXTM3U\nfile:///etc/passwd\n')).cues).toEqual([]);
     const noise = Buffer.alloc(4e6, '-->\n<<<<<<{\\{\\');
     const before = performance.now();
-    expect(parseCaptions(noise).cues).toEqual([]);
+    expect((await parseCaptions(noise)).cues).toEqual([]);
     expect(performance.now() - before).toBeLessThan(2000);
   });
 });

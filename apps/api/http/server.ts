@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import { MAX_CAPTION_BYTES } from '#video';
 import type { Metrics } from '../health/metrics.ts';
 import { ProblemError, problemBody, toProblem } from '../problems.ts';
 
@@ -63,6 +64,7 @@ export function addHooks(
 ): void {
   const { gate, metrics, log, shutdown } = parts;
   parseJson(server);
+  parseCaptionBodies(server);
   const methodsOf = routeMethods(server);
   server.addHook('onRequest', async (request, reply) => {
     reply.headers({
@@ -85,6 +87,8 @@ export function addHooks(
       if (request.routeOptions.url === '/v1/videos') return;
       throw new ProblemError('content_type_unsupported', 'This address takes JSON only.');
     }
+    if (CAPTION_TYPES.includes(mediaType(request)) && request.routeOptions.url !== CAPTIONS_ROUTE)
+      throw new ProblemError('content_type_unsupported', 'This address takes JSON only.');
     const { raw } = request;
     if (raw.complete) return;
     const timer = setTimeout(() => raw.complete || raw.destroy(), JSON_BODY_MS);
@@ -112,6 +116,9 @@ export function addHooks(
 
 const isMultipart = ({ headers }: FastifyRequest): boolean =>
   headers['content-type']?.toLowerCase().startsWith('multipart/') ?? false;
+
+const mediaType = ({ headers }: FastifyRequest): string =>
+  headers['content-type']?.split(';')[0]?.trim().toLowerCase() ?? '';
 
 /** Which methods an address takes; none where there is nothing. */
 function routeMethods(server: FastifyInstance): (path: string) => string[] {
@@ -158,4 +165,12 @@ function parseJson(server: FastifyInstance): void {
       else done(null, value);
     });
   });
+}
+
+const CAPTIONS_ROUTE = '/v1/videos/:id/captions';
+const CAPTION_TYPES = ['text/vtt', 'application/x-subrip', 'text/plain', 'application/octet-stream'];
+/** Caption files come as they are, as `curl -T` sends them. */
+function parseCaptionBodies(server: FastifyInstance): void {
+  const limits = { parseAs: 'buffer', bodyLimit: MAX_CAPTION_BYTES } as const;
+  server.addContentTypeParser(CAPTION_TYPES, limits, (_request, body, done) => done(null, body));
 }

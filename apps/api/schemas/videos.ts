@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import 'zod-openapi';
+import { TRANSCRIBE } from '#store';
 import { dateTime, EXAMPLE_VIDEO_ID, seconds, webhookSecret, webhookUrl } from './common.ts';
 
 const title = z.string().trim().min(1).max(300);
@@ -14,11 +15,16 @@ const language = z
   .regex(/^[a-z]{2,3}$/, 'an ISO 639-1 code such as en')
   .meta({ description: 'Language that is spoken, ISO 639-1; left out, it is detected', example: 'en' });
 
+const transcribe = z.enum(TRANSCRIBE).meta({
+  description: 'Whether speech is transcribed: `always` (default), `auto` (where there are no captions) or `never`',
+});
+
 /** What may be said of a video when it is added; multipart fields and JSON alike. */
 const uploadWords = {
   title: title.optional().meta({ description: 'Default: the name of the file without its extension' }),
   metadata: metadata.optional(),
   language: language.optional(),
+  transcribe: transcribe.optional(),
   webhookUrl: webhookUrl.optional().meta({ description: 'Hears of this video only' }),
   webhookSecret: webhookSecret.optional().meta({ description: 'Default: a new one, in the answer' }),
 };
@@ -45,6 +51,11 @@ export const uploadFormSchema = z
       .optional()
       .meta({ description: 'JSON object of strings, such as `{"course":"biology-101"}`', example: '' }),
     language: uploadWords.language.meta({ example: '' }),
+    transcribe: uploadWords.transcribe,
+    captions: z
+      .string()
+      .optional()
+      .meta({ format: 'binary', description: 'SubRip or WebVTT; goes before captions that are in the media file' }),
     webhookUrl: uploadWords.webhookUrl.meta({ example: '' }),
     webhookSecret: uploadWords.webhookSecret.meta({ example: '' }),
     file: z.string().meta({ format: 'binary', description: 'The media file; fields may come before or after it' }),
@@ -161,6 +172,14 @@ export const videoSchema = z
     etaSeconds: z.number().optional().meta({ description: 'When known: seconds until it is ready' }),
     warnings: z.array(fault),
     error: fault.optional(),
+    captions: z
+      .object({
+        source: z.enum(['upload', 'embedded']),
+        language: z.string().optional(),
+        cues: z.number().int().min(0),
+      })
+      .optional()
+      .meta({ description: 'Captions that are indexed: of the uploader, or of a track in the file' }),
     models: z.object({ clip: z.string().optional(), whisper: z.string().optional(), profile: z.string() }).optional(),
     counts: z.object({ frames: z.number().int().min(0), passages: z.number().int().min(0) }),
     createdAt: dateTime,
@@ -192,11 +211,18 @@ export const videoListSchema = z
   .object({ videos: z.array(videoSchema), nextCursor: z.string().optional() })
   .meta({ id: 'VideoList' });
 
-export const transcriptQuery = z.object({ format: z.enum(['json', 'vtt', 'srt', 'txt']).default('json') });
+export const transcriptQuery = z.object({
+  format: z.enum(['json', 'vtt', 'srt', 'txt']).default('json'),
+  source: z
+    .enum(['captions', 'speech'])
+    .optional()
+    .meta({ description: 'Default: captions where the video has them, else what was transcribed' }),
+});
 export const transcriptSchema = z
   .object({
     videoId: z.uuid(),
     language: z.string().optional(),
+    source: z.enum(['captions', 'speech']),
     complete: z.boolean().meta({ description: 'False while speech is still being transcribed' }),
     passages: z.array(z.object({ start: seconds, end: seconds, text: z.string(), language: z.string().optional() })),
   })

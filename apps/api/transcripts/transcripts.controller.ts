@@ -29,17 +29,21 @@ export class TranscriptsController {
   async transcript(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Query({ schema: transcriptQuery }) { format }: z.output<typeof transcriptQuery>,
+    @Query({ schema: transcriptQuery }) { format, source: asked }: z.output<typeof transcriptQuery>,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     const video = await this.videos.get(tenant, id);
-    const passages = await this.index.listPassages(tenant, id);
-    const complete = ['done', 'skipped'].includes(video.stages.speech.state);
+    const source = asked ?? (video.captions ? 'captions' : 'speech');
+    const passages = await this.index.listPassages(tenant, id, {
+      kinds: [source === 'captions' ? 'caption' : 'speech'],
+    });
+    const complete = source === 'captions' || ['done', 'skipped'].includes(video.stages.speech.state);
     reply.header('transcript-complete', String(complete)).header('cache-control', 'private, no-cache');
     if (format === 'json') {
       return {
         videoId: id,
-        language: video.language,
+        language: (source === 'captions' ? video.captions?.language : undefined) ?? video.language,
+        source,
         complete,
         passages: passages.map(({ startMs, endMs, text, language }) => ({
           start: toSeconds(startMs),

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import type { Jobs } from '#jobs';
-import type { BlobStore, Catalog, Stage, Tenant, Video, Webhook } from '#store';
+import type { BlobStore, Catalog, Stage, Tenant, Transcribe, Video, Webhook } from '#store';
 import { type Availability, within } from '../store-guard.ts';
 
 /** A client waits no longer than this for the catalog; what was begun goes on. */
@@ -17,6 +17,8 @@ export interface Draft {
   title: string;
   metadata: Record<string, string>;
   language?: string;
+  transcribe?: Transcribe;
+  captionsFile?: Video['captionsFile'];
   source: Video['source'];
   webhook?: { url: string; secret?: string };
 }
@@ -102,6 +104,8 @@ function newVideo(draft: Draft): Video {
     filename: draft.filename,
     metadata: draft.metadata,
     language: draft.language,
+    transcribe: draft.transcribe,
+    captionsFile: draft.captionsFile,
     source: draft.source,
     stages: { probe: waiting(), frames: waiting(), speech: waiting(), finalize: waiting() },
     warnings: [],

@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import type { Config } from '#config';
 import { checkUrl } from '#net';
 import { type BlobInfo, type BlobStore, Catalog, type Tenant, type Video, type Webhook } from '#store';
+import { CaptionsService, readCaptions } from '../captions/captions.service.ts';
 import { declaredType } from '../media/content-type.ts';
 import { ProblemError } from '../problems.ts';
 import { ingestSchema, uploadFieldsSchema } from '../schemas/index.ts';
@@ -34,6 +35,7 @@ export class IntakeService {
     @Inject(BLOBS) private readonly blobs: BlobStore,
     private readonly catalog: Catalog,
     private readonly acceptance: Acceptance,
+    private readonly captions: CaptionsService,
   ) {}
 
   async fromUrl(tenant: Tenant, request: FastifyRequest): Promise<Intake> {
@@ -60,7 +62,12 @@ export class IntakeService {
     let replayOf: string | undefined;
     let stored: { info: BlobInfo; filename: string; contentType?: string } | undefined;
     try {
+      let captions: Buffer | undefined;
       const fields = await readForm(request, async (file, before) => {
+        if (file.fieldname === 'captions') {
+          captions = await readCaptions(file.file);
+          return 'go on';
+        }
         await this.#checkWebhook(validate(uploadFieldsSchema, before));
         const outcome = await claim(this.catalog, tenant, key, uploadPrint(request, file, before));
         if ('replayOf' in outcome) {
@@ -77,7 +84,8 @@ export class IntakeService {
       await this.#checkWebhook(words);
       const { info, filename, contentType } = stored;
       const source = { kind: 'upload', blobKey: `${tenant}/${videoId}/source`, ...info, contentType } as const;
-      const accepting = draft(tenant, videoId, filename, words, source);
+      const captionsFile = captions && (await this.captions.store(tenant, videoId, captions));
+      const accepting = draft(tenant, videoId, filename, words, source, captionsFile);
       const claimNow = claimed;
       stored = claimed = undefined; // From here on the acceptance cleans up.
       return await this.#accept(accepting, claimNow);
@@ -136,7 +144,14 @@ function uploadPrint(request: FastifyRequest, file: MultipartFile, before: FormF
   return fingerprint({ kind: 'upload', fields, filename: file.filename, length: request.headers['content-length'] });
 }
 
-function draft(tenant: Tenant, videoId: string, filename: string, words: Words, source: Video['source']): Draft {
+function draft(
+  tenant: Tenant,
+  videoId: string,
+  filename: string,
+  words: Words,
+  source: Video['source'],
+  captionsFile?: Video['captionsFile'],
+): Draft {
   return {
     tenant,
     videoId,
@@ -144,6 +159,8 @@ function draft(tenant: Tenant, videoId: string, filename: string, words: Words, 
     title: words.title ?? titleOf(filename),
     metadata: words.metadata ?? {},
     language: words.language,
+    transcribe: words.transcribe,
+    captionsFile,
     source,
     webhook: words.webhookUrl ? { url: words.webhookUrl, secret: words.webhookSecret } : undefined,
   };

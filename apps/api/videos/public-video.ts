@@ -38,6 +38,7 @@ export function publicVideo(video: Video, links: Links, nowMs = Date.now()): Pub
     etaSeconds: eta(video, progress, nowMs),
     warnings: video.warnings,
     error: video.error,
+    captions: video.captions,
     models: video.models,
     counts: video.counts,
     createdAt: toDate(video.createdAt),

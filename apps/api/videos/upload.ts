@@ -5,13 +5,15 @@ import { ProblemError } from '../problems.ts';
 /** A connection that brings nothing for so long is dead. */
 const IDLE_MS = 60_000;
 const MAX_FIELD_BYTES = 128 * 1024;
-const FIELD_NAMES = new Set(['title', 'metadata', 'language', 'webhookUrl', 'webhookSecret']);
+const FIELD_NAMES = new Set(['title', 'metadata', 'language', 'transcribe', 'webhookUrl', 'webhookSecret']);
+const FILE_NAMES = new Set(['file', 'captions']);
 
 /** The text fields of a multipart body as they came. Empty ones count as not given, as browsers send them so. */
 export type FormFields = Record<string, string>;
 
 /**
- * Reads a multipart body: `onFile` gets the file's stream as it arrives, with the fields that came before it, and must take all of it.
+ * Reads a multipart body: `onFile` gets the stream of each file (`file`, `captions`) as it arrives, with the fields that came before it, and must
+ * take all of it.
  * Gives all fields. There is no limit on how long an upload takes, only on how long it stands still.
  */
 export async function readForm(
@@ -30,12 +32,12 @@ export async function readForm(
       if (given.has(name)) throw field(name, 'is given more than once');
       given.add(name);
       if (part.type === 'file') {
-        if (name !== 'file') throw field(name, 'is not a field of this form, or must not be a file');
+        if (!FILE_NAMES.has(name)) throw field(name, 'is not a field of this form, or must not be a file');
         if ((await onFile(part, { ...fields })) === 'stop') return fields;
         continue;
       }
-      if (name === 'file')
-        throw new ProblemError('file_missing', 'The part `file` must be a file: give it a filename.');
+      if (FILE_NAMES.has(name))
+        throw new ProblemError('file_missing', `The part \`${name}\` must be a file: give it a filename.`);
       if (!FIELD_NAMES.has(name)) throw field(name, 'is not a field of this form');
       if (part.valueTruncated) throw field(name, `is larger than ${MAX_FIELD_BYTES} bytes`);
       // @fastify/multipart parses a field that calls itself application/json.

@@ -1,0 +1,31 @@
+import { Controller, Delete, HttpCode, Param, Put, Req } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import type { Tenant } from '#store';
+import { CurrentTenant } from '../auth/index.ts';
+import { Links } from '../links.ts';
+import { ProblemError } from '../problems.ts';
+import { publicVideo } from '../videos/public-video.ts';
+import { CaptionsService } from './captions.service.ts';
+
+@Controller('v1/videos')
+export class CaptionsController {
+  constructor(
+    private readonly captions: CaptionsService,
+    private readonly links: Links,
+  ) {}
+
+  @Put(':id/captions')
+  @HttpCode(202)
+  async put(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Req() request: FastifyRequest) {
+    if (!Buffer.isBuffer(request.body)) {
+      throw new ProblemError('content_type_unsupported', 'Send the file itself, as text/vtt or application/x-subrip.');
+    }
+    return publicVideo(await this.captions.put(tenant, id, request.body), this.links);
+  }
+
+  @Delete(':id/captions')
+  @HttpCode(202)
+  async delete(@CurrentTenant() tenant: Tenant, @Param('id') id: string) {
+    return publicVideo(await this.captions.delete(tenant, id), this.links);
+  }
+}

@@ -1,0 +1,70 @@
+import { Readable } from 'node:stream';
+import { Inject, Injectable } from '@nestjs/common';
+import { type Config } from '#config';
+import { Jobs } from '#jobs';
+import { type BlobStore, Catalog, captionsKey, type Tenant, type Video } from '#store';
+import { MAX_CAPTION_BYTES, parseCaptions } from '#video';
+import { ProblemError } from '../problems.ts';
+import { BLOBS, CONFIG } from '../tokens.ts';
+import { VideosService } from '../videos/videos.service.ts';
+
+/** Caption files that people give: checked here, indexed by a worker. */
+@Injectable()
+export class CaptionsService {
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(BLOBS) private readonly blobs: BlobStore,
+    private readonly catalog: Catalog,
+    private readonly jobs: Jobs,
+    private readonly videos: VideosService,
+  ) {}
+
+  /** Throws `captions_invalid` for a file without a single caption. */
+  async store(tenant: Tenant, id: string, bytes: Buffer): Promise<NonNullable<Video['captionsFile']>> {
+    const { cues, broken } = await parseCaptions(bytes);
+    if (cues.length === 0) {
+      const why =
+        broken > 0 ? 'the times of all its captions are broken' : 'it has no line such as 00:01.000 --> 00:02.000';
+      throw new ProblemError('captions_invalid', `This is neither SubRip nor WebVTT: ${why}.`);
+    }
+    const minFreeBytes = this.config.http.minFreeDiskBytes;
+    const { sha256 } = await this.blobs.put(captionsKey({ tenant, id }), Readable.from([bytes]), { minFreeBytes });
+    return { sha256 };
+  }
+
+  async put(tenant: Tenant, id: string, bytes: Buffer): Promise<Video> {
+    await this.videos.get(tenant, id);
+    return this.#change(tenant, id, await this.store(tenant, id, bytes));
+  }
+
+  async delete(tenant: Tenant, id: string): Promise<Video> {
+    const video = await this.videos.get(tenant, id);
+    if (!video.captionsFile) throw new ProblemError('captions_not_found', 'There is nothing to remove.');
+    return this.#change(tenant, id, undefined);
+  }
+
+  async #change(tenant: Tenant, id: string, captionsFile: Video['captionsFile']): Promise<Video> {
+    const video = await this.catalog.patchVideo({ tenant, videoId: id }, { captionsFile });
+    if (!video) {
+      await this.blobs.deletePrefix(captionsKey({ tenant, id })); // deleted meanwhile, and what it had has been removed
+      throw new ProblemError('video_not_found', `No video has the id ${id}.`);
+    }
+    await this.jobs.addCaptions({ tenant, videoId: id });
+    return video;
+  }
+}
+
+/** All of a caption file that comes as a part of a form. Throws `body_too_large`. */
+export async function readCaptions(stream: Readable): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_CAPTION_BYTES) {
+      stream.resume();
+      throw new ProblemError('body_too_large', `Captions may have at most ${MAX_CAPTION_BYTES} bytes.`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

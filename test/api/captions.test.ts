@@ -1,0 +1,107 @@
+import request from 'supertest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { captionsKey } from '#store';
+import { type ApiFixture, startApi } from '../fixtures/api.ts';
+
+const SRT = '1\n00:00:01,000 --> 00:00:02,000\nHello.\n';
+let api: ApiFixture;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api?.close());
+
+const upload = () => request(api.url).post('/v1/videos');
+const put = (id: string, body: string | Buffer, type = 'application/x-subrip') =>
+  request(api.url).put(`/v1/videos/${id}/captions`).set('content-type', type).send(body);
+const record = async (id: string) => {
+  const video = await api.catalog.getVideo('default', id);
+  if (!video) throw new Error(`No video ${id}`);
+  return video;
+};
+const newVideo = async (): Promise<string> => (await upload().attach('file', Buffer.alloc(100, 7), 'a.mp4')).body.id;
+
+describe('Captions', () => {
+  it('come with an upload, before or after the file, with the choice of what to transcribe', async () => {
+    const after = await upload()
+      .attach('file', Buffer.alloc(100, 7), 'a.mp4')
+      .attach('captions', Buffer.from(SRT), 'a.srt')
+      .field('transcribe', 'auto');
+    expect(after.status).toBe(202);
+    expect(await record(after.body.id)).toMatchObject({
+      transcribe: 'auto',
+      captionsFile: { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+    });
+    const before = await upload()
+      .attach('captions', Buffer.from(SRT), 'a.srt')
+      .attach('file', Buffer.alloc(100, 7), 'a.mp4');
+    expect(before.status).toBe(202);
+    expect(await api.blobs.stat(captionsKey({ tenant: 'default', id: before.body.id }))).toEqual({
+      sizeBytes: SRT.length,
+    });
+  });
+
+  it('that are none refuse the upload, and nothing stays behind', async () => {
+    const files = await api.blobFiles();
+    const answer = await upload()
+      .attach('file', Buffer.alloc(100, 7), 'a.mp4')
+      .attach('captions', Buffer.from('just words'), 'a.srt');
+    expect(answer.status).toBe(422);
+    expect(answer.body).toMatchObject({ code: 'captions_invalid' });
+    expect(await api.blobFiles()).toEqual(files);
+    const choice = await upload().field('transcribe', 'sometimes').attach('file', Buffer.alloc(100, 7), 'a.mp4');
+    expect(choice.body).toMatchObject({ code: 'request_invalid', errors: [{ path: 'transcribe' }] });
+  });
+
+  it('are put as they are, replaced, and removed', async () => {
+    const id = await newVideo();
+    expect((await put(id, SRT)).status).toBe(202);
+    const first = (await record(id)).captionsFile;
+    expect((await put(id, 'WEBVTT\n\n00:01.000 --> 00:02.000\nBye.\n', 'text/vtt; charset=utf-8')).status).toBe(202);
+    expect((await record(id)).captionsFile).not.toEqual(first);
+    expect((await request(api.url).delete(`/v1/videos/${id}/captions`)).status).toBe(202);
+    expect((await record(id)).captionsFile).toBeUndefined();
+    expect((await request(api.url).delete(`/v1/videos/${id}/captions`)).body).toMatchObject({
+      code: 'captions_not_found',
+    });
+    const metrics = await request(api.url).get('/metrics');
+    expect(metrics.text).toMatch(/cuepoint_jobs\{queue="captions",state="waiting"\} 3/);
+  });
+
+  it('refuse what they cannot be', async () => {
+    const id = await newVideo();
+    expect((await put(id, '')).body).toMatchObject({ status: 415 });
+    expect((await put(id, 'no captions')).body).toMatchObject({ code: 'captions_invalid' });
+    expect((await put(id, Buffer.alloc(9 * 2 ** 20, 32), 'text/plain')).body).toMatchObject({ code: 'body_too_large' });
+    expect((await put(id, '{}', 'application/json')).body).toMatchObject({ code: 'content_type_unsupported' });
+    expect((await put(id, '<x/>', 'text/xml')).body).toMatchObject({ code: 'content_type_unsupported' });
+    expect((await put('018f0000-0000-7000-8000-000000000000', SRT)).body).toMatchObject({ code: 'video_not_found' });
+    // Types that only captions have are no way around the JSON of other addresses.
+    const search = await request(api.url).post('/v1/search').set('content-type', 'text/vtt').send('{"query":"x"}');
+    expect(search.body).toMatchObject({ code: 'content_type_unsupported' });
+  });
+
+  it('are the transcript where a video has them, unless speech is asked for', async () => {
+    const id = await newVideo();
+    const row = { tenant: 'default', videoId: id, startMs: 0, endMs: 1000 };
+    await api.index.upsertPassages([
+      { ...row, id: '018f0000-0000-7000-8000-00000000000a', text: 'herd', kind: 'speech' },
+      { ...row, id: '018f0000-0000-7000-8000-00000000000b', text: 'heard', kind: 'caption' },
+    ]);
+    const read = async (query = '') => (await request(api.url).get(`/v1/videos/${id}/transcript${query}`)).body;
+    expect(await read()).toMatchObject({ source: 'speech', complete: false, passages: [{ text: 'herd' }] });
+    await api.catalog.patchVideo(
+      { tenant: 'default', videoId: id },
+      { captions: { source: 'upload', language: 'en', cues: 1 } },
+    );
+    expect(await read()).toMatchObject({
+      source: 'captions',
+      language: 'en',
+      complete: true,
+      passages: [{ text: 'heard' }],
+    });
+    expect(await read('?source=speech')).toMatchObject({ source: 'speech', passages: [{ text: 'herd' }] });
+    expect((await request(api.url).get(`/v1/videos/${id}`)).body).toMatchObject({
+      captions: { source: 'upload', cues: 1 },
+    });
+  });
+});

@@ -1,0 +1,123 @@
+import { createReadStream } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { v7 } from 'uuid';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { captionsKey } from '#store';
+import { ffmpeg, makeVideo, tempDir } from '../fixtures/media.ts';
+import { type System, startSystem, TENANT } from './harness.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+let system: System;
+let dir: Awaited<ReturnType<typeof tempDir>>;
+let plain: string;
+let withTrack: string;
+beforeAll(async () => {
+  dir = await tempDir();
+  system = await startSystem();
+  await system.startWorker();
+  plain = await makeVideo(dir.path, { name: 'plain.mp4', seconds: 4, audio: 'tone' });
+  const srt = join(dir.path, 'en.srt');
+  await writeFile(srt, '1\n00:00:01,000 --> 00:00:02,000\nA zebra crosses the river.\n');
+  withTrack = join(dir.path, 'track.mkv');
+  await ffmpeg(
+    '-i',
+    plain,
+    '-i',
+    srt,
+    '-c:v',
+    'copy',
+    '-c:a',
+    'flac',
+    '-c:s',
+    'subrip',
+    '-metadata:s:s:0',
+    'language=eng',
+    withTrack,
+  );
+});
+afterAll(async () => {
+  await system?.[Symbol.asyncDispose]();
+  await dir?.[Symbol.asyncDispose]();
+});
+
+/** Stores a caption file as the api does. */
+async function give(id: string, text: string): Promise<{ sha256: string }> {
+  const path = join(dir.path, `${v7()}.srt`);
+  await writeFile(path, text);
+  const { sha256 } = await system.blobs.put(captionsKey({ tenant: TENANT, id }), createReadStream(path));
+  return { sha256 };
+}
+const captionsIn = async (videoId: string) =>
+  (await system.index.listPassages(TENANT, videoId, { kinds: ['caption'] })).map(
+    ({ startMs, endMs, text, language }) => ({
+      startMs,
+      endMs,
+      text,
+      language,
+    }),
+  );
+
+describe('captions', () => {
+  it('of a track in the file are indexed with times and language; `auto` then transcribes nothing', async () => {
+    const { id } = await system.addVideo(withTrack, { transcribe: 'auto' });
+    const video = await system.finished(id);
+    expect(video).toMatchObject({
+      status: 'ready',
+      warnings: [],
+      captions: { source: 'embedded', language: 'en', cues: 1 },
+      stages: { speech: { state: 'skipped' } },
+    });
+    expect(await captionsIn(id)).toEqual([
+      { startMs: 1000, endMs: 2000, text: 'A zebra crosses the river.', language: 'en' },
+    ]);
+    const [hit] = await system.index.searchPassages('zebra', { tenant: TENANT, videoIds: [id] }, 5);
+    expect(hit).toMatchObject({ videoId: id, kind: 'caption' });
+  });
+
+  it('of the uploader go before those in the file; `always` transcribes as well, and `auto` where there are none', async () => {
+    const id = v7();
+    const captionsFile = await give(id, '00:00.500 --> 00:01.000\nAn owl.\n\n00:03.000 --> 00:02.000\nbroken\n');
+    await system.addVideo(withTrack, { id, captionsFile });
+    const video = await system.finished(id);
+    expect(video).toMatchObject({
+      status: 'ready',
+      captions: { source: 'upload', cues: 1 },
+      stages: { speech: { state: 'done' } },
+      warnings: [{ code: 'captions_damaged' }],
+    });
+    expect((await captionsIn(id)).map(({ text }) => text)).toEqual(['An owl.']);
+    const none = await system.addVideo(plain, { transcribe: 'auto' });
+    const transcribed = await system.finished(none.id);
+    expect(transcribed).toMatchObject({ status: 'ready', stages: { speech: { state: 'done' } } });
+    expect(transcribed).not.toHaveProperty('captions');
+    const never = await system.addVideo(plain, { transcribe: 'never' });
+    expect(await system.finished(never.id)).toMatchObject({
+      status: 'ready',
+      stages: { speech: { state: 'skipped' } },
+    });
+  });
+
+  it('change at any time: given later, given twice at once, and removed, when those in the file come back', async () => {
+    const { id } = await system.addVideo(withTrack, { transcribe: 'never' });
+    await system.finished(id);
+    const ref = { tenant: TENANT, videoId: id };
+    for (const text of ['00:01.000 --> 00:02.000\nfirst\n', '00:01.000 --> 00:02.000\nsecond\n']) {
+      const captionsFile = await give(id, text);
+      await system.catalog.patchVideo(ref, { captionsFile });
+      await system.jobs.addCaptions(ref);
+    }
+    await expect.poll(() => captionsIn(id), { timeout: 30_000 }).toMatchObject([{ text: 'second' }]);
+    await expect
+      .poll(async () => (await system.jobs.counts()).captions, { timeout: 30_000 })
+      .toMatchObject({ waiting: 0, active: 0 });
+    expect(await captionsIn(id)).toMatchObject([{ text: 'second' }]);
+    await system.catalog.patchVideo(ref, { captionsFile: undefined });
+    await system.jobs.addCaptions(ref);
+    await expect
+      .poll(() => captionsIn(id), { timeout: 30_000 })
+      .toMatchObject([{ text: 'A zebra crosses the river.' }]);
+    await expect.poll(() => system.get(id)).toMatchObject({ captions: { source: 'embedded' } });
+  });
+});
