@@ -1,10 +1,11 @@
 import type { Evidence } from './search.ts';
 
-/** A stretch of one video that one modality finds. `confidence` (0..1) weighs its rank against the other modality's. */
+/** A stretch of one video that one modality finds. */
 export interface Candidate {
   videoId: string;
   startMs: number;
   endMs: number;
+  /** Calibrated, 0..1: how likely it shows or says what was asked for. */
   confidence: number;
   /** Within its modality; larger is better. */
   score: number;
@@ -21,3 +22,4 @@ export function byScore(
 export function groupByVideo<T extends { videoId: string }>(items: T[]): Map<string, T[]> {
   return Map.groupBy(items, (item) => item.videoId);
 }
+export const logistic = (x: number): number => 1 / (1 + Math.exp(-x));

@@ -1,15 +1,16 @@
 import type { FrameHit } from '#store';
-import { byScore, type Candidate, groupByVideo } from './candidate.ts';
+import type { Background } from './background.ts';
+import { byScore, type Candidate, groupByVideo, logistic } from './candidate.ts';
 
 /**
- * All thresholds are in logits, logitScale · cosine: the scale the model was trained to tell a right caption from a wrong one on, so they mean about the
- * same for every CLIP. Tuned on the bundled tiny CLIP and the sample video, where the best frame stands 13 to 21 logits over the background if it shows
- * what is asked, and 7 to 14 if nothing does.
+ * A frame half as likely as not to show what is asked for stands so many spreads above the middle frame, and its odds grow by e with each slope. Fitted on
+ * one library of tools/library with the tiny CLIP (416 questions, seed 1), reported on another (docs/search.md).
  */
-const SURE_LOGITS = 11;
-const SURE_SLOPE = 2;
-/** With few frames there is no background to speak of: this many imagined ones stand so far below the best that it is half sure. */
+const SURE_SPREADS = 3;
+const SURE_SLOPE = 0.2;
+/** With few frames the middle one may itself be what is asked for: this many imagined ones stand so far below the best that it is half sure. */
 const PRIOR_FRAMES = 5;
+/** The thresholds below are in logits, logitScale · cosine: the scale the model was trained to tell a right caption from a wrong one on. */
 /** A hit that is this much below the best is no hit beside it. */
 const WEAK_LOGITS = 8;
 /** A moment ends where the picture has lost this share of what lifts its best frame over the background, within bounds. */
@@ -17,13 +18,13 @@ const FALL = 1 / 3;
 const MIN_FALL_LOGITS = 2;
 const MAX_FALL_LOGITS = 4;
 
-/** Frames that follow each other in a video and fit the query alike become one moment. `background`: cosine of frames that do not fit. */
-export function momentsOfFrames(hits: FrameHit[], background: number | undefined, logitScale: number): Candidate[] {
+/** Frames that follow each other in a video and fit the query alike become one moment. */
+export function momentsOfFrames(hits: FrameHit[], background: Background, logitScale: number): Candidate[] {
   const best = hits[0]?.score;
-  if (best === undefined || background === undefined) return [];
-  const prior = best - SURE_LOGITS / logitScale;
-  const floor = (background * hits.length + prior * PRIOR_FRAMES) / (hits.length + PRIOR_FRAMES);
-  const over = (cosine: number): number => (cosine - floor) * logitScale;
+  if (best === undefined) return [];
+  const prior = best - SURE_SPREADS * background.spread;
+  const middle = (background.middle * background.frames + prior * PRIOR_FRAMES) / (background.frames + PRIOR_FRAMES);
+  const over = (cosine: number): number => (cosine - middle) * logitScale;
 
   const strong = hits.filter((hit) => (best - hit.score) * logitScale <= WEAK_LOGITS);
   // One interval of sampling at most may lie between neighbours; frames left out as near-duplicates lengthen the one before them.
@@ -42,7 +43,7 @@ export function momentsOfFrames(hits: FrameHit[], background: number | undefined
         startMs: Math.min(...run.map((frame) => frame.startMs)),
         endMs: Math.max(...run.map((frame) => frame.endMs)),
         score: peak.score,
-        confidence: 1 / (1 + Math.exp(-(over(peak.score) - SURE_LOGITS) / SURE_SLOPE)),
+        confidence: sureness(peak.score, { ...background, middle }),
         evidence: ranked.map(({ startMs, endMs, score }) => ({ kind: 'frame', atMs: startMs, endMs, score })),
       });
     }
@@ -73,3 +74,9 @@ function* runsOf(frames: FrameHit[], maxGapMs: number, fall: (peak: number) => n
     yield run;
   }
 }
+
+/** How likely a frame of this cosine shows what was asked for, 0..1. */
+export function sureness(cosine: number, { middle, spread }: Background): number {
+  return logistic(((cosine - middle) / spread - SURE_SPREADS) / SURE_SLOPE);
+}
+export const showsSurely = (cosine: number, background: Background): boolean => sureness(cosine, background) > 0.5;

@@ -1,5 +1,5 @@
 import { byScore, type Candidate, groupByVideo } from './candidate.ts';
-import type { Evidence, Moment } from './search.ts';
+import type { Evidence, Modality, Moment } from './search.ts';
 
 /** Cormack, Clarke & Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009. */
 const K = 60;
@@ -11,49 +11,77 @@ const NEAR_MIN_CONFIDENCE = 0.3;
 const MIN_COMMON_MS = 700;
 /** A result that shares more than this part of the shorter span with a better one says nothing new. */
 const MAX_OVERLAP = 0.3;
+/** Each moment of a video that is in the list already takes so much off the next one of it: other videos come up among equals. */
+const DIVERSITY = 0.95;
+/** Half of the answer, where two things at once are asked for. */
+const HALF = 0.5;
 const MAX_EVIDENCE = 5;
+/** A rank weighs this much even where its modality is not sure at all, so that those ranks have an order. */
+const LEAST_SURE = 0.01;
 
 type Ranked = Candidate & { weight: number };
 
 /**
- * Fuses ranked moments of frames and of passages. A rank counts 1 / (60 + rank) as in plain reciprocal rank fusion, times how sure its modality is of it:
+ * Fuses ranked moments of frames and of passages. A rank counts 1 / (60 + rank) as in weighted reciprocal rank fusion, times how sure its modality is of it:
  * without that, the best of a modality that finds nothing ties with the best of one that does. Where both find the same stretch the two are summed.
  */
 export function fuse(
   frames: Candidate[],
   passages: Candidate[],
-  options: { isTwofold: boolean; limit: number },
+  options: { isTwofold: boolean; limit: number; weights: Record<Modality, number> },
 ): Moment[] {
-  const seen = withWeights(frames);
-  const said = withWeights(passages);
-  const candidates = [...seen, ...said].map((one) => ({ ...one, score: one.weight }));
+  const { isTwofold, limit, weights } = options;
+  const seen = withWeights(frames, weights.frames);
+  const said = withWeights(passages, weights.passages);
+  const isHalf = isTwofold && seen.length > 0 && said.length > 0;
+  const candidates = [...seen, ...said].map((one) => ({
+    ...one,
+    score: one.weight,
+    confidence: isHalf ? one.confidence * HALF : one.confidence,
+  }));
   const saidIn = groupByVideo(said);
   for (const frame of seen) {
     for (const passage of saidIn.get(frame.videoId) ?? []) {
-      const pair = joined(frame, passage, options.isTwofold);
+      const pair = joined(frame, passage, isTwofold);
       if (pair) candidates.push(pair);
     }
   }
-  candidates.sort(byScore);
+  return pick(candidates.sort(byScore), limit);
+}
 
+/** The best first; none that overlaps a better one; of those that score alike, one of a video that is not in the list yet. */
+function pick(candidates: Ranked[], limit: number): Moment[] {
   const kept: Moment[] = [];
-  for (const { videoId, startMs, endMs, score, evidence } of candidates) {
-    if (kept.length === options.limit) break;
-    if (kept.some((other) => other.videoId === videoId && overlap(other, { startMs, endMs }) > MAX_OVERLAP)) continue;
-    kept.push({
+  const ofVideo = new Map<string, Moment[]>();
+  const waiting = [...candidates];
+  while (kept.length < limit && waiting.length > 0) {
+    let best = 0;
+    let bestScore = -1;
+    for (const [i, { videoId, score }] of waiting.entries()) {
+      if (score <= bestScore) break; // The rest scores less even without what is taken off.
+      const lessened = score * DIVERSITY ** (ofVideo.get(videoId)?.length ?? 0);
+      if (lessened > bestScore) [best, bestScore] = [i, lessened];
+    }
+    const [chosen] = waiting.splice(best, 1) as [Ranked];
+    const { videoId, startMs, endMs, confidence, evidence } = chosen;
+    const others = ofVideo.get(videoId) ?? [];
+    if (others.some((other) => overlap(other, chosen) > MAX_OVERLAP)) continue;
+    const moment = {
       videoId,
       startMs,
       endMs,
-      score,
-      confidence: Math.min(1, score * (K + 1)),
+      score: bestScore,
+      confidence: Math.min(1, Math.max(0, confidence)),
       evidence: evidence.slice(0, MAX_EVIDENCE),
-    });
+    };
+    kept.push(moment);
+    ofVideo.set(videoId, [...others, moment]);
   }
   return kept;
 }
 
-const withWeights = (candidates: Candidate[]): Ranked[] =>
-  candidates.map((one, i) => ({ ...one, weight: one.confidence / (K + i + 1) }));
+const withWeights = (candidates: Candidate[], weight: number): Ranked[] =>
+  candidates.map((one, i) => ({ ...one, weight: (weight * (one.confidence + LEAST_SURE)) / (K + i + 1) }));
 
 /**
  * What is seen and what is said, as one moment. A question for two things at once is answered where both hold; for one thing, the surer of the two says
@@ -75,13 +103,16 @@ function joined(frame: Ranked, passage: Ranked, isTwofold: boolean): Ranked | un
     : endMs - startMs >= MIN_COMMON_MS
       ? { startMs, endMs }
       : union;
+  const confidence = isTwofold
+    ? Math.sqrt(frame.confidence * passage.confidence)
+    : Math.max(frame.confidence, passage.confidence);
   // Both kinds are shown: of each the best that lies in the span, else the best there is.
   const [first, second] = [surer, other].map(({ evidence }) => {
     const within = evidence.filter((one) => one.endMs > span.startMs && one.atMs < span.endMs);
     return within.length > 0 ? within : evidence.slice(0, 1);
   }) as [Evidence[], Evidence[]];
   const evidence = [...first.slice(0, 1), ...second.slice(0, 1), ...first.slice(1), ...second.slice(1)];
-  return { ...surer, ...span, score, evidence };
+  return { ...surer, ...span, score, confidence, evidence };
 }
 
 function overlap(a: { startMs: number; endMs: number }, b: { startMs: number; endMs: number }): number {

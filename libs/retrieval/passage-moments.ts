@@ -1,16 +1,25 @@
 import { type PassageHit, terms } from '#store';
-import { byScore, type Candidate, groupByVideo } from './candidate.ts';
+import { byScore, type Candidate, groupByVideo, logistic } from './candidate.ts';
+import { highlights, type Query } from './query.ts';
 
 /** Two passages become one moment when so little time lies between them, each matches nearly as much, and the whole stays short. */
 const MAX_GAP_MS = 1500;
 const MERGE_SHARE = 0.6;
 const MAX_MERGED_MS = 30_000;
+/** A passage that holds this share of what is asked for is half sure; fitted as the frames' are (docs/search.md). */
+const SURE_SHARE = 0.8;
+const SURE_SLOPE = 0.07;
+/** What lacks a phrase in quotes is no more than this likely. */
+const WITHOUT_PHRASE = 0.3;
 
-/** A passage is a moment; its confidence is the share of the query's words that it holds, each word weighed by its rarity. */
-export function momentsOfPassages(hits: PassageHit[], words: string[]): Candidate[] {
+/** A passage is a moment. How sure it is follows from the share of the query's words that it holds, each word weighed by its rarity. */
+export function momentsOfPassages(hits: PassageHit[], query: Query): Candidate[] {
+  const { words } = query;
   const matches = hits.map((hit) => {
-    const own = new Set(terms(hit.text));
-    return { hit, found: words.filter((word) => own.has(word)) };
+    const stems = terms(hit.text);
+    const own = new Set(stems);
+    const hasPhrases = query.phrases.every((phrase) => contains(stems, phrase));
+    return { hit, hasPhrases, found: words.filter((word) => own.has(word)) };
   });
   const rarity = rarityOf(
     words,
@@ -19,41 +28,60 @@ export function momentsOfPassages(hits: PassageHit[], words: string[]): Candidat
   const total = sum(words.map(rarity));
   const share = (found: Iterable<string>): number => (total > 0 ? sum([...found].map(rarity)) / total : 0);
 
-  const moments: Candidate[] = [];
+  const moments: (Candidate & { share: number })[] = [];
   const matching = matches
     .filter((match) => match.found.length > 0)
     .map((match) => ({ ...match, videoId: match.hit.videoId }));
   for (const ofVideo of groupByVideo(matching).values()) {
-    let open: { moment: Candidate; found: Set<string> } | undefined;
-    for (const { hit, found } of ofVideo.sort((a, b) => a.hit.startMs - b.hit.startMs)) {
-      const confidence = share(found);
+    let open: Open | undefined;
+    for (const { hit, found, hasPhrases } of ofVideo.sort((a, b) => a.hit.startMs - b.hit.startMs)) {
       const evidence = {
         kind: 'passage',
         atMs: hit.startMs,
         endMs: hit.endMs,
         text: hit.text,
+        highlights: highlights(hit.text, words),
         score: hit.score,
       } as const;
-      if (open && joins(open.moment, hit, confidence)) {
+      const own = share(found);
+      if (open && joins(open.moment, hit, own) && hasPhrases === open.hasPhrases) {
         for (const word of found) open.found.add(word);
         open.moment.endMs = Math.max(open.moment.endMs, hit.endMs);
-        open.moment.score = Math.max(open.moment.score, hit.score);
-        open.moment.confidence = share(open.found);
+        // Words that two sentences share out between them are half of what one sentence with all of them says.
+        open.most = Math.max(open.most, own);
+        open.moment.share = (open.most + share(open.found)) / 2;
         open.moment.evidence = [...open.moment.evidence, evidence].sort((a, b) => b.score - a.score);
-        continue;
+      } else {
+        const { videoId, startMs, endMs } = hit;
+        const moment = { videoId, startMs, endMs, score: 0, share: own, confidence: 0, evidence: [evidence] };
+        open = { moment, found: new Set(found), most: own, hasPhrases };
+        moments.push(moment);
       }
-      const { videoId, startMs, endMs, score } = hit;
-      open = { moment: { videoId, startMs, endMs, score, confidence, evidence: [evidence] }, found: new Set(found) };
-      moments.push(open.moment);
+      const sure = logistic((open.moment.share - SURE_SHARE) / SURE_SLOPE);
+      open.moment.confidence = hasPhrases ? sure : sure * WITHOUT_PHRASE;
+      // By how much of the query is said; BM25 decides among those that say as much.
+      open.moment.score = (hasPhrases ? 1 : WITHOUT_PHRASE) * open.moment.share + 1e-3 * Math.tanh(hit.score / 10);
     }
   }
   return moments.sort(byScore);
 }
 
-function joins(moment: Candidate, next: PassageHit, confidence: number): boolean {
-  const alike = Math.min(confidence, moment.confidence) >= MERGE_SHARE * Math.max(confidence, moment.confidence);
+interface Open {
+  moment: Candidate & { share: number };
+  found: Set<string>;
+  /** Largest share of one passage. */
+  most: number;
+  hasPhrases: boolean;
+}
+
+function joins(moment: Candidate & { share: number }, next: PassageHit, share: number): boolean {
+  const alike = Math.min(share, moment.share) >= MERGE_SHARE * Math.max(share, moment.share);
   const isShort = next.endMs - moment.startMs <= MAX_MERGED_MS;
   return alike && isShort && next.startMs - moment.endMs <= MAX_GAP_MS;
+}
+
+function contains(words: string[], phrase: string[]): boolean {
+  return words.some((_, at) => phrase.every((word, i) => words[at + i] === word));
 }
 
 /** The idf of BM25 (Robertson & Zaragoza 2009, with the 1 + that keeps it positive), counted over the hits: every passage with any of the words is among them unless they are many. */

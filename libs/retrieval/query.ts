@@ -1,4 +1,5 @@
 import { terms } from '#store';
+import type { Modality } from './search.ts';
 
 /** Words that ask, not words that are looked for: how people begin ("show me the part where they talk about ..."). */
 const ASKING = new Set(
@@ -8,17 +9,81 @@ const ASKING = new Set(
       'image photo screen time many much please',
   ),
 );
-/** Joins two things that must hold at once. "When", "as" and "during" at the start only ask for a time. */
-const AT_ONCE = /\S\s+(?:while|whilst|as|during|when)\s+\S/i;
+/** Joins two things that must hold at once. "As", "when" and "during" after a question only ask for a time. */
+const AT_ONCE = /^(?<left>.*\S)\s+(?<joint>while|whilst|as|during|when)\s+(?<right>\S.*)$/is;
+const ASKS = /^(?:what|when|where|who|whom|whose|which|why|how|is|are|was|were|does|do|did|can|will)\b/i;
+/** Words that point at speech, and those that point at pictures. English only; other languages are searched evenly. */
+const SPEECH =
+  /\b(?:say|says|said|saying|mention(?:s|ed|ing)?|talk(?:s|ed|ing)?|speaks?|speaking|spoken|discuss(?:es|ed|ing)?|explain(?:s|ed|ing)?|ask(?:s|ed|ing)?|tells?|told|announce[sd]?|hear[sd]?|count(?:s|ed|ing)? to)\b/i;
+const SIGHT =
+  /\b(?:shows?|shown|showing|see|seen|looks?|looking|wear(?:s|ing)?|colou?r(?:s|ed|ful)?|visible|picture|photo|image|drawing|frame|scene|on screen|appears?|background|backdrop)\b/i;
+/** Share of the modality that the query does not point at. Measured by `npm run eval -- --compare` (docs/search.md). */
+const LEAN = 0.5;
 
 export interface Query {
-  /** Stems of what is looked for. */
+  /** What frames are compared with. */
+  seen: string;
+  /** What passages are searched for. */
+  said: string;
+  /** Stems of what is said. */
   words: string[];
+  /** Stems of each part in quotes, in order: what is said holds them one after the other. */
+  phrases: string[][];
+  /** What must not be there ("a beach -people"). */
+  without: string[];
   /** Two things at once ("a red car while they talk about the weather"). English only; otherwise false. */
   isTwofold: boolean;
+  /** How much a rank counts in each modality, 0..1. */
+  weights: Record<Modality, number>;
 }
+
 export function readQuery(text: string): Query {
-  const all = [...new Set(terms(text))];
+  const without: string[] = [];
+  // A minus before a word or a quote, after a space: "e-mail" and "5 - 3" are neither.
+  const wanted = text
+    .replace(/(?<=^|\s)-(?:"([^"]+)"|(\p{L}[^\s"]*))/gu, (_, quoted?: string, word?: string) => {
+      without.push(quoted ?? word ?? '');
+      return ' ';
+    })
+    .replace(/\s+/g, ' ')
+    .trim();
+  const quotes = [...wanted.matchAll(/["“”]([^"“”]+)["“”]/g)].map((match) => match[1] as string);
+  const plain = wanted.replace(/["“”]/g, ' ').replace(/\s+/g, ' ').trim();
+  const phrases = quotes.map((quote) => terms(quote)).filter((phrase) => phrase.length > 0);
+
+  const parts = AT_ONCE.exec(plain)?.groups as { left: string; joint: string; right: string } | undefined;
+  const isTwofold = parts !== undefined && (/^whil/i.test(parts.joint) || !ASKS.test(parts.left));
+  let [seen, said] = [plain, plain];
+  if (parts && isTwofold && SPEECH.test(parts.left) !== SPEECH.test(parts.right)) {
+    [seen, said] = SPEECH.test(parts.right) ? [parts.left, parts.right] : [parts.right, parts.left];
+  }
+  const all = [...new Set(terms(said))];
   const content = all.filter((word) => !ASKING.has(word));
-  return { words: content.length > 0 ? content : all, isTwofold: AT_ONCE.test(text) };
+  return {
+    seen,
+    said,
+    words: content.length > 0 ? content : all,
+    phrases,
+    without: without.map((one) => one.trim()).filter(Boolean),
+    isTwofold,
+    weights: isTwofold ? { frames: 1, passages: 1 } : leaning(plain, phrases.length > 0),
+  };
 }
+
+function leaning(text: string, hasQuote: boolean): Query['weights'] {
+  const speech = hasQuote || SPEECH.test(text);
+  const sight = !hasQuote && SIGHT.test(text);
+  if (speech === sight) return { frames: 1, passages: 1 };
+  return speech ? { frames: LEAN, passages: 1 } : { frames: 1, passages: LEAN };
+}
+
+/** The parts of a text that are words of the query, [from, to) in UTF-16 units, in order. */
+export function highlights(text: string, words: readonly string[]): [from: number, to: number][] {
+  const wanted = new Set(words);
+  const marked: [number, number][] = [];
+  for (const { segment, index, isWordLike } of segmenter.segment(text)) {
+    if (isWordLike && terms(segment).some((stem) => wanted.has(stem))) marked.push([index, index + segment.length]);
+  }
+  return marked;
+}
+const segmenter = new Intl.Segmenter('en', { granularity: 'word' });

@@ -1,8 +1,11 @@
-import type { VectorIndex } from '#store';
-import { momentsOfFrames } from './frame-moments.ts';
+import { type IndexFilter, type PassageHit, terms, type VectorIndex } from '#store';
+import { background, dot } from './background.ts';
+import type { Candidate } from './candidate.ts';
+import { momentsOfFrames, showsSurely } from './frame-moments.ts';
 import { fuse } from './fuse.ts';
 import { momentsOfPassages } from './passage-moments.ts';
-import { readQuery } from './query.ts';
+import { promptsOf } from './prompts.ts';
+import { type Query, readQuery } from './query.ts';
 
 export type Modality = 'frames' | 'passages';
 export interface Evidence {
@@ -10,12 +13,14 @@ export interface Evidence {
   atMs: number;
   endMs: number;
   text?: string;
+  /** The words of `text` that were asked for: [from, to) in UTF-16 units. */
+  highlights?: [from: number, to: number][];
   /** Cosine of a frame, BM25 of a passage. */
   score: number;
 }
 /**
- * A search result: where it happens and why we think so. Times in ms; `score` orders results. `confidence` (0..1) is the score as a share of that of a
- * first-ranked hit that is certain: it falls as the score falls, says little of how often such a result is right, and waits to be calibrated.
+ * A search result: where it happens and why we think so. Times in ms; `score` orders results. `confidence` (0..1) is calibrated: above one half, it is
+ * likelier there than not (docs/search.md says on what that was measured). It need not fall in the order of `score`.
  */
 export interface Moment {
   videoId: string;
@@ -26,12 +31,18 @@ export interface Moment {
   /** At most five, best first. */
   evidence: Evidence[];
 }
-export interface SearchOptions {
+export interface SearchOptions extends Omit<IndexFilter, 'tenant'> {
   tenant: string;
+  /** In plain words. "Quotes" are said word for word; -word must not be there. */
   query: string;
-  videoIds?: string[];
+  /** Embedding of a picture, in place of words. */
+  picture?: Float32Array;
   modalities?: Modality[];
+  /** How much a rank of each modality counts; left out, it follows the query. 0 leaves a modality out. */
+  weights?: Partial<Record<Modality, number>>;
   limit: number;
+  /** Moments left out before the first one that is given. */
+  offset?: number;
 }
 /** Encodes text into the frames' space; from libs/models, injected so that this library needs no model. */
 export interface TextEncoder {
@@ -40,55 +51,105 @@ export interface TextEncoder {
   logitScale: number;
   encodeTexts(texts: string[], signal?: AbortSignal): Promise<Float32Array[]>;
 }
-
-const FRAME_HITS = 200;
-const PASSAGE_HITS = 50;
-
-/** CLIP text to frames, BM25 to passages, fused by reciprocal rank (Cormack et al. 2009), neighbours in time merged into moments. */
-export async function search(
-  deps: { index: VectorIndex; encoder: TextEncoder },
-  options: SearchOptions,
-  signal?: AbortSignal,
-): Promise<Moment[]> {
-  signal?.throwIfAborted();
-  const text = options.query.trim();
-  const modalities = options.modalities ?? ['frames', 'passages'];
-  if (text === '' || options.limit < 1 || options.videoIds?.length === 0) return [];
-  const query = readQuery(text);
-  const filter = { tenant: options.tenant, ...(options.videoIds && { videoIds: options.videoIds }) };
-  const [frames, passages] = await Promise.all([
-    modalities.includes('frames') ? searchFrames() : [],
-    modalities.includes('passages') ? searchPassages() : [],
-  ]);
-  signal?.throwIfAborted();
-  return fuse(frames, passages, { isTwofold: query.isTwofold, limit: options.limit });
-
-  async function searchFrames() {
-    const { index, encoder } = deps;
-    const [vector] = await encoder.encodeTexts([text], signal);
-    if (!vector) return [];
-    signal?.throwIfAborted();
-    const opposite = vector.map((x) => -x);
-    const [nearest, farthest] = await Promise.all([
-      index.searchFrames(encoder, vector, filter, FRAME_HITS),
-      index.searchFrames(encoder, opposite, filter, FRAME_HITS),
-    ]);
-    return momentsOfFrames(nearest, background(nearest, farthest), encoder.logitScale);
-  }
-  async function searchPassages() {
-    return momentsOfPassages(await deps.index.searchPassages(text, filter, PASSAGE_HITS), query.words);
-  }
+export interface SearchDeps {
+  index: VectorIndex;
+  encoder: TextEncoder;
+  /** Hears how long each step took; the steps of the two modalities run side by side. */
+  onStep?: (step: 'text' | 'frames' | 'passages' | 'fuse', ms: number) => void;
 }
+
+/** The same for every page of an answer, so that pages fit together. */
+const FRAME_HITS = 300;
+const PASSAGE_HITS = 100;
 
 /**
- * The cosine of a frame that has nothing to do with the query: halfway between the medians of the nearest and the farthest frames. Where few frames are
- * searched both are all of them, and it is their median; where many are, the two tails stand for the middle without reading it.
+ * CLIP text to frames, BM25 to passages, fused by weighted reciprocal rank (Cormack et al. 2009), neighbours in time merged into moments. Never more
+ * moments than some hundred hits give, however large `limit` is.
  */
-function background(nearest: { score: number }[], farthest: { score: number }[]): number | undefined {
-  if (nearest.length === 0) return undefined;
-  return (median(nearest.map((hit) => hit.score)) + median(farthest.map((hit) => -hit.score))) / 2;
+export async function search(deps: SearchDeps, options: SearchOptions, signal?: AbortSignal): Promise<Moment[]> {
+  signal?.throwIfAborted();
+  const { query: text, picture, limit, offset = 0, modalities, weights: given, ...filter } = options;
+  if (limit < 1 || filter.videoIds?.length === 0) return [];
+  const query = readQuery(text);
+  if (query.seen === '' && !picture) return [];
+  const weights = given ? { frames: given.frames ?? 0, passages: given.passages ?? 0 } : query.weights;
+  const uses = (modality: Modality) => weights[modality] > 0 && (modalities?.includes(modality) ?? true);
+  const step = timer(deps);
+  const [frames, passages] = await Promise.all([
+    uses('frames') ? framesFor(deps, query, picture, filter, step, signal) : [],
+    uses('passages') && !picture ? passagesFor(deps, query, filter, step) : [],
+  ]);
+  signal?.throwIfAborted();
+  const fusing = step('fuse');
+  // A query that points at speech is less likely answered by a picture, and the other way round.
+  for (const one of frames) one.confidence *= query.weights.frames;
+  for (const one of passages) one.confidence *= query.weights.passages;
+  const moments = fuse(frames, passages, { isTwofold: query.isTwofold, limit: offset + limit, weights });
+  fusing();
+  return moments.slice(offset);
 }
-function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2;
+
+type Step = (name: 'text' | 'frames' | 'passages' | 'fuse') => () => void;
+function timer({ onStep }: SearchDeps): Step {
+  return (name) => {
+    const startedAt = performance.now();
+    return () => onStep?.(name, performance.now() - startedAt);
+  };
+}
+
+async function framesFor(
+  deps: SearchDeps,
+  query: Query,
+  picture: Float32Array | undefined,
+  filter: IndexFilter,
+  step: Step,
+  signal?: AbortSignal,
+): Promise<Candidate[]> {
+  const { index, encoder } = deps;
+  const encoding = step('text');
+  const prompts = picture ? [] : promptsOf(query.seen, encoder);
+  const vectors = await encoder.encodeTexts([...prompts, ...query.without], signal);
+  encoding();
+  signal?.throwIfAborted();
+  const vector = picture ?? mean(vectors.slice(0, prompts.length));
+  const unwanted = vectors.slice(prompts.length);
+
+  const searching = step('frames');
+  const [hits, own] = await Promise.all([
+    index.searchFrames(encoder, vector, filter, FRAME_HITS, { withVectors: unwanted.length > 0 }),
+    background(deps, filter.tenant, vector, picture !== undefined),
+  ]);
+  let wanted = hits;
+  for (const one of unwanted) {
+    const theirs = await background(deps, filter.tenant, one, false);
+    wanted = wanted.filter((hit) => !hit.vector || !showsSurely(dot(hit.vector, one), theirs));
+  }
+  searching();
+  return momentsOfFrames(wanted, own, encoder.logitScale);
+}
+
+async function passagesFor({ index }: SearchDeps, query: Query, filter: IndexFilter, step: Step): Promise<Candidate[]> {
+  const searching = step('passages');
+  const hits = await index.searchPassages(query.said, filter, PASSAGE_HITS);
+  searching();
+  return momentsOfPassages(
+    hits.filter((hit) => !query.without.some((unwanted) => says(hit, unwanted))),
+    query,
+  );
+}
+
+function says({ text }: PassageHit, unwanted: string): boolean {
+  const stems = new Set(terms(text));
+  const words = terms(unwanted);
+  return words.length > 0 && words.every((word) => stems.has(word));
+}
+
+/** Of vectors of length 1; of length 1 again. */
+function mean(vectors: Float32Array[]): Float32Array {
+  const [first] = vectors;
+  if (!first) throw new RangeError('There is no text to encode');
+  if (vectors.length === 1) return first;
+  const sum = first.map((_, i) => vectors.reduce((total, vector) => total + (vector[i] as number), 0));
+  const length = Math.sqrt(dot(sum, sum)) || 1;
+  return sum.map((value) => value / length);
 }

@@ -209,6 +209,77 @@ describe('Search', () => {
     expect(Math.abs((many_?.confidence ?? 0) - (few?.confidence ?? 0))).toBeLessThan(0.1);
   });
 
+  it('is sure of what is there and unsure of what is not', async () => {
+    await show(A, [...many('house', 30), ...many('car', 4), ...many('house', 30)]);
+    await say(A, [[1000, 3000, 'the old train stops near the river']]);
+    expect((await find('a car'))[0]?.confidence).toBeGreaterThan(0.5);
+    expect((await find('where does the old train stop'))[0]?.confidence).toBeGreaterThan(0.5);
+    for (const query of ['a tree', 'where does the new plane land', 'mention of the river bank manager'])
+      for (const { confidence } of await find(query)) expect(confidence).toBeLessThan(0.5);
+  });
+
+  it('leaves out moments that show or say what must not be there', async () => {
+    await show(A, [...many('house', 20), 'car', 'car', ...many('tree', 20)]);
+    await say(A, [
+      [1000, 3000, 'soup with bread'],
+      [9000, 11_000, 'soup with onions'],
+    ]);
+    expect(await spans('a car', { modalities: ['frames'] })).toContainEqual(['A', 20_000, 22_000]);
+    expect(await spans('a car -tree', { modalities: ['frames'] })).toContainEqual(['A', 20_000, 22_000]);
+    expect(await spans('a tree -car', { modalities: ['frames'] })).not.toContainEqual(['A', 20_000, 22_000]);
+    expect(await spans('soup', { modalities: ['passages'] })).toHaveLength(2);
+    expect(await spans('soup -onion', { modalities: ['passages'] })).toEqual([['A', 1000, 3000]]);
+    expect(await find('-car')).toEqual([]);
+  });
+
+  it('puts what is said word for word first when it is in quotes', async () => {
+    await say(A, [
+      [0, 2000, 'gap and mind the gap'],
+      [5000, 7000, 'the gap is in the mind'],
+    ]);
+    const found = await find('"mind the gap"', { modalities: ['passages'] });
+    expect(found[0]).toMatchObject({ startMs: 0 });
+    expect(found[1]?.confidence).toBeLessThan(0.5);
+    const { text = '', highlights = [] } = found[0]?.evidence[0] ?? {};
+    expect(highlights.map(([from, to]) => text.slice(from, to))).toEqual(['gap', 'mind', 'gap']);
+  });
+
+  it('gives each modality the weight that the caller sets', async () => {
+    await show(A, [...many('house', 10), ...many('car', 5), ...many('tree', 10)]);
+    await say(A, [[2000, 4000, 'a car was sold']]);
+    expect((await spans('a car', { weights: { frames: 1, passages: 0.1 } }))[0]).toEqual(['A', 10_000, 15_000]);
+    expect((await spans('a car', { weights: { frames: 0.1, passages: 1 } }))[0]).toEqual(['A', 2000, 4000]);
+    expect(await spans('a car', { weights: { passages: 1 } })).toEqual([['A', 2000, 4000]]);
+  });
+
+  it('finds pictures like a picture', async () => {
+    await show(A, [...many('house', 10), ...many('car', 5), ...many('tree', 10)]);
+    expect((await spans('', { picture: picture('car') }))[0]).toEqual(['A', 10_000, 15_000]);
+  });
+
+  it('gives pages that fit together', async () => {
+    await show(A, [...many('house', 6), 'car', ...many('tree', 3), 0.9, ...many('house', 2), 'car', 'tree']);
+    await say(A, [[1000, 2000, 'a car was sold']]);
+    const all = await spans('a car', { limit: 50 });
+    const pages = [await spans('a car', { limit: 2 }), await spans('a car', { limit: 50, offset: 2 })].flat();
+    expect(all.length).toBeGreaterThan(3);
+    expect(pages).toEqual(all);
+    expect(await find('a car', { limit: 5, offset: 1000 })).toEqual([]);
+  });
+
+  it('brings another video up among equals', async () => {
+    for (const video of [A, B])
+      await show(video, [...many('house', 6), 'car', 'tree', 'car', 'house', 'car', ...many('tree', 9)]);
+    const videos = (await spans('a car')).slice(0, 4).map(([video]) => video);
+    expect(videos.filter((video) => video === 'B')).toHaveLength(2);
+  });
+
+  it('keeps to a time range', async () => {
+    await show(A, [...many('house', 6), 'car', 'tree', 'car', 'house', 'car', ...many('tree', 9)]);
+    const found = await find('a car', { timeRange: { startMs: 8000, endMs: 9000 }, modalities: ['frames'] });
+    expect(found.map(({ startMs }) => startMs)).toEqual([8000]);
+  });
+
   it('stops when it is aborted', async () => {
     await show(A, ['car']);
     const aborted = AbortSignal.abort(new Error('gone'));

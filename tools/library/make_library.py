@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
 from tools.sample.make_sample import hum, speak, waves
 from tools.sample.plan import SAMPLE_RATE
 from tools.tiny_clip.drawings import draw

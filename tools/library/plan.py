@@ -283,7 +283,7 @@ def _caption(rng: random.Random, spec: Spec) -> tuple[str, frozenset[Fact]]:
 def ask(
     rng: random.Random, videos: list[Video], spoken: dict[str, list[Spoken]], hidden: Hidden, counts: dict[str, int]
 ) -> list[Question]:
-    """`counts` questions of each kind ('seen', 'said', 'both', 'absent'); what is asked for happens three times at most."""
+    """`counts` questions of each kind ('seen', 'said', 'both', 'absent'); each happens three times at most."""
     asked: dict[str, Question] = {}
     shots = [(video, shot) for video in videos for shot in video.shots if _askable(shot.spec)]
     lines = [(name, one) for name, all_ in spoken.items() for one in all_ if one.sentence.template in ABOUT]

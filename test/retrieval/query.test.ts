@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+// Not public: how a query is read decides everything after it, and has more cases than a search can show.
+import { promptsOf } from '../../libs/retrieval/prompts.ts';
+import { highlights, readQuery } from '../../libs/retrieval/query.ts';
+
+describe('A query', () => {
+  it('leans to speech where it asks for something said, to pictures where it asks for something seen', () => {
+    const lean = (text: string) => {
+      const { frames, passages } = readQuery(text).weights;
+      return Math.sign(passages - frames);
+    };
+    expect(['she mentions the budget', 'they talk about soup', '"mind the gap"', 'who says hello'].map(lean)).toEqual([
+      1, 1, 1, 1,
+    ]);
+    expect(['a photo of a cat', 'what colour is the car', 'he is wearing a hat'].map(lean)).toEqual([-1, -1, -1]);
+    expect(['a red car', 'the third chapter', 'what does the picture say'].map(lean)).toEqual([0, 0, 0]);
+  });
+
+  it('splits two things at once into what is seen and what is said', () => {
+    expect(readQuery('a red car while they count to twelve')).toMatchObject({
+      seen: 'a red car',
+      said: 'they count to twelve',
+      isTwofold: true,
+    });
+    expect(readQuery('she talks about soup as a cat walks by')).toMatchObject({
+      seen: 'a cat walks by',
+      said: 'she talks about soup',
+    });
+    // Both halves may be seen: the whole is asked of both.
+    expect(readQuery('a rainbow while it rains')).toMatchObject({ seen: 'a rainbow while it rains', isTwofold: true });
+    expect(readQuery('what happens on monday when we talk about music').isTwofold).toBe(false);
+    expect(readQuery('when does the cat appear').isTwofold).toBe(false);
+  });
+
+  it('leaves out what follows a minus, and knows a minus from a hyphen', () => {
+    expect(readQuery('a beach -people -"red umbrella"')).toMatchObject({
+      seen: 'a beach',
+      without: ['people', 'red umbrella'],
+    });
+    expect(readQuery('an e-mail, 5 - 3 and -7').without).toEqual([]);
+    expect(readQuery('-people')).toMatchObject({ seen: '', without: ['people'] });
+  });
+
+  it('takes any text there is', () => {
+    for (const text of [
+      '',
+      ' ',
+      '-',
+      '"',
+      '""',
+      '"-"',
+      '🎈🎈',
+      '-🎈',
+      '\u0000',
+      '\ud800',
+      'ß'.repeat(1000),
+      "' OR 1=1 --",
+    ]) {
+      expect(() => readQuery(text)).not.toThrow();
+    }
+  });
+});
+
+describe('Words of the query', () => {
+  it('are marked in a text by their stems, in places that a client can cut out', () => {
+    const text = 'Über Cafés: the doctors’ trains, a train!';
+    const marked = highlights(text, ['train', 'cafe', 'doctor']).map(([from, to]) => text.slice(from, to));
+    expect(marked).toEqual(['Cafés', 'doctors', 'trains', 'train']);
+    expect(highlights('nothing here', ['train'])).toEqual([]);
+  });
+});
+
+describe('Prompts', () => {
+  const clip = { logitScale: 100 };
+  it('put a short noun into the sentences of captions', () => {
+    expect(promptsOf('a red car', clip)).toContain('a photo of a red car.');
+    expect(promptsOf('dogs', clip).length).toBeGreaterThan(1);
+  });
+  it('leave alone what is a sentence already, and models that were not trained on captions', () => {
+    for (const text of ['when does it rain', 'a photo of a cat', 'a man walks into a bar', 'cats, dogs'])
+      expect(promptsOf(text, clip)).toEqual([text]);
+    expect(promptsOf('a red car', { logitScale: 22 })).toEqual(['a red car']);
+  });
+});
