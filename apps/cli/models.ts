@@ -9,8 +9,6 @@ import { configWith } from './environment.ts';
 import { bytes } from './format.ts';
 
 const NAMES = Object.keys(PROFILES) as ProfileName[];
-/** No hub listens there: what is found, is on this machine. */
-const NO_HUB = 'http://127.0.0.1:1';
 
 export function addModels(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
   const models = program.command('models').description('the models on this machine');
@@ -59,7 +57,7 @@ async function pull(profile: ProfileName | undefined, { terminal, signal }: Cont
 /** A profile's models if they are all on this machine. */
 export async function localModels(models: Config['models'], signal: AbortSignal): Promise<ResolvedProfile | undefined> {
   try {
-    return await resolveProfile({ ...models, hubUrl: NO_HUB, allowFallback: false, signal });
+    return await resolveProfile({ ...models, offline: true, allowFallback: false, signal });
   } catch {
     signal.throwIfAborted();
     return undefined;

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { Logger } from 'pino';
@@ -6,6 +7,7 @@ import {
   type ClipModel,
   openClip,
   openWhisper,
+  type Part,
   type ResolvedProfile,
   resolveProfile,
   type WhisperModel,
@@ -17,7 +19,10 @@ import { CONFIG, LOGGER } from './tokens.ts';
 const FIRST_RETRY_MS = 2_000;
 const LONGEST_RETRY_MS = 60_000;
 
-/** The models of this worker: loaded in the background, tried again for as long as they can't be had. */
+/**
+ * The models of this worker: loaded in the background, tried again for as long as they can't be had. It takes no frames and no speech before
+ * all that it is set to use are whole: a worker that should do without one model is set so (FRAMES_CONCURRENCY=0, SPEECH_CONCURRENCY=0).
+ */
 @Injectable()
 export class Models implements OnApplicationShutdown {
   readonly #loaded = Promise.withResolvers<void>();
@@ -88,23 +93,27 @@ export class Models implements OnApplicationShutdown {
   async #load(signal: AbortSignal): Promise<void> {
     const startedAt = Date.now();
     const { models, indexing } = this.config;
+    const frames = indexing.framesConcurrency > 0;
+    const speech = indexing.speechConcurrency > 0;
+    const parts: Part[] = [...(frames ? (['clip'] as const) : []), ...(speech ? (['whisper', 'vad'] as const) : [])];
     this.#resolved = await resolveProfile({
       ...models,
+      parts,
       allowFallback: true,
       signal,
       onProgress: ({ repo, file, loadedBytes, totalBytes }) => {
         this.#note = `downloading ${repo}/${file}: ${Math.floor((100 * loadedBytes) / Math.max(1, totalBytes))} %`;
       },
     });
-    const { clip, whisper, profile, fallbackReason } = this.#resolved;
+    const { clip, whisper, vad, profile, fallbackReason, notes } = this.#resolved;
     if (fallbackReason) this.log.warn({ profile, fallbackReason }, 'other models than asked for');
+    for (const note of notes) this.log.warn(note);
     this.#note = 'loading models';
     const { device, threads } = models;
-    if (indexing.framesConcurrency > 0) {
-      this.#clip ??= await openClip(clip.folder, { device, threads, id: clip.id, towers: 'image' });
-    }
-    if (indexing.speechConcurrency > 0) {
-      this.#whisper ??= await openWhisper(whisper.folder, { device, threads, id: whisper.id });
+    if (frames) this.#clip ??= await openClip(clip.folder, { device, threads, id: clip.id, towers: 'image' });
+    if (speech) {
+      const vadFile = vad && join(vad.folder, vad.files[0] as string);
+      this.#whisper ??= await openWhisper(whisper.folder, { device, threads, id: whisper.id, vadFile });
     }
     this.#note = undefined;
     this.#ready = true;

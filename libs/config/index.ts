@@ -59,6 +59,12 @@ const environment = z.object({
     .describe('Set by `cuepoint up` for api and worker: why MODEL_PROFILE is not the one that was asked for'),
   CLIP_MODEL: z.string().optional().describe('Hub id or folder in place of the profile’s CLIP'),
   WHISPER_MODEL: z.string().optional().describe('Hub id or folder in place of the profile’s Whisper'),
+  VAD_MODEL: z
+    .string()
+    .optional()
+    .describe(
+      'Hub id, folder or ONNX file in place of the profile’s speech detection; none: pauses are found by loudness',
+    ),
   MODELS_DIR: z.string().optional().describe('Folder with models, for machines without a network'),
   HF_ENDPOINT: z.url().default('https://huggingface.co').describe('Model hub or a mirror of it'),
   HF_TOKEN: z.string().optional().describe('Access token for the hub, for models that ask for one'),
@@ -141,6 +147,7 @@ function shape(env: z.output<typeof environment>) {
       fallbackReason: env.MODEL_FALLBACK_REASON,
       clip: env.CLIP_MODEL,
       whisper: env.WHISPER_MODEL,
+      vad: env.VAD_MODEL,
       modelsDir: env.MODELS_DIR && resolve(env.MODELS_DIR),
       hubUrl: env.HF_ENDPOINT,
       accessToken: env.HF_TOKEN,

@@ -1,22 +1,25 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import {
   copyFile,
   mkdir,
-  open,
   readdir,
   readFile,
   realpath,
   rename,
   rm,
   stat,
+  statfs,
   symlink,
   writeFile,
 } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
-import { downloadFile, HubApiError, modelInfo, type PathInfo, pathsInfo } from '@huggingface/hub';
+import { modelInfo, type PathInfo, pathsInfo } from '@huggingface/hub';
+import { hasChecksum, isChecksum, knownChecksum } from './checksum.ts';
+import { download, incomplete } from './download.ts';
 import { ModelError } from './errors.ts';
 import { missingFile } from './folder.ts';
+import { hubFetch, toModelError } from './http.ts';
 import { withLockFile } from './lock.ts';
 
 export interface PullProgress {
@@ -25,161 +28,195 @@ export interface PullProgress {
   loadedBytes: number;
   totalBytes: number;
 }
+/** A path in a repository, or several of which any one will do, best first. */
+export type FileChoice = string | readonly string[];
 export interface PullOptions {
   repo: string;
-  /** Paths in the repository; each is checked against the hub's checksum. */
-  files: string[];
-  /** Taken too where the repository has them: weights too large for one ONNX file are in a second. */
-  optionalFiles?: string[];
+  /** Each is checked against the hub's checksum. Of an ONNX file, weights too large for it are in `<file>_data`, taken too where it is there. */
+  files: readonly FileChoice[];
   hubUrl?: string;
   /** Default: the shared Hugging Face cache folder. */
   cacheDir?: string;
   /** For private and gated repositories. */
   accessToken?: string;
-  /** How long the hub may take to answer at all. */
+  /** How long the hub may take to answer a question. */
   connectTimeoutMs?: number;
+  /** How long it may take to begin to send a file, or to send the next bytes. */
+  stallMs?: number;
   onProgress?: (progress: PullProgress) => void;
   signal?: AbortSignal;
 }
 
 export const defaultHubUrl = 'https://huggingface.co';
 const revision = 'main';
-const progressMs = 100;
-/** Once the hub has answered, the longest it may take to answer again or to send the next bytes. */
-const stallMs = 30_000;
 
 /** The shared cache's place where no setting moves it (HF_HUB_CACHE and HF_HOME are read by the configuration). */
 export const defaultCacheDir = () => join(homedir(), '.cache', 'huggingface', 'hub');
 const repoDir = (repo: string, cacheDir = defaultCacheDir()) => join(cacheDir, `models--${repo.replaceAll('/', '--')}`);
+const dataOf = (file: string) => `${file}_data`;
+const choices = (files: readonly FileChoice[]) => files.map((file) => (typeof file === 'string' ? [file] : file));
+
+/** The first of each choice that a folder has; undefined when there is none for one of them. */
+export async function chooseFiles(folder: string, files: readonly FileChoice[]): Promise<string[] | undefined> {
+  const chosen: string[] = [];
+  for (const choice of choices(files)) {
+    const found = await firstThere(folder, choice);
+    if (!found) return undefined;
+    chosen.push(found);
+  }
+  return chosen;
+}
+async function firstThere(folder: string, choice: readonly string[]): Promise<string | undefined> {
+  for (const file of choice) if ((await missingFile(folder, [file])) === undefined) return file;
+  return undefined;
+}
 
 /** The snapshot of a repository in the cache that has all of `files`, if there is one. Asks no network. */
-export async function cachedModel(repo: string, files: string[], cacheDir?: string): Promise<string | undefined> {
+export async function cachedModel(
+  repo: string,
+  files: readonly FileChoice[],
+  cacheDir?: string,
+): Promise<string | undefined> {
+  for (const snapshot of await snapshots(repo, cacheDir)) if (await chooseFiles(snapshot, files)) return snapshot;
+  return undefined;
+}
+
+/** Snapshots of a repository in the cache, whole or not, the current one first. */
+export async function snapshots(repo: string, cacheDir?: string): Promise<string[]> {
   const dir = repoDir(repo, cacheDir);
   const current = await readFile(join(dir, 'refs', revision), 'utf8').catch(() => undefined);
-  const others = await readdir(join(dir, 'snapshots')).catch(() => []);
-  for (const commit of new Set([...(current ? [current.trim()] : []), ...others.sort()])) {
-    const snapshot = join(dir, 'snapshots', commit);
-    if ((await missingFile(snapshot, files)) === undefined) return snapshot;
+  const others: string[] = await readdir(join(dir, 'snapshots')).catch(() => []);
+  const commits = new Set([...(current ? [current.trim()] : []), ...others.sort()]);
+  return [...commits].filter((commit) => others.includes(commit)).map((commit) => join(dir, 'snapshots', commit));
+}
+
+/** Bytes of a repository that an interrupted pull has left to go on from. */
+export async function begunBytes(repo: string, cacheDir?: string): Promise<number> {
+  const blobs = join(repoDir(repo, cacheDir), 'blobs');
+  const names = (await readdir(blobs).catch(() => [])).filter((name) => name.endsWith(incomplete));
+  const sizes = await Promise.all(names.map((name) => sizeOf(join(blobs, name))));
+  return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+}
+
+/**
+ * Removes files of a repository's snapshots whose content is not what their name in the cache says, so that the next pull fetches them.
+ * Gives their paths.
+ */
+export async function removeBroken(repo: string, cacheDir?: string, signal?: AbortSignal): Promise<string[]> {
+  const removed: string[] = [];
+  for (const snapshot of await snapshots(repo, cacheDir)) {
+    for (const entry of await readdir(snapshot, { recursive: true, withFileTypes: true })) {
+      if (entry.isDirectory()) continue;
+      const path = join(entry.parentPath, entry.name);
+      const checksum = await knownChecksum(path).catch(() => undefined);
+      if (!checksum || (await hasChecksum(path, checksum, signal))) continue;
+      await rm(await realpath(path), { force: true });
+      await rm(path, { force: true });
+      removed.push(relative(snapshot, path));
+    }
   }
-  return undefined;
+  return removed;
 }
 
 /**
  * Brings files of a hub repository into the cache, in the layout that all Hugging Face tools share: written aside, checked, renamed, one
- * downloader at a time. Returns the snapshot folder. Throws ModelError: `hub_unreachable`, `hub_refused`, `model_not_found` for a file
- * that the repository lacks, `model_incomplete` for one that does not match its checksum.
+ * downloader at a time; what an earlier one began is gone on with. Returns the snapshot folder. Throws ModelError: `hub_unreachable`,
+ * `hub_refused`, `model_not_found` for a file that the repository lacks, `model_incomplete` for one that does not match its checksum,
+ * `disk_full`, `cache_unwritable`.
  */
 export async function pullModel(options: PullOptions): Promise<string> {
-  const {
-    repo,
-    files,
-    optionalFiles = [],
-    hubUrl = defaultHubUrl,
-    cacheDir = defaultCacheDir(),
-    accessToken,
-  } = options;
-  const { connectTimeoutMs = 10_000, signal } = options;
-  const dir = repoDir(repo, cacheDir);
-  const lock = join(cacheDir, '.locks', `${basename(dir)}.cuepoint.lock`);
-  const pull = async () => {
-    const access = accessToken ? { accessToken } : {};
-    const first = { hubUrl, ...access, fetch: timedFetch(connectTimeoutMs, signal) };
-    const { sha } = await modelInfo({ ...first, name: repo, revision, additionalFields: ['sha'] });
-    const hub = { hubUrl, ...access, repo: { type: 'model', name: repo } as const, revision: sha };
-    const fetch = timedFetch(stallMs, signal);
-    const infos = await pathsInfo({ ...hub, fetch, paths: [...files, ...optionalFiles] });
-    const lacking = files.find((file) => !infos.some(({ path, type }) => path === file && type === 'file'));
-    if (lacking) throw new ModelError('model_not_found', `${repo} on ${hubUrl} has no file ${lacking}.`);
-
-    const blobs = join(dir, 'blobs');
-    await mkdir(blobs, { recursive: true });
-    await removeLeftovers(blobs);
-    const snapshot = join(dir, 'snapshots', hexName(sha, 'its revision'));
-    for (const info of infos) {
-      if (![...files, ...optionalFiles].includes(info.path)) continue;
-      const pointer = join(snapshot, info.path);
-      if ((await sizeOf(pointer)) === info.size) continue;
-      const blob = join(blobs, hexName(info.lfs?.oid ?? info.oid, info.path));
-      if ((await sizeOf(blob)) !== info.size) {
-        const content = await downloadFile({ ...hub, fetch, path: info.path, xet: false });
-        if (!content) throw new ModelError('model_not_found', `${repo} on ${hubUrl} has no file ${info.path}.`);
-        await saveChecked(content.stream(), info, blob, options);
-      }
-      await link(blob, pointer);
-    }
-    await replaceFile(join(dir, 'refs', revision), sha);
-    return snapshot;
-  };
+  const { repo, hubUrl = defaultHubUrl, cacheDir = defaultCacheDir(), signal } = options;
+  const lock = join(cacheDir, '.locks', `${basename(repoDir(repo))}.cuepoint.lock`);
   try {
-    return await withLockFile(lock, pull, signal);
+    return await withLockFile(lock, () => pull({ ...options, hubUrl, cacheDir }), signal);
   } catch (error) {
     signal?.throwIfAborted();
-    throw toModelError(error, repo, hubUrl);
+    throw toModelError(error, { repo, hubUrl }, cacheDir);
   }
 }
 
-/** Writes a stream beside `blob`, compares size and checksum with what the hub states, and only then gives it its name. */
-async function saveChecked(stream: ReadableStream<Uint8Array>, info: PathInfo, blob: string, options: PullOptions) {
-  const { repo, onProgress, signal } = options;
-  // Large files go by their SHA-256; small ones by git's blob id: SHA-1 over a header and the content.
-  const hash = info.lfs ? createHash('sha256') : createHash('sha1').update(`blob ${info.size}\0`);
-  const aside = `${blob}.${randomUUID()}${leftover}`;
-  const progress = (loadedBytes: number) => onProgress?.({ repo, file: info.path, loadedBytes, totalBytes: info.size });
-  let loaded = 0;
-  let reportedAt = 0;
-  try {
-    {
-      await using file = await open(aside, 'w');
-      for await (const chunk of untilStalled(stream, signal)) {
-        hash.update(chunk);
-        await file.writeFile(chunk);
-        loaded += chunk.length;
-        if (loaded < info.size && Date.now() - reportedAt >= progressMs) {
-          reportedAt = Date.now();
-          progress(loaded);
-        }
-      }
-      await file.sync();
+async function pull(options: PullOptions & { hubUrl: string; cacheDir: string }): Promise<string> {
+  const { repo, hubUrl, cacheDir, accessToken, connectTimeoutMs = 10_000, stallMs = 10_000, signal } = options;
+  const dir = repoDir(repo, cacheDir);
+  const blobs = join(dir, 'blobs');
+  await mkdir(blobs, { recursive: true });
+
+  const within = (ms: number) => {
+    const limit = () => AbortSignal.any([AbortSignal.timeout(ms), ...(signal ? [signal] : [])]);
+    return { hubUrl, ...(accessToken && { accessToken }), fetch: hubFetch({ repo, hubUrl }, limit, signal) };
+  };
+  const { sha } = await modelInfo({ ...within(connectTimeoutMs), name: repo, revision, additionalFields: ['sha'] });
+  const snapshot = join(dir, 'snapshots', checksumOf(sha, 'its revision'));
+  const groups = choices(options.files);
+  const paths = groups.flat().flatMap((file) => (file.endsWith('.onnx') ? [file, dataOf(file)] : [file]));
+  const stated = await pathsInfo({
+    ...within(connectTimeoutMs),
+    repo: { type: 'model', name: repo },
+    revision: sha,
+    paths,
+  });
+  const infos = new Map(stated.filter(({ type }) => type === 'file').map((info) => [info.path, info]));
+  const wanted: { info: PathInfo; blob: string; checksum: string }[] = [];
+  for (const choice of groups) {
+    const file = choice.find((path) => infos.has(path));
+    if (!file) throw new ModelError('model_not_found', `${repo} on ${hubUrl} has no file ${choice.join(' or ')}.`);
+    // Weights first: a model whose file is there counts as there.
+    for (const path of [dataOf(file), file]) {
+      const info = infos.get(path);
+      if (!info) continue;
+      const checksum = checksumOf(info.lfs?.oid ?? info.oid, path);
+      wanted.push({ info, checksum, blob: join(blobs, checksum) });
     }
-    if (loaded !== info.size || hash.digest('hex') !== (info.lfs?.oid ?? info.oid)) {
-      const reason = loaded === info.size ? 'it does not match its checksum' : `${loaded} of ${info.size} bytes came`;
-      throw new ModelError(
-        'model_incomplete',
-        `${info.path} of ${repo} did not arrive whole: ${reason}. Try again.`,
-        true,
-      );
-    }
-    await rename(aside, blob);
-    progress(loaded);
-  } finally {
-    await rm(aside, { force: true });
   }
+
+  await checkRoom(wanted, options);
+  for (const { info, blob, checksum } of wanted) {
+    if ((await sizeOf(blob)) === info.size) continue;
+    const url = `${hubUrl}/${repo}/resolve/${sha}/${info.path.split('/').map(encodeURIComponent).join('/')}`;
+    const onProgress = (loadedBytes: number) =>
+      options.onProgress?.({ repo, file: info.path, loadedBytes, totalBytes: info.size });
+    const file = { repo, hubUrl, url, path: info.path, sizeBytes: info.size, checksum };
+    await download(file, blob, { accessToken, stallMs, onProgress, signal });
+  }
+  for (const { info, blob } of wanted) await link(blob, join(snapshot, info.path));
+  await replaceFile(join(dir, 'refs', revision), sha as string);
+  return snapshot;
+}
+
+/** Says that there is no room before hours of fetching, not after. */
+async function checkRoom(
+  wanted: { info: PathInfo; blob: string }[],
+  { repo, cacheDir }: { repo: string; cacheDir: string },
+): Promise<void> {
+  let needed = 0;
+  for (const { info, blob } of wanted) {
+    if (!Number.isSafeInteger(info.size) || info.size < 0)
+      throw new ModelError('hub_refused', `The hub gives no size for ${info.path} of ${repo}.`);
+    if ((await sizeOf(blob)) !== info.size) needed += info.size - ((await sizeOf(`${blob}${incomplete}`)) ?? 0);
+  }
+  const { bavail, bsize } = await statfs(cacheDir);
+  if (needed <= bavail * bsize) return;
+  const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
+  throw new ModelError(
+    'disk_full',
+    `${repo} takes ${megabytes(needed)} more and ${cacheDir} has ${megabytes(bavail * bsize)} free: make room, or name another folder with HF_HUB_CACHE.`,
+    true,
+  );
 }
 
 /** Checksums become file names, so nothing else may come as one. */
-function hexName(checksum: string | undefined, what: string): string {
-  if (checksum && /^[0-9a-f]{40,64}$/.test(checksum)) return checksum;
+function checksumOf(checksum: string | undefined, what: string): string {
+  if (isChecksum(checksum)) return checksum;
   throw new ModelError('hub_refused', `The hub gives no checksum for ${what}.`);
-}
-
-const leftover = '.cuepoint-incomplete';
-/** What a killed download left; nobody else is writing while the lock is held. */
-async function removeLeftovers(blobs: string): Promise<void> {
-  for (const name of await readdir(blobs)) {
-    if (name.endsWith(leftover)) await rm(join(blobs, name), { force: true });
-  }
 }
 
 /** Points a snapshot's file at its blob; copies where the file system has no symbolic links. */
 async function link(blob: string, pointer: string): Promise<void> {
   await mkdir(dirname(pointer), { recursive: true });
-  await rm(pointer, { force: true });
+  const aside = `${pointer}.${randomUUID()}`;
   const target = relative(await realpath(dirname(pointer)), await realpath(blob));
-  await symlink(target, pointer).catch(async () => {
-    const aside = `${pointer}.${randomUUID()}`;
-    await copyFile(blob, aside);
-    await rename(aside, pointer);
-  });
+  await symlink(target, aside).catch(() => copyFile(blob, aside));
+  await rename(aside, pointer);
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {
@@ -191,63 +228,4 @@ async function replaceFile(path: string, text: string): Promise<void> {
 
 async function sizeOf(path: string): Promise<number | undefined> {
   return (await stat(path).catch(() => undefined))?.size;
-}
-
-/** fetch that gives up when no answer begins in time. The body may take as long as it moves (`untilStalled`). */
-function timedFetch(timeoutMs: number, signal?: AbortSignal): typeof fetch {
-  return async (input, init) => {
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-    try {
-      const signals = [late.signal, signal, init?.signal].filter((one) => one != null);
-      return await fetch(input, { ...init, signal: AbortSignal.any(signals) });
-    } finally {
-      clearTimeout(timer);
-    }
-  };
-}
-
-async function* untilStalled(stream: ReadableStream<Uint8Array>, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader();
-  const { promise: ended, reject } = Promise.withResolvers<never>();
-  ended.catch(() => {});
-  const onAbort = () => reject(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    for (;;) {
-      timer = setTimeout(() => reject(new Error(`no data for ${stallMs} ms`)), stallMs);
-      const { done, value } = await Promise.race([reader.read(), ended]);
-      clearTimeout(timer);
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
-    await reader.cancel().catch(() => {});
-  }
-}
-
-function toModelError(error: unknown, repo: string, hubUrl: string): unknown {
-  if (error instanceof ModelError) return error;
-  if (error instanceof HubApiError) {
-    const status = error.statusCode;
-    if (status >= 500) {
-      return new ModelError('hub_unreachable', `${hubUrl} answered ${status} for ${repo}. Try again later.`, true);
-    }
-    const why: Record<number, string> = {
-      401: 'there is no such model, or it needs an access token (HF_TOKEN)',
-      403: 'the access token may not read it, or its terms were not accepted on the hub',
-      404: 'there is no such model',
-      429: 'too many requests; try again later',
-    };
-    const reason = why[status] ?? error.message;
-    return new ModelError('hub_refused', `${hubUrl} refused ${repo} (${status}): ${reason}.`, status === 429);
-  }
-  // The disk's errors carry a system call; what is left is the network's (WebBlob passes only the message on).
-  if ((error as NodeJS.ErrnoException | undefined)?.syscall && (error as NodeJS.ErrnoException).path) return error;
-  const cause = error instanceof Error ? (error.cause ?? error) : error;
-  const reason = cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : String(cause);
-  return new ModelError('hub_unreachable', `${hubUrl} can't be reached for ${repo}: ${reason}.`, true);
 }

@@ -1,9 +1,12 @@
 /** ONNX models: hub, runtime, CLIP, Whisper. Knows nothing of queues, HTTP or Nest. Inference runs in worker threads; nothing here blocks the caller's event loop. */
 export { type ClipModel, openClip, type Picture } from './clip/index.ts';
 export { ModelError, type ModelErrorCode } from './errors.ts';
-export { type PullOptions, type PullProgress, pullModel } from './hub.ts';
+export { begunBytes, cachedModel, type PullOptions, type PullProgress, pullModel, removeBroken } from './hub.ts';
 export {
+  type ModelFolder,
   type ModelFolders,
+  PARTS,
+  type Part,
   PROFILES,
   type ProfileName,
   type ResolvedProfile,

@@ -1,41 +1,108 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { contentId } from './checksum.ts';
 import { CLIP_FILES } from './clip/config.ts';
 import { ModelError } from './errors.ts';
-import { checkFolder } from './folder.ts';
-import { cachedModel, defaultHubUrl, type PullProgress, pullModel } from './hub.ts';
+import { checkFolder, fileProblem, remedy } from './folder.ts';
+import {
+  cachedModel,
+  chooseFiles,
+  defaultHubUrl,
+  type FileChoice,
+  type PullProgress,
+  pullModel,
+  snapshots,
+} from './hub.ts';
+import type { Device } from './runtime.ts';
+import { acceptedFiles } from './variants.ts';
 import { WHISPER_FILES } from './whisper/config.ts';
 
 export type ProfileName = 'tiny' | 'base' | 'large';
+/** What a profile is made of. Without an optional part, what needs it is done in a simpler way. */
+export type Part = 'clip' | 'whisper' | OptionalPart;
+/** `vad`: speech detection; without it, pauses are found by their loudness. */
+export type OptionalPart = 'vad';
+
 /** Hub ids of a profile; `tiny` is in the repository, under models/tiny. */
-export const PROFILES: Record<ProfileName, { clip: string; whisper: string }> = {
-  tiny: { clip: 'cuepoint/tiny-clip', whisper: 'cuepoint/tiny-whisper' },
-  base: { clip: 'Xenova/clip-vit-base-patch32', whisper: 'onnx-community/whisper-base' },
-  large: { clip: 'Xenova/clip-vit-large-patch14', whisper: 'onnx-community/whisper-large-v3-turbo' },
-};
-export interface ModelFolders {
-  clip: { id: string; folder: string };
-  whisper: { id: string; folder: string };
+export const PROFILES: Record<ProfileName, { clip: string; whisper: string } & Partial<Record<OptionalPart, string>>> =
+  {
+    tiny: { clip: 'cuepoint/tiny-clip', whisper: 'cuepoint/tiny-whisper' },
+    base: {
+      clip: 'Xenova/clip-vit-base-patch32',
+      whisper: 'onnx-community/whisper-base',
+      vad: 'onnx-community/silero-vad',
+    },
+    large: {
+      clip: 'Xenova/clip-vit-large-patch14',
+      whisper: 'onnx-community/whisper-large-v3-turbo',
+      vad: 'onnx-community/silero-vad',
+    },
+  };
+
+interface PartFiles {
+  optional: boolean;
+  /** Every file a device opens, each with what else will do in its place. */
+  files(device: Device): FileChoice[];
+  /** The file whose content stands for the model's: for what must agree, one that is there whatever precision a device takes. */
+  identity(device: Device): FileChoice;
 }
-export interface ResolvedProfile extends ModelFolders {
+const onnx = (file: string) => (device: Device) => acceptedFiles(file, device);
+const partFiles: Record<Part, PartFiles> = {
+  clip: {
+    optional: false,
+    files: (device) => [...CLIP_FILES.json, onnx(CLIP_FILES.image)(device), CLIP_FILES.text],
+    identity: () => CLIP_FILES.text,
+  },
+  whisper: {
+    optional: false,
+    files: (device) => [
+      ...WHISPER_FILES.json,
+      onnx(WHISPER_FILES.encoder)(device),
+      onnx(WHISPER_FILES.decoder)(device),
+    ],
+    identity: onnx(WHISPER_FILES.encoder),
+  },
+  vad: { optional: true, files: () => ['onnx/model.onnx'], identity: () => 'onnx/model.onnx' },
+};
+export const PARTS = Object.keys(partFiles) as Part[];
+
+/** A model that is on this machine, whole as far as its files' names, sizes and first bytes tell. */
+export interface ModelFolder {
+  /** Carries the content: `Xenova/clip-vit-base-patch32@1a2b3c4d`. */
+  id: string;
+  folder: string;
+  /** Its files in `folder` that this machine's device opens. */
+  files: string[];
+}
+type RequiredPart = Exclude<Part, OptionalPart>;
+export type ModelFolders<P extends Part = Part> = { [K in P & RequiredPart]: ModelFolder } & {
+  [K in P & OptionalPart]?: ModelFolder;
+};
+export type ResolvedProfile<P extends Part = Part> = ModelFolders<P> & {
   profile: ProfileName;
   /** Set when `profile` is not the one asked for: a sentence for logs, /health/ready, CLI and UI. */
   fallbackReason?: string;
-}
-export interface ResolveOptions {
+  /** Optional parts that could not be had, and why, in sentences. */
+  notes: string[];
+};
+export interface ResolveOptions<P extends Part = Part> {
   profile: ProfileName;
-  /** CLIP_MODEL / WHISPER_MODEL: hub id or folder, in place of the profile's. */
+  /** Only these parts; default: all. */
+  parts?: readonly P[];
+  /** CLIP_MODEL and so on: hub id or folder (for an optional part also its one file, or `none`), in place of the profile's. */
   clip?: string;
   whisper?: string;
+  vad?: string;
+  /** DEVICE: which precision is looked for and fetched. */
+  device?: Device;
   modelsDir?: string;
   hubUrl?: string;
   /** HF_HUB_CACHE / HF_HOME; default: the shared Hugging Face cache folder. */
   cacheDir?: string;
   /** HF_TOKEN, for private and gated repositories. */
   accessToken?: string;
+  /** Asks no network: what is not on this machine is an error. */
+  offline?: boolean;
   allowFallback: boolean;
   /** Given through as it is: the caller's caller has fallen back already (`cuepoint up` for api and worker). */
   fallbackReason?: string;
@@ -43,41 +110,61 @@ export interface ResolveOptions {
   signal?: AbortSignal;
 }
 
-type Part = 'clip' | 'whisper';
-/** `identity`: the file whose content stands for the model's. One that is there whatever precision a device takes: api and workers must agree. */
-const parts: Record<Part, { files: string[]; identity: string }> = {
-  clip: { files: [...CLIP_FILES.json, CLIP_FILES.image, CLIP_FILES.text], identity: CLIP_FILES.text },
-  whisper: {
-    files: [...WHISPER_FILES.json, WHISPER_FILES.encoder, WHISPER_FILES.decoder],
-    identity: WHISPER_FILES.encoder,
-  },
-};
-/** With `tiny` to start on, a machine with no network should not wait long to find that out. */
-const fallbackConnectMs = 3000;
+/** With something simpler to start on, a machine with no network should not wait long to find that out. */
+const impatientConnectMs = 3000;
 
 /**
  * Folders of a profile's models: from `modelsDir` (a folder per hub id), else the hub cache, else pulled from the hub with `onProgress`.
- * When the hub can't be reached (or turns away a request for the profile's own, public models) and nothing is cached, gives `tiny` with a `fallbackReason` (only where `allowFallback`).
- * A model named by its folder stays what it is. Ids carry the content: `Xenova/clip-vit-base-patch32@1a2b3c4d`.
+ * When the hub can't be reached (or turns away a request for the profile's own, public models) and nothing is cached, gives `tiny` with a
+ * `fallbackReason` (only where `allowFallback`). A model named by its folder stays what it is. An optional part that can't be had is left
+ * out with a note, unless it was asked for by name. Throws ModelError.
  */
-export async function resolveProfile(options: ResolveOptions): Promise<ResolvedProfile> {
-  const names = { ...PROFILES[options.profile] };
-  if (options.clip) names.clip = options.clip;
-  if (options.whisper) names.whisper = options.whisper;
+export async function resolveProfile<P extends Part = Part>(options: ResolveOptions<P>): Promise<ResolvedProfile<P>> {
+  const parts = options.parts ?? (PARTS as P[]);
+  const found: Partial<Record<Part, ModelFolder>> = {};
   try {
-    const clip = await find('clip', names.clip, options);
-    const whisper = await find('whisper', names.whisper, options);
-    return { profile: options.profile, clip, whisper, fallbackReason: options.fallbackReason };
+    for (const part of parts) {
+      if (!partFiles[part].optional) found[part] = await find(part, nameOf(part, options) as string, options);
+    }
   } catch (error) {
     if (!options.allowFallback || !outOfReach(error, options)) throw error;
-    const tiny = async (part: Part) =>
-      find(part, (await ownFolder(names[part])) ? names[part] : PROFILES.tiny[part], options);
     const fallbackReason =
       `The models of profile "${options.profile}" are not on this machine and could not be fetched (${error.message.replace(/\.$/, '')}), ` +
       'so the small bundled "tiny" models are in use: good for trying things out, not for real videos. ' +
       'Connect to the hub, or set MODELS_DIR to a folder that has the models, and start again.';
-    return { profile: 'tiny', clip: await tiny('clip'), whisper: await tiny('whisper'), fallbackReason };
+    const own = async (name: string | undefined) => (name && (await ownPath(name)) ? name : undefined);
+    const [clip, whisper, vad] = [await own(options.clip), await own(options.whisper), await own(options.vad)];
+    return resolveProfile({ ...options, profile: 'tiny', clip, whisper, vad, allowFallback: false, fallbackReason });
   }
+  const { notes, ...optional } = await findOptional(parts, options);
+  const { profile, fallbackReason } = options;
+  return { ...found, ...optional, profile, fallbackReason, notes } as ResolvedProfile<P>;
+}
+
+/** What is asked for as a part: hub id, folder or file. */
+function nameOf(part: Part, options: ResolveOptions): string | undefined {
+  const name = options[part] ?? PROFILES[options.profile][part];
+  return partFiles[part].optional && name === 'none' ? undefined : name;
+}
+
+async function findOptional(parts: readonly Part[], options: ResolveOptions) {
+  const found: Partial<Record<Part, ModelFolder>> = {};
+  const notes: string[] = [];
+  let hubIsDown = false;
+  for (const part of parts) {
+    const name = nameOf(part, options);
+    if (!partFiles[part].optional || name === undefined) continue;
+    try {
+      // Each would wait for a hub that has just not answered.
+      const reach = hubIsDown ? { ...options, offline: true } : { ...options, impatient: true };
+      found[part] = await find(part, name, reach);
+    } catch (error) {
+      if (!(error instanceof ModelError) || (options[part] && !error.retryable && !options.offline)) throw error;
+      hubIsDown ||= error.code === 'hub_unreachable';
+      notes.push(`The optional model ${name} (${part}) could not be had and is left out: ${error.message}`);
+    }
+  }
+  return { ...found, notes };
 }
 
 /**
@@ -90,41 +177,60 @@ function outOfReach(error: unknown, { clip, whisper, accessToken }: ResolveOptio
   return error.code === 'hub_refused' && !error.retryable && !clip && !whisper && !accessToken;
 }
 
-async function find(part: Part, name: string, options: ResolveOptions): Promise<{ id: string; folder: string }> {
-  const { files, identity } = parts[part];
-  const folder = await findFolder(part, name, options);
-  await checkFolder(folder, files);
-  const label = (await ownFolder(name)) ? basename(folder) : name;
-  return { id: `${label}@${await contentId(join(folder, identity))}`, folder };
+async function find(part: Part, name: string, options: ResolveOptions & { impatient?: boolean }): Promise<ModelFolder> {
+  const { files, identity } = partFiles[part];
+  const device = options.device ?? 'auto';
+  const own = await ownPath(name);
+  if (own?.kind === 'file') {
+    const [folder, file] = [dirname(own.path), basename(own.path)];
+    await checkFolder(folder, [file]);
+    return { id: `${file}@${await contentId(own.path)}`, folder, files: [file] };
+  }
+  const folder = own?.path ?? (await findFolder(part, name, options));
+  const chosen = (await chooseFiles(folder, files(device))) ?? (await nameMissing(folder, files(device)));
+  const [standing] = (await chooseFiles(folder, [identity(device)])) ?? [];
+  const label = own ? basename(folder) : name;
+  return { id: `${label}@${await contentId(join(folder, standing as string))}`, folder, files: chosen };
 }
 
-async function findFolder(part: Part, name: string, options: ResolveOptions): Promise<string> {
-  const own = await ownFolder(name);
-  if (own) return own;
+/** Throws for the first file that is not there in any of its variants, with what is wrong with the last of them: the plain one. */
+async function nameMissing(folder: string, files: FileChoice[]): Promise<never> {
+  await checkFolder(folder, []);
+  for (const choice of files) {
+    if (await chooseFiles(folder, [choice])) continue;
+    const file = [choice].flat().at(-1) as string;
+    throw new ModelError('model_incomplete', `${file} in ${folder} ${await fileProblem(folder, file)}. ${remedy}`);
+  }
+  throw new ModelError('model_incomplete', `The files of ${folder} change while they are looked at.`, true);
+}
+
+async function findFolder(
+  part: Part,
+  name: string,
+  options: ResolveOptions & { impatient?: boolean },
+): Promise<string> {
   if (name === PROFILES.tiny[part]) return bundledFolder(part);
-  const { hubUrl = defaultHubUrl, cacheDir, modelsDir, accessToken, onProgress, signal, allowFallback } = options;
-  const { files } = parts[part];
+  const { hubUrl = defaultHubUrl, cacheDir, modelsDir, accessToken, onProgress, signal } = options;
+  const files = partFiles[part].files(options.device ?? 'auto');
   const local = modelsDir && join(modelsDir, ...name.split('/'));
   if (local && (await isFolder(local))) return local;
   const cached = await cachedModel(name, files, cacheDir);
   if (cached) return cached;
-  return pullModel({
-    repo: name,
-    files,
-    optionalFiles: files.filter((file) => file.endsWith('.onnx')).map((file) => `${file}_data`),
-    hubUrl,
-    cacheDir,
-    accessToken,
-    connectTimeoutMs: allowFallback ? fallbackConnectMs : undefined,
-    onProgress,
-    signal,
-  });
+  if (options.offline) {
+    const [partly] = await snapshots(name, cacheDir);
+    if (partly) await nameMissing(partly, files);
+    throw new ModelError('model_not_found', `${name} is not on this machine: \`cuepoint models pull\` fetches it.`);
+  }
+  const connectTimeoutMs = options.impatient || options.allowFallback ? impatientConnectMs : undefined;
+  return pullModel({ repo: name, files, hubUrl, cacheDir, accessToken, connectTimeoutMs, onProgress, signal });
 }
 
-/** A model given as a folder: a path that says so, or one that is there. */
-async function ownFolder(name: string): Promise<string | undefined> {
-  const isPath = isAbsolute(name) || name.startsWith('.');
-  return isPath || (await isFolder(resolve(name))) ? resolve(name) : undefined;
+/** A model given by its path: one that says so, or that is there. */
+async function ownPath(name: string): Promise<{ kind: 'folder' | 'file'; path: string } | undefined> {
+  const path = resolve(name);
+  if (await isFolder(path)) return { kind: 'folder', path };
+  if (!isAbsolute(name) && !name.startsWith('.')) return undefined;
+  return { kind: name.endsWith('.onnx') ? 'file' : 'folder', path };
 }
 
 /** models/tiny is at the package's root, some levels above this file, built or not. */
@@ -138,13 +244,4 @@ async function bundledFolder(part: Part): Promise<string> {
 
 async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
-}
-
-/** First 8 hex digits of a file's SHA-256; in the hub's cache that is the name of the blob it points to. */
-async function contentId(path: string): Promise<string> {
-  const blob = basename(await realpath(path));
-  if (/^[0-9a-f]{64}$/.test(blob)) return blob.slice(0, 8);
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return hash.digest('hex').slice(0, 8);
 }

@@ -42,14 +42,20 @@ export class HealthService {
 
   /** Vectors of one model are not found with another: an api and workers that disagree must not do so silently. */
   #warnings(workers: WorkerStatus[]): string[] {
+    const waiting = workers.find(({ ready }) => !ready);
+    const idle =
+      waiting && workers.every(({ ready }) => !ready)
+        ? [`No worker takes frames or speech yet, videos wait: ${waiting.note ?? 'not ready'}`]
+        : [];
     const { model } = this.models.state;
     const others = new Set(
       workers.map((worker) => worker.models?.clip).filter((clip) => clip && model && clip !== model),
     );
-    return [...others].map(
+    const strange = [...others].map(
       (clip) =>
         `A worker makes vectors with ${clip}, but search uses ${model}: what it indexes is not found by picture.`,
     );
+    return [...idle, ...strange];
   }
 
   async workers(): Promise<WorkerStatus[]> {

@@ -16,14 +16,15 @@ export class SystemController {
   @Get()
   async system() {
     const { resolved, state } = this.models;
+    const workers = await this.health.workers();
     return {
       version: VERSION,
       mode: this.config.qdrant || this.config.s3 || !this.config.http.loopback ? 'cluster' : 'embedded',
       profile: resolved?.profile ?? this.config.models.profile,
       fallbackReason: resolved?.fallbackReason,
-      models: { clip: resolved?.clip.id, whisper: resolved?.whisper.id },
+      models: { clip: resolved?.clip.id, whisper: workers.find(({ models }) => models?.whisper)?.models?.whisper },
       search: state,
-      workers: await this.health.workers(),
+      workers,
       limits: { maxUploadBytes: this.config.http.maxUploadBytes, maxQueryLength: 1000, maxSearchLimit: 50 },
     };
   }

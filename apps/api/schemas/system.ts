@@ -9,7 +9,7 @@ const searchState = z.object({
     .string()
     .optional()
     .meta({ description: 'Set when another profile than the one asked for is used' }),
-  reason: z.string().optional().meta({ description: 'Why it failed' }),
+  reason: z.string().optional().meta({ description: 'Why it failed, or what it waits for' }),
 });
 const worker = z.object({
   id: z.string(),

@@ -1,21 +1,23 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { Config } from '#config';
-import { type ClipModel, ModelError, openClip, type ResolvedProfile, resolveProfile } from '#models';
+import { type ClipModel, openClip, type ResolvedProfile, resolveProfile } from '#models';
 import { ProblemError } from '../problems.ts';
 import type { SearchState } from '../schemas/index.ts';
 import { CONFIG, LOGGER } from '../tokens.ts';
 
 /** A search that comes while the models load waits so long before it is told to come again. */
 const WAIT_MS = 10_000;
-const RETRY_MS = 30_000;
+const FIRST_RETRY_MS = 2_000;
+const LONGEST_RETRY_MS = 60_000;
 
-/** Loads the text tower of CLIP in the background, so that the api answers at once. */
+/** Loads the text tower of CLIP in the background, so that the api answers at once; tries again for as long as it can't be had. */
 @Injectable()
 export class ModelsService {
   #state: SearchState = { state: 'loading' };
   #loading: Promise<ClipModel | undefined> | undefined;
-  #resolved: ResolvedProfile | undefined;
+  #retryMs = FIRST_RETRY_MS;
+  #resolved: ResolvedProfile<'clip'> | undefined;
   readonly #closing = new AbortController();
 
   constructor(
@@ -26,7 +28,7 @@ export class ModelsService {
   get state(): SearchState {
     return this.#state;
   }
-  get resolved(): ResolvedProfile | undefined {
+  get resolved(): ResolvedProfile<'clip'> | undefined {
     return this.#resolved;
   }
 
@@ -61,8 +63,20 @@ export class ModelsService {
   async #load(): Promise<ClipModel | undefined> {
     const { profile, device, threads, ...places } = this.config.models;
     try {
-      this.#resolved = await resolveProfile({ profile, ...places, allowFallback: true, signal: this.#closing.signal });
+      this.#resolved = await resolveProfile({
+        profile,
+        device,
+        ...places,
+        parts: ['clip'],
+        allowFallback: true,
+        signal: this.#closing.signal,
+        onProgress: ({ repo, file, loadedBytes, totalBytes }) => {
+          const percent = Math.floor((100 * loadedBytes) / Math.max(1, totalBytes));
+          this.#state = { state: 'loading', profile, reason: `downloading ${repo}/${file}: ${percent} %` };
+        },
+      });
       const { clip, fallbackReason } = this.#resolved;
+      this.#state = { state: 'loading', profile };
       const model = await openClip(clip.folder, { id: clip.id, towers: 'text', device, threads });
       this.#state = { state: 'ready', profile: this.#resolved.profile, model: clip.id, fallbackReason };
       this.log.info(this.#state, fallbackReason ? 'search is ready, with the fallback models' : 'search is ready');
@@ -70,8 +84,8 @@ export class ModelsService {
     } catch (error) {
       if (this.#closing.signal.aborted) return undefined;
       this.#state = { state: 'failed', profile, reason: (error as Error).message };
-      this.log.error({ err: error }, 'the search models cannot be used');
-      if (!(error instanceof ModelError) || error.retryable) this.#retryLater();
+      this.log.error({ err: error, retryInMs: this.#retryMs }, 'the search models cannot be used');
+      this.#retryLater();
       return undefined;
     }
   }
@@ -80,6 +94,7 @@ export class ModelsService {
     setTimeout(() => {
       if (this.#closing.signal.aborted) return;
       this.#loading = this.#load();
-    }, RETRY_MS).unref();
+    }, this.#retryMs).unref();
+    this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS);
   }
 }

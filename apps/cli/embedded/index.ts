@@ -80,6 +80,7 @@ export class Embedded implements AsyncDisposable {
     const redisUrl = config.redisUrl ?? (await this.#startRedis());
     const models = await fetching;
     this.models = models;
+    for (const note of models.notes) terminal.line(terminal.style('yellow', `! ${note}`));
     if (models.fallbackReason) terminal.line(terminal.style('yellow', `! ${models.fallbackReason}`));
     signal.throwIfAborted();
 
@@ -98,6 +99,7 @@ export class Embedded implements AsyncDisposable {
       LOG_PRETTY: 'false',
       // Resolved once, here: api and worker can't end up with different models.
       MODEL_PROFILE: models.profile,
+      ...(!models.vad && { VAD_MODEL: 'none' }),
       // What fell back is not asked for again; a model named by its folder was had, and stays.
       ...(models.fallbackReason && {
         MODEL_FALLBACK_REASON: models.fallbackReason,

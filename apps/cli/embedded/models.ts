@@ -12,13 +12,7 @@ export async function fetchModels(
   const bars = new Map<string, Bar>();
   try {
     return await resolveProfile({
-      profile: models.profile,
-      clip: models.clip,
-      whisper: models.whisper,
-      modelsDir: models.modelsDir,
-      hubUrl: models.hubUrl,
-      cacheDir: models.cacheDir,
-      accessToken: models.accessToken,
+      ...models,
       allowFallback: options.allowFallback,
       signal: options.signal,
       onProgress: ({ repo, file, loadedBytes, totalBytes }) => {
