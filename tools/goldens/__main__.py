@@ -1,7 +1,7 @@
 """Makes test/models/golden: what the Python reference gives for the inputs of the tests.
 
     python -m tools.goldens            # all of it
-    python -m tools.goldens pictures clip # parts of it
+    python -m tools.goldens clip text  # parts of it, by module
 
 A part is a module of this folder with a function `make(folder)`, which writes into test/models/golden.
 """
@@ -16,7 +16,11 @@ from pathlib import Path
 
 PARTS = {
     "pictures": ["pillow", "transformers", "numpy"],
-    "clip": ["tokenizers", "transformers", "torch"],
+    "frames": ["pillow", "transformers", "torch"],
+    "clip": ["transformers", "tokenizers", "torch"],
+    "siglip": ["transformers", "tokenizers", "sentencepiece", "torch", "onnx"],
+    "whisper": ["transformers", "torch", "numpy", "onnxruntime"],
+    "text": ["transformers", "tokenizers", "sentencepiece", "torch", "onnx"],
 }
 """Every part and the packages that its numbers come from; their versions are written beside them."""
 
@@ -29,7 +33,7 @@ def main() -> None:
     chosen = parser.parse_args().parts or list(PARTS)
     if unknown := set(chosen) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    versions_file = FOLDER / "versions.json"  # formatted as Biome does
+    versions_file = FOLDER / "versions.json"
     versions = json.loads(versions_file.read_text()) if versions_file.exists() else {}
     for part in chosen:
         importlib.import_module(f"tools.goldens.{part}").make(FOLDER)
