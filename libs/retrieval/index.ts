@@ -1,2 +1,12 @@
 /** Query → hits → moments. */
-export { type Evidence, type Modality, type Moment, type SearchOptions, search, type TextEncoder } from './search.ts';
+export { wantsNothing } from './query.ts';
+export {
+  type Evidence,
+  type Modality,
+  type Moment,
+  type SearchDeps,
+  type SearchOptions,
+  search,
+  type TextEncoder,
+} from './search.ts';
+export { searchSequence } from './sequence.ts';

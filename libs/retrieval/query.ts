@@ -70,6 +70,12 @@ export function readQuery(text: string): Query {
   };
 }
 
+/** Whether a query names only what must not be there. */
+export function wantsNothing(text: string): boolean {
+  const { seen, without } = readQuery(text);
+  return seen === '' && without.length > 0;
+}
+
 function leaning(text: string, hasQuote: boolean): Query['weights'] {
   const speech = hasQuote || SPEECH.test(text);
   const sight = !hasQuote && SIGHT.test(text);

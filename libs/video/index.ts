@@ -13,6 +13,7 @@ export {
 export { MediaError, type MediaErrorCode } from './errors.ts';
 export { checkFfmpeg, configureFfmpeg, type FfmpegSettings } from './ffmpeg.ts';
 export { type Frame, type SampleOptions, sampleFrames } from './frames.ts';
+export { type DecodedPicture, decodePicture } from './picture.ts';
 export { type AudioInfo, type MediaInfo, probe, type VideoInfo } from './probe.ts';
 export { nextPictureMs } from './seek.ts';
 export { quietestCut } from './silence.ts';

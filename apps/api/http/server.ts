@@ -10,6 +10,8 @@ import { ProblemError, problemBody, toProblem } from '../problems.ts';
 const MAX_JSON_BYTES = 1024 * 1024;
 /** Time for such a body to arrive. */
 const JSON_BODY_MS = 30_000;
+/** Routes that take a form; they set their own limits. */
+const FORM_ROUTES = ['/v1/videos', '/v1/search'];
 /** How long a client may go on sending what nobody reads after it got its answer. */
 const LINGER_MS = 5_000;
 
@@ -84,7 +86,7 @@ export function addHooks(
   });
   server.addHook('preParsing', async (request) => {
     if (isMultipart(request)) {
-      if (request.routeOptions.url === '/v1/videos') return;
+      if (FORM_ROUTES.includes(request.routeOptions.url ?? '')) return;
       throw new ProblemError('content_type_unsupported', 'This address takes JSON only.');
     }
     if (CAPTION_TYPES.includes(mediaType(request)) && request.routeOptions.url !== CAPTIONS_ROUTE)

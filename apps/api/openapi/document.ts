@@ -285,11 +285,26 @@ const search: ZodOpenApiPathsObject = {
       tags: ['Search'],
       operationId: 'search',
       summary: 'Find moments by what is seen or said',
-      requestBody: json(schemas.searchSchema),
+      description:
+        'By words, by a picture, by what is like a moment, or by things that follow each other. `confidence` tells what is there from what merely comes nearest.',
+      requestBody: {
+        required: true,
+        content: {
+          'application/json': { schema: schemas.searchSchema },
+          'multipart/form-data': { schema: schemas.searchFormSchema },
+        },
+      },
       answers: [{ status: 200, description: 'Moments, best first', schema: schemas.searchResultSchema }],
       problems: [
         'request_invalid',
         'json_invalid',
+        'multipart_invalid',
+        'file_missing',
+        'image_invalid',
+        'image_too_large',
+        'cursor_invalid',
+        'video_not_found',
+        'frame_not_found',
         'body_too_large',
         'content_type_unsupported',
         'models_loading',

@@ -1,26 +1,121 @@
 import { z } from 'zod';
 import 'zod-openapi';
-import { EXAMPLE_VIDEO_ID, seconds } from './common.ts';
+import { dateTime, EXAMPLE_VIDEO_ID, seconds } from './common.ts';
 
+const words = z.string().trim().min(1).max(1000);
+const weight = z.number().min(0).max(10);
+const videoId = z.uuid().toLowerCase();
+const EXAMPLE = { query: 'the teacher draws a cell on the board', limit: 10 };
+
+const filter = z
+  .strictObject({
+    from: seconds.min(0).optional().meta({ description: 'Only what happens after this second of its video' }),
+    to: seconds.min(0).optional().meta({ description: 'Only what happens before this second of its video' }),
+    language: z
+      .string()
+      .trim()
+      .toLowerCase()
+      .regex(/^[a-z]{2,3}$/, 'an ISO 639-1 code such as en')
+      .optional()
+      .meta({ description: 'Only passages in this language; pictures have none' }),
+    metadata: z
+      .record(z.string().min(1).max(64), z.string().max(1000))
+      .refine((value) => Object.keys(value).length <= 20, 'has at most 20 entries')
+      .optional()
+      .meta({ description: 'Only videos with all of these' }),
+    minDuration: seconds.min(0).optional(),
+    maxDuration: seconds.min(0).optional(),
+    createdAfter: dateTime.optional(),
+    createdBefore: dateTime.optional(),
+  })
+  .refine(({ from = 0, to = Number.POSITIVE_INFINITY }) => from < to, {
+    message: 'from lies before to',
+    path: ['from'],
+  })
+  .meta({ id: 'SearchFilter', description: 'All that is given must hold' });
+
+/** What is asked for; one of them. */
+const QUESTIONS = ['query', 'image', 'like', 'sequence'] as const;
 export const searchSchema = z
   .strictObject({
-    query: z.string().trim().min(1).max(1000).meta({ example: 'the teacher draws a cell on the board' }),
-    videoIds: z.array(z.uuid().toLowerCase()).min(1).max(1000).optional().meta({ description: 'Only in these videos' }),
+    query: words.optional().meta({
+      description:
+        'What is seen or said, in plain words. What is in "quotes" is said word for word; what follows a minus is not there (`a beach -people`)',
+      example: EXAMPLE.query,
+    }),
+    image: z
+      .base64()
+      .min(1)
+      .max(1024 * 1024)
+      .optional()
+      .meta({
+        description: 'A JPEG, PNG, WebP, BMP or GIF picture to find the like of, in base64; larger ones as multipart',
+      }),
+    like: z
+      .strictObject({ videoId, at: seconds.min(0).max(1e7) })
+      .optional()
+      .meta({ description: 'More like what is seen at this second of this video' }),
+    sequence: z
+      .array(words)
+      .min(2)
+      .max(5)
+      .optional()
+      .meta({ description: 'Things that follow each other', example: ['a red circle', 'then a star'] }),
+    within: seconds.min(1).max(3600).default(60).meta({
+      description: 'Of a sequence: each begins at most so long after the one before it has ended',
+    }),
+    videoIds: z.array(videoId).min(1).max(1000).optional().meta({ description: 'Only in these videos' }),
+    filter: filter.optional(),
     modalities: z
       .array(z.enum(['frames', 'passages']))
       .min(1)
       .max(2)
       .optional()
       .meta({ description: 'What is seen, what is said; default both' }),
+    weights: z
+      .strictObject({ frames: weight.default(1), passages: weight.default(1) })
+      .refine(({ frames, passages }) => frames + passages > 0, 'one of them is more than 0')
+      .optional()
+      .meta({
+        description: 'How much a rank among pictures and among passages counts; default: as the query suggests',
+      }),
+    groupBy: z
+      .enum(['video'])
+      .optional()
+      .meta({ description: '`limit` then counts videos, each with its best moments' }),
     limit: z.number().int().min(1).max(50).default(10),
+    cursor: z
+      .string()
+      .max(512)
+      .optional()
+      .meta({ description: '`nextCursor` of the page before, with the same query' }),
   })
-  .meta({ id: 'SearchRequest', example: { query: 'the teacher draws a cell on the board', limit: 10 } });
+  .superRefine((request, context) => {
+    const given = QUESTIONS.filter((name) => request[name] !== undefined);
+    if (given.length === 1) return;
+    const message = given.length === 0 ? 'is missing: give one of' : `stands beside ${given[1]}: give one of`;
+    context.addIssue({ code: 'custom', path: [given[0] ?? 'query'], message: `${message} ${QUESTIONS.join(', ')}` });
+  })
+  .meta({ id: 'SearchRequest', example: EXAMPLE });
+export type SearchRequest = z.output<typeof searchSchema>;
+
+/** The same with the picture as a file. */
+export const searchFormSchema = z
+  .object({
+    image: z.string().meta({ format: 'binary', description: 'A JPEG, PNG, WebP, BMP or GIF picture of at most 20 MB' }),
+    request: z.string().optional().meta({ description: 'The other fields of a search request, as JSON', example: '' }),
+  })
+  .meta({ id: 'SearchByImage' });
 
 const evidence = z.object({
   kind: z.enum(['frame', 'passage']),
   at: seconds,
   end: seconds.optional(),
   text: z.string().optional(),
+  highlights: z
+    .array(z.tuple([z.number().int(), z.number().int()]))
+    .optional()
+    .meta({ description: 'Words of `text` that were asked for: [from, to) in UTF-16 units, as JavaScript counts' }),
   thumbnailUrl: z.string().optional(),
   score: z.number(),
 });
@@ -31,34 +126,63 @@ export const momentSchema = z
     start: seconds,
     end: seconds,
     score: z.number().meta({ description: 'Orders the moments of one answer' }),
-    confidence: z.number().meta({ description: '0 to 1, rough' }),
+    confidence: z.number().min(0).max(1).meta({
+      description:
+        'How likely this is what was asked for; above 0.5, likelier than not. Calibrated on what the query scores with frames it has nothing to do with',
+    }),
     evidence: z.array(evidence),
   })
   .meta({ id: 'Moment' });
-export const searchResultSchema = z.object({ moments: z.array(momentSchema), tookMs: z.number() }).meta({
-  id: 'SearchResult',
-  example: {
-    moments: [
-      {
-        videoId: EXAMPLE_VIDEO_ID,
-        videoTitle: 'Lecture 4',
-        start: 754.2,
-        end: 771,
-        score: 0.0325,
-        confidence: 0.81,
-        evidence: [
-          {
-            kind: 'frame',
-            at: 754.2,
-            end: 760,
-            thumbnailUrl: `/v1/videos/${EXAMPLE_VIDEO_ID}/thumbnails/754200`,
-            score: 0.31,
-          },
-          { kind: 'passage', at: 756, end: 771, text: 'So this is what a cell looks like.', score: 7.2 },
-        ],
-      },
-    ],
-    tookMs: 24,
-  },
+const videoGroup = z.object({
+  videoId: z.uuid(),
+  videoTitle: z.string(),
+  score: z.number().meta({ description: 'Of its best moment' }),
+  confidence: z.number().min(0).max(1).meta({ description: 'The highest of its moments' }),
+  moments: z.array(momentSchema).meta({ description: 'At most five, best first' }),
 });
+export const searchResultSchema = z
+  .object({
+    moments: z.array(momentSchema).meta({ description: 'Best first; with `groupBy`, those of `videos` in a row' }),
+    videos: z.array(videoGroup).optional().meta({ description: 'With `groupBy`' }),
+    nextCursor: z.string().optional(),
+    tookMs: z.number(),
+    steps: z
+      .record(z.string(), z.number())
+      .meta({ description: 'Milliseconds of each step; frames and passages are searched side by side' }),
+  })
+  .meta({
+    id: 'SearchResult',
+    example: {
+      moments: [
+        {
+          videoId: EXAMPLE_VIDEO_ID,
+          videoTitle: 'Lecture 4',
+          start: 754.2,
+          end: 771,
+          score: 0.0325,
+          confidence: 0.81,
+          evidence: [
+            {
+              kind: 'frame',
+              at: 754.2,
+              end: 760,
+              thumbnailUrl: `/v1/videos/${EXAMPLE_VIDEO_ID}/thumbnails/754200`,
+              score: 0.31,
+            },
+            {
+              kind: 'passage',
+              at: 756,
+              end: 771,
+              text: 'So this is what a cell looks like.',
+              highlights: [[18, 22]],
+              score: 7.2,
+            },
+          ],
+        },
+      ],
+      tookMs: 24,
+      steps: { text: 6.1, frames: 9.4, passages: 3.2, fuse: 0.2 },
+    },
+  });
 export type PublicMoment = z.output<typeof momentSchema>;
+export type SearchResult = z.output<typeof searchResultSchema>;

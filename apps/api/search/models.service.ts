@@ -1,10 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { Config } from '#config';
-import { type ClipModel, openClip, type ResolvedProfile, resolveProfile } from '#models';
+import { type ClipModel, openClip, type Picture, type ResolvedProfile, resolveProfile } from '#models';
+import type { TextEncoder } from '#retrieval';
 import { ProblemError } from '../problems.ts';
 import type { SearchState } from '../schemas/index.ts';
 import { CONFIG, LOGGER } from '../tokens.ts';
+import { cached } from './text-cache.ts';
 
 /** A search that comes while the models load waits so long before it is told to come again. */
 const WAIT_MS = 10_000;
@@ -18,6 +20,8 @@ export class ModelsService {
   #loading: Promise<ClipModel | undefined> | undefined;
   #retryMs = FIRST_RETRY_MS;
   #resolved: ResolvedProfile<'clip'> | undefined;
+  #cached: TextEncoder | undefined;
+  #imageTower: Promise<ClipModel> | undefined;
   readonly #closing = new AbortController();
 
   constructor(
@@ -37,8 +41,18 @@ export class ModelsService {
     this.#loading ??= this.#load();
   }
 
+  /**
+   * Embeddings of pictures, with the image tower, which is opened when the first one comes. Throws as `encoder` does, and `models_unavailable` where the
+   * image tower cannot be opened.
+   */
+  async encodePictures(pictures: Picture[]): Promise<Float32Array[]> {
+    await this.encoder();
+    this.#imageTower ??= this.#loadImageTower();
+    return (await this.#imageTower).encodePictures(pictures);
+  }
+
   /** The text encoder. Throws `models_loading` when it is not there in time, `models_unavailable` when it cannot be. */
-  async encoder(): Promise<ClipModel> {
+  async encoder(): Promise<TextEncoder> {
     this.start();
     let timer: NodeJS.Timeout | undefined;
     const waited = new Promise<undefined>((resolve) => {
@@ -46,7 +60,10 @@ export class ModelsService {
     });
     const model = await Promise.race([this.#loading, waited]);
     clearTimeout(timer);
-    if (model) return model;
+    if (model) {
+      this.#cached ??= cached(model);
+      return this.#cached;
+    }
     if (this.#state.state === 'failed') {
       throw new ProblemError('models_unavailable', this.#state.reason ?? 'The models could not be loaded.');
     }
@@ -58,6 +75,20 @@ export class ModelsService {
   async close(): Promise<void> {
     this.#closing.abort();
     await (await this.#loading)?.close();
+    await this.#imageTower?.then((model) => model.close()).catch(() => {});
+  }
+
+  async #loadImageTower(): Promise<ClipModel> {
+    const { clip } = this.#resolved as ResolvedProfile<'clip'>;
+    const { device, threads } = this.config.models;
+    try {
+      return await openClip(clip.folder, { id: clip.id, towers: 'image', device, threads });
+    } catch (error) {
+      this.#imageTower = undefined;
+      throw new ProblemError('models_unavailable', `Pictures cannot be encoded: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
   }
 
   async #load(): Promise<ClipModel | undefined> {

@@ -1,8 +1,10 @@
-import { Body, Controller, HttpCode, Post } from '@nestjs/common';
-import type { z } from 'zod';
+import { Controller, HttpCode, Post, Req } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
 import type { Tenant } from '#store';
 import { CurrentTenant } from '../auth/index.ts';
 import { searchSchema } from '../schemas/index.ts';
+import { validate } from '../validation.ts';
+import { formRequest, readSearchForm } from './image.ts';
 import { SearchService } from './search.service.ts';
 
 @Controller('v1/search')
@@ -11,12 +13,9 @@ export class SearchController {
 
   @Post()
   @HttpCode(200)
-  async search(
-    @CurrentTenant() tenant: Tenant,
-    @Body({ schema: searchSchema }) request: z.output<typeof searchSchema>,
-  ) {
-    const startedAt = performance.now();
-    const moments = await this.searching.search(tenant, request);
-    return { moments, tookMs: Math.round((performance.now() - startedAt) * 10) / 10 };
+  async search(@CurrentTenant() tenant: Tenant, @Req() request: FastifyRequest) {
+    if (!request.isMultipart()) return this.searching.search(tenant, validate(searchSchema, request.body));
+    const { image, fields } = await readSearchForm(request);
+    return this.searching.search(tenant, formRequest(fields), image);
   }
 }

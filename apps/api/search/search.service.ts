@@ -1,14 +1,20 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { z } from 'zod';
-import { type Moment, search } from '#retrieval';
+import { type Moment, type SearchDeps, search, searchSequence, type TextEncoder, wantsNothing } from '#retrieval';
 import { Catalog, type Tenant, type VectorIndex, type Video } from '#store';
 import { Links } from '../links.ts';
-import type { PublicMoment, searchSchema } from '../schemas/index.ts';
+import { ProblemError } from '../problems.ts';
+import type { PublicMoment, SearchRequest, SearchResult } from '../schemas/index.ts';
 import { INDEX } from '../tokens.ts';
 import { toSeconds } from '../videos/public-video.ts';
+import { MAX_OFFSET, offsetOf, toCursor } from './cursor.ts';
+import { decodeImage } from './image.ts';
 import { ModelsService } from './models.service.ts';
+import { videosOf } from './video-filter.ts';
 
-/** A query in words to moments. */
+/** Moments of one video where results are grouped. */
+const MOMENTS_OF_VIDEO = 5;
+
+/** A question in words, by a picture or by order in time, to moments. */
 @Injectable()
 export class SearchService {
   constructor(
@@ -18,15 +24,97 @@ export class SearchService {
     private readonly links: Links,
   ) {}
 
-  async search(tenant: Tenant, request: z.output<typeof searchSchema>): Promise<PublicMoment[]> {
-    const picturesToo = request.modalities?.includes('frames') ?? true;
-    const encoder = picturesToo ? await this.models.encoder() : NO_ENCODER;
-    const moments = await search({ index: this.index, encoder }, { tenant, ...request });
-    const videos = await this.#videos(tenant, moments);
-    return moments.flatMap((moment) => {
+  /** `image`: bytes of the picture, where it came as a file. */
+  async search(tenant: Tenant, request: SearchRequest, image?: Uint8Array): Promise<SearchResult> {
+    const startedAt = performance.now();
+    const offset = offsetOf(request);
+    const videoIds = await videosOf(this.catalog, tenant, request);
+    const steps: Record<string, number> = {};
+    const deps: SearchDeps = {
+      index: this.index,
+      encoder: this.#needsEncoder(request) ? await this.models.encoder() : NO_ENCODER,
+      onStep: (step, ms) => {
+        steps[step] = rounded((steps[step] ?? 0) + ms);
+      },
+    };
+    const { limit, groupBy } = request;
+    // One more than the page, to know whether there is a next one. Groups are made of all there is.
+    const [from, count] = groupBy ? [0, MAX_OFFSET] : [offset, Math.min(limit, MAX_OFFSET - offset) + 1];
+    const found = await this.#moments(deps, tenant, request, videoIds, image, from, count);
+    const videos = await this.#videos(tenant, found);
+    const moments = found.flatMap((moment) => {
       const video = videos.get(moment.videoId);
       return video ? [this.#public(moment, video)] : []; // A video that is being deleted is not found any more.
     });
+
+    const groups = groupBy ? grouped(moments) : undefined;
+    const page = groups?.slice(offset, offset + limit);
+    const hasMore = (groups ? groups.length > offset + limit : found.length > limit) && offset + limit <= MAX_OFFSET;
+    return {
+      moments: page ? page.flatMap((group) => group.moments) : moments.slice(0, limit),
+      ...(page && { videos: page }),
+      ...(hasMore && { nextCursor: toCursor(request, offset + limit) }),
+      tookMs: rounded(performance.now() - startedAt),
+      steps,
+    };
+  }
+
+  #needsEncoder({ modalities, weights }: SearchRequest): boolean {
+    return (modalities?.includes('frames') ?? true) && weights?.frames !== 0;
+  }
+
+  async #moments(
+    deps: SearchDeps,
+    tenant: Tenant,
+    request: SearchRequest,
+    videoIds: string[] | undefined,
+    image: Uint8Array | undefined,
+    offset: number,
+    limit: number,
+  ): Promise<Moment[]> {
+    const { query = '', like, sequence, within, filter, modalities, weights } = request;
+    const { from, to, language } = filter ?? {};
+    const options = {
+      tenant,
+      ...(videoIds && { videoIds }),
+      ...(modalities && { modalities }),
+      ...(weights && { weights }),
+      ...(language && { language }),
+      ...((from !== undefined || to !== undefined) && {
+        timeRange: { startMs: (from ?? 0) * 1000, endMs: to === undefined ? Number.MAX_SAFE_INTEGER : to * 1000 },
+      }),
+    };
+    if (sequence) return searchSequence(deps, { ...options, steps: sequence, windowMs: within * 1000, limit, offset });
+    if (like) return this.#like(deps, options, like, offset, limit);
+    if (request.image !== undefined) {
+      const [picture] = await this.models.encodePictures([
+        await decodeImage(image ?? Buffer.from(request.image, 'base64')),
+      ]);
+      return search(deps, { ...options, query: '', picture, limit, offset });
+    }
+    if (wantsNothing(query)) throw new ProblemError('request_invalid', 'query: says only what must not be there.');
+    return search(deps, { ...options, query, limit, offset });
+  }
+
+  /** Like what is shown there, without the moment itself. */
+  async #like(
+    deps: SearchDeps,
+    options: { tenant: Tenant; videoIds?: string[] },
+    { videoId, at }: { videoId: string; at: number },
+    offset: number,
+    limit: number,
+  ): Promise<Moment[]> {
+    const { tenant } = options;
+    if (!(await this.catalog.getVideo(tenant, videoId)))
+      throw new ProblemError('video_not_found', `No video has the id ${videoId}.`);
+    const atMs = at * 1000;
+    const frame = await this.index.frameAt(deps.encoder, tenant, videoId, atMs);
+    if (!frame) throw new ProblemError('frame_not_found', 'No picture of this video has been indexed.');
+    const moments = await search(deps, { ...options, query: '', picture: frame.vector, limit: offset + limit + 1 });
+    const shown = frame.startMs;
+    return moments
+      .filter((moment) => moment.videoId !== videoId || shown < moment.startMs || shown >= moment.endMs)
+      .slice(offset, offset + limit);
   }
 
   async #videos(tenant: Tenant, moments: Moment[]): Promise<Map<string, Video | undefined>> {
@@ -47,6 +135,7 @@ export class SearchService {
         at: toSeconds(found.atMs),
         end: toSeconds(found.endMs),
         text: found.text,
+        highlights: found.highlights,
         thumbnailUrl:
           found.kind === 'frame'
             ? this.links.media(video.tenant, video.id, `thumbnails/${Math.round(found.atMs)}`)
@@ -57,8 +146,18 @@ export class SearchService {
   }
 }
 
+/** In the order of each video's best moment. */
+function grouped(moments: PublicMoment[]): NonNullable<SearchResult['videos']> {
+  return [...Map.groupBy(moments, ({ videoId }) => videoId).values()].map((ofVideo) => {
+    const { videoId, videoTitle, score } = ofVideo[0] as PublicMoment;
+    const confidence = Math.max(...ofVideo.map((moment) => moment.confidence));
+    return { videoId, videoTitle, score, confidence, moments: ofVideo.slice(0, MOMENTS_OF_VIDEO) };
+  });
+}
+const rounded = (ms: number): number => Math.round(ms * 10) / 10;
+
 /** For searches among passages only, which need no model. */
-const NO_ENCODER: Parameters<typeof search>[0]['encoder'] = {
+const NO_ENCODER: TextEncoder = {
   id: 'none',
   dimension: 0,
   logitScale: 1,

@@ -1,0 +1,48 @@
+import { type Catalog, type Tenant, type Video } from '#store';
+import { ProblemError } from '../problems.ts';
+import type { SearchRequest } from '../schemas/index.ts';
+
+/** The index takes so many ids in one filter. */
+const MAX_VIDEOS = 10_000;
+const PAGE = 100;
+
+/**
+ * Ids of the videos that a filter on what the catalog knows leaves; undefined where it asks for nothing of the kind. Reads the tenant's records, newest
+ * first: some milliseconds for each thousand videos.
+ */
+export async function videosOf(
+  catalog: Catalog,
+  tenant: Tenant,
+  { filter, videoIds }: SearchRequest,
+): Promise<string[] | undefined> {
+  const { metadata, minDuration, maxDuration, createdAfter, createdBefore } = filter ?? {};
+  if ([metadata, minDuration, maxDuration, createdAfter, createdBefore].every((one) => one === undefined))
+    return videoIds;
+  const after = createdAfter === undefined ? Number.NEGATIVE_INFINITY : Date.parse(createdAfter);
+  const before = createdBefore === undefined ? Number.POSITIVE_INFINITY : Date.parse(createdBefore);
+  const matches = (video: Video): boolean =>
+    video.createdAt >= after &&
+    video.createdAt < before &&
+    isLong(video, minDuration, maxDuration) &&
+    Object.entries(metadata ?? {}).every(
+      ([key, value]) => Object.hasOwn(video.metadata, key) && video.metadata[key] === value,
+    );
+
+  const found: string[] = [];
+  const named = videoIds && new Set(videoIds);
+  for (let cursor: string | undefined; ; ) {
+    const page = await catalog.listVideos(tenant, { limit: PAGE, ...(cursor !== undefined && { cursor }) });
+    for (const video of page.videos) if (matches(video) && (named?.has(video.id) ?? true)) found.push(video.id);
+    if (found.length > MAX_VIDEOS)
+      throw new ProblemError('request_invalid', `filter: more than ${MAX_VIDEOS} videos match; narrow it.`);
+    // Newest first: what comes next is older than what is asked for.
+    const isPast = (page.videos.at(-1)?.createdAt ?? Number.POSITIVE_INFINITY) < after;
+    if (page.nextCursor === undefined || isPast) return found;
+    cursor = page.nextCursor;
+  }
+}
+
+function isLong({ media }: Video, min = 0, max = Number.POSITIVE_INFINITY): boolean {
+  const length = (media?.durationMs ?? Number.NaN) / 1000;
+  return (min === 0 && max === Number.POSITIVE_INFINITY) || (length >= min && length <= max);
+}
