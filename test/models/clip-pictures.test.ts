@@ -7,9 +7,10 @@ import { type ClipConfig, readClipConfig } from '../../libs/models/clip/config.t
 import { ImagePreprocessor } from '../../libs/models/clip/image.ts';
 import type { Picture } from '../../libs/models/clip/resample.ts';
 import { readPicture } from '../fixtures/media.ts';
+import { golden } from './golden.ts';
 
 const tiny = join(import.meta.dirname, '../../models/tiny/clip');
-const golden = join(import.meta.dirname, 'golden');
+const goldens = join(import.meta.dirname, 'golden');
 const scratch = mkdtempSync(join(tmpdir(), 'cuepoint-pictures-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
 
@@ -26,17 +27,19 @@ async function configWith(preprocessor: object, imageSize: number): Promise<Clip
 }
 
 describe('the tensor of a picture', async () => {
-  const { side, processors, cases } = JSON.parse(readFileSync(join(golden, 'clip-pixels.json'), 'utf8')) as {
+  const { side, processors, cases } = golden('clip-pixels.json.gz') as {
     side: number;
     processors: Record<string, object>;
     cases: { file: string; processor: string }[];
   };
   const length = 3 * side * side;
-  const tensors = new Float32Array(new Uint8Array(gunzipSync(readFileSync(join(golden, 'clip-pixels.f32.gz')))).buffer);
+  const tensors = new Float32Array(
+    new Uint8Array(gunzipSync(readFileSync(join(goldens, 'clip-pixels.f32.gz')))).buffer,
+  );
   const pictures = new Map<string, Picture>();
   for (const file of new Set(cases.map(({ file }) => file))) {
     const [width, height] = (/\d+x\d+/.exec(file)?.[0] ?? '').split('x').map(Number) as [number, number];
-    pictures.set(file, { rgb: await readPicture(join(golden, 'clip-pictures', file)), width, height });
+    pictures.set(file, { rgb: await readPicture(join(goldens, 'clip-pictures', file)), width, height });
   }
 
   for (const [name, settings] of Object.entries(processors)) {

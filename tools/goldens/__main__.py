@@ -1,7 +1,7 @@
 """Makes test/models/golden: what the Python reference gives for the inputs of the tests.
 
     python -m tools.goldens            # all of it
-    python -m tools.goldens clip text  # parts of it, by module
+    python -m tools.goldens pictures clip  # parts of it
 
 A part is a module of this folder with a function `make(folder)`, which writes into test/models/golden.
 """
@@ -16,11 +16,8 @@ from pathlib import Path
 
 PARTS = {
     "pictures": ["pillow", "transformers", "numpy"],
-    "frames": ["pillow", "transformers", "torch"],
-    "clip": ["transformers", "tokenizers", "torch"],
-    "siglip": ["transformers", "tokenizers", "sentencepiece", "torch", "onnx"],
+    "clip": ["tokenizers", "transformers", "torch"],
     "whisper": ["transformers", "torch", "numpy", "onnxruntime"],
-    "text": ["transformers", "tokenizers", "sentencepiece", "torch", "onnx"],
 }
 """Every part and the packages that its numbers come from; their versions are written beside them."""
 

@@ -7,12 +7,13 @@ back end, torchvision, differs from it by one level of 255 in some pixels.)
 from __future__ import annotations
 
 import gzip
-import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
+
+from .files import write_json
 
 SHAPES = [(w, h) for w in (1, 2, 23, 64, 101) for h in (1, 24, 65)] + [(320, 180), (90, 211), (400, 7), (5, 300)]
 """Width and height: one pixel, scaled up and down, tall, wide, odd, as large as the model's."""
@@ -62,7 +63,7 @@ def make(folder: Path) -> None:
             tensors.append(tensor)
     configs = {name: processor.to_dict() for name, processor in processors().items()}
     description = {"side": SIDE, "processors": configs, "cases": cases}
-    (folder / "clip-pixels.json").write_text(json.dumps(description) + "\n")
+    write_json(folder / "clip-pixels.json.gz", description)
     # float32, little endian, one tensor after the other in the order of the cases
     packed = gzip.compress(np.stack(tensors).astype("<f4").tobytes(), 9, mtime=0)
     (folder / "clip-pixels.f32.gz").write_bytes(packed)

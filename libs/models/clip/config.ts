@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ModelError } from '../errors.ts';
 import { readModelJson } from '../folder.ts';
+import { TOKENIZER_FILES } from '../tokenizer.ts';
 import { RESAMPLE_FILTERS } from './resample.ts';
 
 const side = z.union([
@@ -13,7 +14,11 @@ const modelSchema = z.object({
   /** ln of the trained temperature. transformers writes only the value it started from, so exports may add this one. */
   logit_scale_trained: z.number().optional(),
   text_config: z
-    .object({ max_position_embeddings: z.number().optional(), hidden_size: z.number().optional() })
+    .object({
+      max_position_embeddings: z.number().optional(),
+      vocab_size: z.number().optional(),
+      hidden_size: z.number().optional(),
+    })
     .default({}),
   vision_config: z.object({ image_size: z.number().optional() }).default({}),
 });
@@ -39,11 +44,6 @@ const preprocessorSchema = z.object({
     z.object({ height: z.number(), width: z.number() }),
   ]),
 });
-const tokenizerSchema = z.looseObject({
-  model_max_length: z.number(),
-  pad_token: z.union([z.string(), z.object({ content: z.string() })]).optional(),
-});
-
 /** What the code needs to know of a CLIP, all from its own files. */
 export interface ClipConfig {
   /** Side of the square that the image tower takes. */
@@ -54,15 +54,16 @@ export interface ClipConfig {
   frameSize: number;
   /** PIL.Image.Resampling. */
   resampleFilter: number;
-  dimension: number;
+  /** Length of an embedding, where config.json says it. */
+  dimension: number | undefined;
   logitScale: number;
-  /** Tokens of the longest text, start and end included. */
-  maxTokens: number;
-  /** SigLIP pools the last position, so its texts are padded to `maxTokens`; CLIP pools the end token. */
+  /** Positions of the text tower: tokens of the longest text, start and end included. */
+  positions: number | undefined;
+  /** Tokens that the text tower knows. */
+  vocabulary: number | undefined;
+  /** SigLIP pools the last position, so its texts are padded to the longest; CLIP pools the end token. */
   padToMax: boolean;
   preprocessor: z.infer<typeof preprocessorSchema>;
-  tokenizerConfig: z.infer<typeof tokenizerSchema>;
-  tokenizer: object;
 }
 
 /** Cap of the temperature in training, where OpenAI's and LAION's checkpoints end (Radford et al. 2021, section 2.5). */
@@ -72,7 +73,7 @@ const foreign = 'One of the two files is of another model: fetch the folder agai
 
 /** Files a CLIP folder must have. */
 export const CLIP_FILES = {
-  json: ['config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json'],
+  json: ['config.json', 'preprocessor_config.json', ...TOKENIZER_FILES],
   image: 'onnx/vision_model.onnx',
   text: 'onnx/text_model.onnx',
 };
@@ -81,8 +82,6 @@ export const CLIP_FILES = {
 export async function readClipConfig(folder: string): Promise<ClipConfig> {
   const model = await readModelJson(folder, 'config.json', modelSchema);
   const preprocessor = await readModelJson(folder, 'preprocessor_config.json', preprocessorSchema);
-  const tokenizerConfig = await readModelJson(folder, 'tokenizer_config.json', tokenizerSchema);
-  const tokenizer = await readModelJson(folder, 'tokenizer.json', z.looseObject({ model: z.looseObject({}) }));
 
   const shape = squareOf(preprocessor);
   const trained = model.vision_config.image_size ?? shape?.imageSize;
@@ -93,18 +92,15 @@ export async function readClipConfig(folder: string): Promise<ClipConfig> {
         `config.json wants ${trained ? `${trained}x${trained}` : 'squares'}. ${foreign}`,
     );
   }
-  const dimension = model.projection_dim ?? model.text_config.hidden_size;
-  if (!dimension) throw new ModelError('model_invalid', `config.json in ${folder} has no projection_dim.`);
   return {
     ...shape,
     resampleFilter: preprocessor.resample,
-    dimension,
+    dimension: model.projection_dim ?? model.text_config.hidden_size,
     logitScale: model.logit_scale_trained === undefined ? logitScaleCap : Math.exp(model.logit_scale_trained),
-    maxTokens: Math.min(tokenizerConfig.model_max_length, model.text_config.max_position_embeddings ?? Infinity),
+    positions: model.text_config.max_position_embeddings,
+    vocabulary: model.text_config.vocab_size,
     padToMax: model.model_type.startsWith('siglip'),
     preprocessor,
-    tokenizerConfig,
-    tokenizer,
   };
 }
 

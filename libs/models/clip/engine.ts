@@ -5,10 +5,10 @@ import { checkFolder } from '../folder.ts';
 import type { RuntimeInfo } from '../runtime.ts';
 import { type InferenceSession, openSessions, run, Tensor } from '../sessions.ts';
 import { floats, floatTensor } from '../tensors.ts';
+import { checkVocabulary, foreignTokenizer, TextTokenizer, unknownToken } from '../tokenizer.ts';
 import { CLIP_FILES, type ClipConfig, readClipConfig } from './config.ts';
 import { ImagePreprocessor } from './image.ts';
 import type { Picture } from './resample.ts';
-import { ClipTokenizer } from './tokens.ts';
 
 /** Pictures a run: measured best on the processor (docs/architecture.md); abort is looked at between runs. */
 const imagesPerRun = 8;
@@ -22,15 +22,18 @@ export interface ClipInfo extends RuntimeInfo {
 
 /** The CLIP towers in the inference thread. Embeddings come back one after the other in one buffer, L2-normalised. */
 export class ClipEngine implements Engine {
-  readonly info: ClipInfo;
   readonly #config: ClipConfig;
   readonly #image: InferenceSession | undefined;
   readonly #text: InferenceSession | undefined;
   readonly #preprocessor: ImagePreprocessor;
-  readonly #tokenizer: ClipTokenizer;
+  readonly #tokenizer: TextTokenizer;
+  readonly #runtime: RuntimeInfo;
+  /** Known from config.json or the first run. */
+  #dimension: number;
 
   private constructor(
     config: ClipConfig,
+    tokenizer: TextTokenizer,
     towers: { image?: InferenceSession; text?: InferenceSession },
     runtime: RuntimeInfo,
   ) {
@@ -38,9 +41,14 @@ export class ClipEngine implements Engine {
     this.#image = towers.image;
     this.#text = towers.text;
     this.#preprocessor = new ImagePreprocessor(config);
-    this.#tokenizer = new ClipTokenizer(config);
-    const { dimension, frameSize, fit, logitScale } = config;
-    this.info = { dimension, frameSize, fit, logitScale, ...runtime };
+    this.#tokenizer = tokenizer;
+    this.#runtime = runtime;
+    this.#dimension = config.dimension ?? 0;
+  }
+
+  get info(): ClipInfo {
+    const { frameSize, fit, logitScale } = this.#config;
+    return { dimension: this.#dimension, frameSize, fit, logitScale, ...this.#runtime };
   }
 
   /** Opens the towers asked for and runs each once, so that the first real call is no slower and mismatched files show here. */
@@ -49,16 +57,25 @@ export class ClipEngine implements Engine {
     const files = wanted.map((tower) => CLIP_FILES[tower]);
     await checkFolder(folder, CLIP_FILES.json);
     const config = await readClipConfig(folder);
+    const tokenizer = await TextTokenizer.open(folder, config.positions);
+    checkVocabulary(folder, tokenizer, config.vocabulary);
+    if (config.padToMax && tokenizer.padId === undefined) {
+      throw new ModelError(
+        'model_invalid',
+        `tokenizer_config.json in ${folder} names no pad_token that tokenizer.json has.`,
+      );
+    }
     const opened = await openSessions(folder, files, runtime);
     const sessions = Object.fromEntries(wanted.map((tower, i) => [tower, opened.sessions[i]]));
-    const engine = new ClipEngine(config, sessions, opened.runtime);
+    const engine = new ClipEngine(config, tokenizer, sessions, opened.runtime);
     for (const [i, tower] of wanted.entries()) {
       try {
-        if (tower === 'text') await engine.#encodeText('');
+        if (tower === 'text') await engine.#warmUpText();
         else await engine.#encodePixels(new Float32Array(3 * config.imageSize ** 2), 1);
       } catch (error) {
         await engine.close();
         const reason = error instanceof Error ? error.message : String(error);
+        if (unknownToken.test(reason)) throw foreignTokenizer(folder, reason);
         throw new ModelError(
           'model_invalid',
           `${join(folder, files[i] as string)} does not fit its config.json: ${reason}`,
@@ -86,7 +103,7 @@ export class ClipEngine implements Engine {
 
   /** One text a run: its embedding then depends on nothing but itself. */
   async encodeTexts({ texts }: { texts: string[] }, signal: AbortSignal): Promise<Reply<Float32Array>> {
-    const { dimension } = this.#config;
+    const dimension = this.#dimension;
     const out = new Float32Array(texts.length * dimension);
     for (const [i, text] of texts.entries()) {
       signal.throwIfAborted();
@@ -105,7 +122,7 @@ export class ClipEngine implements Engine {
     signal: AbortSignal,
     pixels: (first: number, size: number) => Float32Array,
   ): Promise<Reply<Float32Array>> {
-    const { dimension } = this.#config;
+    const dimension = this.#dimension;
     const out = new Float32Array(count * dimension);
     for (let first = 0; first < count; first += imagesPerRun) {
       signal.throwIfAborted();
@@ -122,11 +139,25 @@ export class ClipEngine implements Engine {
     return this.#normalisedRows(await run(this.#image, { pixel_values: input }), 'image_embeds', count);
   }
 
+  /** Once as it will be used, and once with the tokeniser's last token, which the model must know: not every config.json says how many it has. */
+  async #warmUpText(): Promise<void> {
+    await this.#encodeText('');
+    const [, ...ids] = this.#tokenizer.encode('');
+    await this.#encodeIds([this.#tokenizer.maxId, ...ids]);
+  }
+
   async #encodeText(text: string): Promise<Float32Array> {
-    if (!this.#text) throw new ModelError('inference_failed', 'this CLIP was opened without its text tower');
+    const { maxTokens, padId } = this.#tokenizer;
     const ids = this.#tokenizer.encode(text);
+    if (!this.#config.padToMax) return this.#encodeIds(ids);
+    return this.#encodeIds([...ids, ...new Array<number>(maxTokens - ids.length).fill(padId as number)]);
+  }
+
+  async #encodeIds(ids: number[]): Promise<Float32Array> {
+    if (!this.#text) throw new ModelError('inference_failed', 'this CLIP was opened without its text tower');
     const shape = [1, ids.length];
     const feeds: Record<string, Tensor> = { input_ids: new Tensor('int64', BigInt64Array.from(ids, BigInt), shape) };
+    // SigLIP was trained without a mask: its padding is part of the text (transformers' SiglipProcessor gives none).
     if (this.#text.inputNames.includes('attention_mask')) {
       feeds.attention_mask = new Tensor('int64', new BigInt64Array(ids.length).fill(1n), shape);
     }
@@ -136,9 +167,10 @@ export class ClipEngine implements Engine {
   /** CLIP exports name their projection; SigLIP's pooled output is its embedding. */
   #normalisedRows(outputs: InferenceSession.ReturnType, name: string, count: number): Float32Array {
     const output = outputs[name] ?? outputs.pooler_output;
-    const { dimension } = this.#config;
     const rows = output && floats(output);
-    if (rows?.length !== count * dimension) {
+    if (this.#dimension === 0 && rows) this.#dimension = rows.length / count;
+    const dimension = this.#dimension;
+    if (!rows || rows.length !== count * dimension) {
       throw new ModelError(
         'model_invalid',
         `its output is not ${name} of ${dimension} numbers (${output?.dims ?? 'none'})`,
