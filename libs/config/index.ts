@@ -65,6 +65,10 @@ const environment = z.object({
     .describe(
       'Hub id, folder or ONNX file in place of the profile’s speech detection; none: pauses are found by loudness',
     ),
+  TEXT_MODEL: z
+    .string()
+    .optional()
+    .describe('Hub id or folder in place of the profile’s passage encoder; none: passages are found by their words'),
   MODELS_DIR: z.string().optional().describe('Folder with models, for machines without a network'),
   HF_ENDPOINT: z.url().default('https://huggingface.co').describe('Model hub or a mirror of it'),
   HF_TOKEN: z.string().optional().describe('Access token for the hub, for models that ask for one'),
@@ -148,6 +152,7 @@ function shape(env: z.output<typeof environment>) {
       clip: env.CLIP_MODEL,
       whisper: env.WHISPER_MODEL,
       vad: env.VAD_MODEL,
+      text: env.TEXT_MODEL,
       modelsDir: env.MODELS_DIR && resolve(env.MODELS_DIR),
       hubUrl: env.HF_ENDPOINT,
       accessToken: env.HF_TOKEN,

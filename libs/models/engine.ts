@@ -5,6 +5,7 @@ import type { RuntimeOptions } from './runtime.ts';
 /** Which engine to open in the thread, and how. Equal specs share one thread, so a process holds one copy of a model. */
 export type EngineSpec = { folder: string; runtime: RuntimeOptions } & (
   | { kind: 'clip'; towers: 'both' | 'text' | 'image' }
+  | { kind: 'text'; name: string }
   | { kind: 'whisper' /** A Silero VAD's ONNX file; left out, speech is told by loudness. */; vadFile?: string }
 );
 

@@ -14,4 +14,5 @@ export {
   resolveProfile,
 } from './profiles.ts';
 export type { Device, RuntimeInfo, RuntimeOptions } from './runtime.ts';
+export { openPassageEncoder, type PassageEncoder } from './text/index.ts';
 export { openWhisper, type Segment, type TranscribeOptions, type WhisperModel } from './whisper/index.ts';

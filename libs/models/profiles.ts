@@ -14,14 +14,18 @@ import {
   snapshots,
 } from './hub.ts';
 import type { Device } from './runtime.ts';
+import { TEXT_FILES } from './text/config.ts';
 import { acceptedFiles } from './variants.ts';
 import { WHISPER_FILES } from './whisper/config.ts';
 
 export type ProfileName = 'tiny' | 'base' | 'large';
 /** What a profile is made of. Without an optional part, what needs it is done in a simpler way. */
 export type Part = 'clip' | 'whisper' | OptionalPart;
-/** `vad`: speech detection; without it, pauses are found by their loudness. */
-export type OptionalPart = 'vad';
+/**
+ * `vad`: speech detection; without it, pauses are found by their loudness. `text`: passages by their meaning; without it, they are found by
+ * their words.
+ */
+export type OptionalPart = 'vad' | 'text';
 
 /** Hub ids of a profile; `tiny` is in the repository, under models/tiny. */
 export const PROFILES: Record<ProfileName, { clip: string; whisper: string } & Partial<Record<OptionalPart, string>>> =
@@ -31,11 +35,13 @@ export const PROFILES: Record<ProfileName, { clip: string; whisper: string } & P
       clip: 'Xenova/clip-vit-base-patch32',
       whisper: 'onnx-community/whisper-base',
       vad: 'onnx-community/silero-vad',
+      text: 'Xenova/multilingual-e5-small',
     },
     large: {
       clip: 'Xenova/clip-vit-large-patch14',
       whisper: 'onnx-community/whisper-large-v3-turbo',
       vad: 'onnx-community/silero-vad',
+      text: 'Xenova/multilingual-e5-small',
     },
   };
 
@@ -63,6 +69,8 @@ const partFiles: Record<Part, PartFiles> = {
     identity: onnx(WHISPER_FILES.encoder),
   },
   vad: { optional: true, files: () => ['onnx/model.onnx'], identity: () => 'onnx/model.onnx' },
+  // One precision for all: a question and what answers it are encoded on different machines and compared.
+  text: { optional: true, files: () => [...TEXT_FILES.json, TEXT_FILES.model], identity: () => TEXT_FILES.model },
 };
 export const PARTS = Object.keys(partFiles) as Part[];
 
@@ -93,6 +101,7 @@ export interface ResolveOptions<P extends Part = Part> {
   clip?: string;
   whisper?: string;
   vad?: string;
+  text?: string;
   /** DEVICE: which precision is looked for and fetched. */
   device?: Device;
   modelsDir?: string;
@@ -133,8 +142,10 @@ export async function resolveProfile<P extends Part = Part>(options: ResolveOpti
       'so the small bundled "tiny" models are in use: good for trying things out, not for real videos. ' +
       'Connect to the hub, or set MODELS_DIR to a folder that has the models, and start again.';
     const own = async (name: string | undefined) => (name && (await ownPath(name)) ? name : undefined);
-    const [clip, whisper, vad] = [await own(options.clip), await own(options.whisper), await own(options.vad)];
-    return resolveProfile({ ...options, profile: 'tiny', clip, whisper, vad, allowFallback: false, fallbackReason });
+    const [clip, whisper] = [await own(options.clip), await own(options.whisper)];
+    const [vad, text] = [await own(options.vad), await own(options.text)];
+    const names = { clip, whisper, vad, text };
+    return resolveProfile({ ...options, ...names, profile: 'tiny', allowFallback: false, fallbackReason });
   }
   const { notes, ...optional } = await findOptional(parts, options);
   const { profile, fallbackReason } = options;

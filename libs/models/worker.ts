@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { ClipEngine } from './clip/engine.ts';
 import type { Engine, EngineSpec, FromThread, Reply, ThreadData, ToThread, WireError } from './engine.ts';
 import { ModelError } from './errors.ts';
+import { TextEngine } from './text/engine.ts';
 import { WhisperEngine } from './whisper/engine.ts';
 
 type Method = (args: unknown, signal: AbortSignal) => Promise<Reply<unknown>>;
@@ -15,7 +16,9 @@ function toWire(error: unknown): WireError {
 }
 
 async function open(spec: EngineSpec): Promise<Engine> {
-  return spec.kind === 'clip' ? ClipEngine.open(spec) : WhisperEngine.open(spec);
+  if (spec.kind === 'clip') return ClipEngine.open(spec);
+  if (spec.kind === 'text') return TextEngine.open(spec);
+  return WhisperEngine.open(spec);
 }
 
 /**

@@ -17,6 +17,8 @@ from pathlib import Path
 PARTS = {
     "pictures": ["pillow", "transformers", "numpy"],
     "clip": ["tokenizers", "transformers", "torch"],
+    "siglip": ["tokenizers", "sentencepiece", "transformers", "torch", "onnx"],
+    "text": ["tokenizers", "sentencepiece", "transformers", "torch", "onnx"],
     "whisper": ["transformers", "torch", "numpy", "onnxruntime"],
 }
 """Every part and the packages that its numbers come from; their versions are written beside them."""

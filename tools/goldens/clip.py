@@ -52,8 +52,11 @@ def rounded(vector: torch.Tensor) -> list[float]:
 
 
 def with_openai_vocabulary(description: dict, folder: Path) -> dict:
-    """The tokenizer.json of OpenAI's CLIPs: the tiny one's with another vocabulary. clip-merges.txt.gz holds the merges that
-    openai/CLIP and open_clip ship as bpe_simple_vocab_16e6.txt.gz (both MIT), without its first line and the lines CLIP ignores."""
+    """The tokenizer.json of OpenAI's CLIPs: the tiny one's with another vocabulary.
+
+    clip-merges.txt.gz holds the merges that openai/CLIP and open_clip ship as bpe_simple_vocab_16e6.txt.gz (both MIT),
+    without its first line and the lines that CLIP ignores.
+    """
     merges = gzip.decompress((folder / "clip-merges.txt.gz").read_bytes()).decode().splitlines()
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens = [*letters, *(x + "</w>" for x in letters), *(pair.replace(" ", "") for pair in merges), START, END]
@@ -73,15 +76,22 @@ def load_tiny() -> CLIPModel:
     model = CLIPModel(config).eval()
     state = {}
     for tower, prefix in (("text", "text_model"), ("vision", "vision_model")):
-        state |= {name if name.endswith("projection.weight") else f"{prefix}.{name}": value for name, value in tower_weights(tower).items()}
+        state |= {
+            name if name.endswith("projection.weight") else f"{prefix}.{name}": value
+            for name, value in tower_weights(tower).items()
+        }
     missing, unexpected = model.load_state_dict(state, strict=False)
     assert not unexpected, unexpected
-    assert set(missing) <= {"logit_scale", "text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"}, missing
+    assert set(missing) <= {
+        "logit_scale",
+        "text_model.embeddings.position_ids",
+        "vision_model.embeddings.position_ids",
+    }, missing
     return model
 
 
 def tower_weights(tower: str) -> dict[str, torch.Tensor]:
-    """tools.tiny_clip exports fused attention weights and gives its matrices no names; their order is that of the layers."""
+    """tools.tiny_clip exports fused attention weights and nameless matrices, in the order of the layers."""
     graph = onnx.load(TINY / f"onnx/{tower}_model.onnx").graph
     found = {x.name: torch.from_numpy(numpy_helper.to_array(x).astype(np.float32)) for x in graph.initializer}
     named = {name.removesuffix("_half").removesuffix("_h").removeprefix("m."): value for name, value in found.items()}

@@ -1,7 +1,6 @@
 """Pictures of many shapes, and the tensors that transformers' image processors make of them.
 
-The processors are the ones on Pillow: CLIP and SigLIP were trained on pictures that Pillow had scaled. (transformers' other
-back end, torchvision, differs from it by one level of 255 in some pixels.)
+The processors are the ones on Pillow: CLIP was trained on pictures that Pillow had scaled.
 """
 
 from __future__ import annotations
@@ -39,9 +38,7 @@ def processors() -> dict[str, object]:
     made = {f"clip-{name}": CLIPImageProcessorPil(**clip, resample=n) for name, n in FILTERS.items()}
     # Resized to more than the model takes, then cropped by an odd margin.
     made["clip-margin"] = CLIPImageProcessorPil(size={"shortest_edge": SIDE + 5}, crop_size=crop)
-    made["siglip-bicubic"] = SiglipImageProcessorPil(
-        size=crop, resample=3, image_mean=[0.5] * 3, image_std=[0.5] * 3
-    )
+    made["siglip-bicubic"] = SiglipImageProcessorPil(size=crop, resample=3, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     return made
 
 

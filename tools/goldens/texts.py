@@ -21,7 +21,7 @@ _PLAIN = [
     "C:\\Users\\name\\file.txt /usr/local/bin ~/.config ../../etc",
     "def f(x): return x**2 + 3*x - 1  # comment",
     '{"key": [1, 2.5, null, true], "s": "a\\nb"}',
-    "<p class=\"a\">Hello &amp; <b>bye</b>&nbsp;&lt;3</p><br/>",
+    '<p class="a">Hello &amp; <b>bye</b>&nbsp;&lt;3</p><br/>',
     "<script>alert('x')</script>",
     "SELECT * FROM users WHERE name = 'a' OR 1=1; --",
 ]
@@ -179,8 +179,10 @@ def texts() -> list[str]:
 
 
 def _code_point(rng: random.Random) -> int:
-    """Any code point that has long been assigned: what is a letter among the newest depends on the Unicode version of each side."""
+    """One that has long been assigned: what the newest are depends on each side's Unicode version."""
     while True:
-        code = rng.choice([rng.randrange(0x20, 0x3000), rng.randrange(0x3000, 0x10000), rng.randrange(0x10000, 0x1FB00)])
+        code = rng.choice(
+            [rng.randrange(0x20, 0x3000), rng.randrange(0x3000, 0x10000), rng.randrange(0x10000, 0x1FB00)]
+        )
         if unicodedata.ucd_3_2_0.category(chr(code)) not in ("Cn", "Cs"):
             return code

@@ -100,6 +100,7 @@ export class Embedded implements AsyncDisposable {
       // Resolved once, here: api and worker can't end up with different models.
       MODEL_PROFILE: models.profile,
       ...(!models.vad && { VAD_MODEL: 'none' }),
+      ...(!models.text && { TEXT_MODEL: 'none' }),
       // What fell back is not asked for again; a model named by its folder was had, and stays.
       ...(models.fallbackReason && {
         MODEL_FALLBACK_REASON: models.fallbackReason,
