@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { Redis } from 'ioredis';
 import { request } from 'undici';
 import type { Config } from '#config';
+import { inspectProfile } from '#models';
 import { checkFfmpeg, configureFfmpeg } from '#video';
 import { findRunningApi } from './client.ts';
 import { type Context, dataDirOption, jsonOption } from './command.ts';
@@ -13,7 +14,6 @@ import { findProgram, portIsFree } from './embedded/index.ts';
 import { configWith } from './environment.ts';
 import { CliError, problemOf } from './errors.ts';
 import { bytes } from './format.ts';
-import { localModels } from './models.ts';
 
 /** What a check found; `mend` says what to do about it. */
 interface Finding {
@@ -115,7 +115,20 @@ const CHECKS: Record<string, Check> = {
   },
 
   models: async ({ models }, signal) => {
-    if (await localModels(models, signal)) return { state: 'ok', message: `\`${models.profile}\` is on this machine` };
+    const parts = await inspectProfile({ ...models, allowFallback: false, signal });
+    const needed = parts.filter(({ optional, state }) => !optional || state === 'partly');
+    // What is broken in the hub's cache is fetched anew like what is missing there.
+    const broken = needed.find(({ state, folder }) => state === 'partly' && !folder?.startsWith(models.cacheDir));
+    if (broken) {
+      const { file, problem } = broken.files.find((one) => one.problem) ?? {};
+      return {
+        state: 'fail',
+        message: `${file} of ${broken.name} in ${broken.folder} ${problem}`,
+        mend: '`cuepoint models verify` looks at every file, `cuepoint models pull` fetches what is broken',
+      };
+    }
+    if (needed.every(({ state }) => state === 'here'))
+      return { state: 'ok', message: `\`${models.profile}\` is on this machine` };
     const missing = `\`${models.profile}\` is not on this machine`;
     try {
       await reach(models.hubUrl);

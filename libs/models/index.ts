@@ -2,6 +2,7 @@
 export { type ClipModel, openClip, type Picture } from './clip/index.ts';
 export { ModelError, type ModelErrorCode } from './errors.ts';
 export { begunBytes, cachedModel, type PullOptions, type PullProgress, pullModel, removeBroken } from './hub.ts';
+export { inspectProfile, type PartState, tryModels } from './inspect.ts';
 export {
   type ModelFolder,
   type ModelFolders,

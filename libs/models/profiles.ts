@@ -204,6 +204,33 @@ async function find(part: Part, name: string, options: ResolveOptions & { impati
   return { id: `${label}@${await contentId(join(folder, standing as string))}`, folder, files: chosen };
 }
 
+/** Where the parts of a profile are on this machine, whole or not, with the files of each that its device opens. Asks no network. */
+export async function locateParts(options: ResolveOptions) {
+  const located: { part: Part; name: string; optional: boolean; folder: string | undefined; files: string[] }[] = [];
+  for (const part of options.parts ?? PARTS) {
+    const name = nameOf(part, options);
+    if (name === undefined) continue;
+    const { optional } = partFiles[part];
+    const own = await ownPath(name);
+    if (own?.kind === 'file') {
+      located.push({ part, name, optional, folder: dirname(own.path), files: [basename(own.path)] });
+      continue;
+    }
+    const needed = partFiles[part].files(options.device ?? 'auto');
+    const folder =
+      own?.path ?? (await localFolder(part, name, options)) ?? (await snapshots(name, options.cacheDir))[0];
+    const files: string[] = [];
+    for (const choice of needed) {
+      const [file] = (folder && (await chooseFiles(folder, [choice]))) || [[choice].flat().at(-1) as string];
+      files.push(file as string);
+      const weights = `${file}_data`;
+      if (folder && (await isFile(join(folder, weights)))) files.push(weights);
+    }
+    located.push({ part, name, optional, folder, files });
+  }
+  return located;
+}
+
 /** Throws for the first file that is not there in any of its variants, with what is wrong with the last of them: the plain one. */
 async function nameMissing(folder: string, files: FileChoice[]): Promise<never> {
   await checkFolder(folder, []);
@@ -220,13 +247,10 @@ async function findFolder(
   name: string,
   options: ResolveOptions & { impatient?: boolean },
 ): Promise<string> {
-  if (name === PROFILES.tiny[part]) return bundledFolder(part);
-  const { hubUrl = defaultHubUrl, cacheDir, modelsDir, accessToken, onProgress, signal } = options;
+  const here = await localFolder(part, name, options);
+  if (here) return here;
+  const { hubUrl = defaultHubUrl, cacheDir, accessToken, onProgress, signal } = options;
   const files = partFiles[part].files(options.device ?? 'auto');
-  const local = modelsDir && join(modelsDir, ...name.split('/'));
-  if (local && (await isFolder(local))) return local;
-  const cached = await cachedModel(name, files, cacheDir);
-  if (cached) return cached;
   if (options.offline) {
     const [partly] = await snapshots(name, cacheDir);
     if (partly) await nameMissing(partly, files);
@@ -234,6 +258,15 @@ async function findFolder(
   }
   const connectTimeoutMs = options.impatient || options.allowFallback ? impatientConnectMs : undefined;
   return pullModel({ repo: name, files, hubUrl, cacheDir, accessToken, connectTimeoutMs, onProgress, signal });
+}
+
+/** The folder of a hub id on this machine: bundled, in `modelsDir`, or whole in the hub's cache. */
+async function localFolder(part: Part, name: string, options: ResolveOptions): Promise<string | undefined> {
+  const { cacheDir, modelsDir, device = 'auto' } = options;
+  if (name === PROFILES.tiny[part]) return bundledFolder(part);
+  const local = modelsDir && join(modelsDir, ...name.split('/'));
+  if (local && (await isFolder(local))) return local;
+  return cachedModel(name, partFiles[part].files(device), cacheDir);
 }
 
 /** A model given by its path: one that says so, or that is there. */
@@ -251,6 +284,10 @@ async function bundledFolder(part: Part): Promise<string> {
     if (await isFolder(folder)) return folder;
   }
   throw new ModelError('model_not_found', `The bundled model models/tiny/${part} is not in this installation.`);
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isFile() ?? false;
 }
 
 async function isFolder(path: string): Promise<boolean> {

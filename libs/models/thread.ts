@@ -37,6 +37,7 @@ class InferenceThread {
   readonly #spec: EngineSpec;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
+  #ending = false;
   #worker: Worker | undefined;
   #opened: Promise<unknown> | undefined;
 
@@ -73,7 +74,8 @@ class InferenceThread {
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.#pending.delete(id);
-      if (this.#pending.size === 0) worker.unref();
+      // While it is being closed, whoever closes it is waiting for it.
+      if (this.#pending.size === 0 && !this.#ending) worker.unref();
     }
   }
 
@@ -81,6 +83,7 @@ class InferenceThread {
     const worker = this.#worker;
     if (!worker) return;
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    this.#ending = true;
     worker.ref();
     worker.postMessage({ type: 'close' } satisfies ToThread);
     await exited;
