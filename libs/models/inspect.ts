@@ -90,8 +90,9 @@ export interface TrialResult {
 /** Opens each model of a profile that is whole on this machine and runs it once: files that do not belong together, or give no numbers, show here. */
 export async function tryModels(options: ResolveOptions, runtime: RuntimeOptions): Promise<TrialResult[]> {
   const results: TrialResult[] = [];
+  const present = new Set((await locateParts(options)).map(({ part }) => part));
   const attempt = async (part: Part, trial: () => Promise<void>) => {
-    if (options.parts && !options.parts.includes(part)) return;
+    if (!present.has(part)) return;
     const begin = performance.now();
     let problem: TrialResult['problem'];
     try {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { ModelError } from './errors.ts';
-import { missingFile, remedy } from './folder.ts';
+import { fileProblem, missingFile, remedy } from './folder.ts';
 import type { Device } from './runtime.ts';
 
 /** `int8`: weights of 8 bits (dynamic quantisation), what the hub's exports call quantized. */
@@ -48,8 +48,8 @@ export async function chooseFile(
   for (const file of filesOf(part, precisions)) {
     if ((await missingFile(folder, [file])) === undefined) return file;
   }
-  const what = precision ? `${part} in ${precision}` : part;
-  throw new ModelError('model_incomplete', `${what} is missing or empty in ${folder}. ${remedy}`);
+  const file = precision ? (filesOf(part, [precision])[0] as string) : part;
+  throw new ModelError('model_incomplete', `${file} in ${folder} ${await fileProblem(folder, file)}. ${remedy}`);
 }
 
 /** What `auto` will most likely run on: onnxruntime's CUDA files are installed only on machines that are meant to have a GPU. */
