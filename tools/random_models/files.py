@@ -1,0 +1,31 @@
+"""What both models have in common: JSON files, vocabularies with nothing learnt, 8-bit weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from tokenizers import pre_tokenizers
+
+LETTERS = sorted(pre_tokenizers.ByteLevel.alphabet())
+
+
+def write_json(folder: Path, files: dict[str, object]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def words() -> list[str]:
+    """Made-up words of two and three syllables, all different, enough to fill a vocabulary."""
+    syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
+    pairs = [a + b for a in syllables for b in syllables]
+    return pairs + [pair + c for pair in pairs for c in syllables]
+
+
+def quantise(source: Path) -> None:
+    """Writes `X_quantized.onnx` beside `X.onnx`: matrices as 8-bit integers, activations quantised as they come."""
+    target = source.with_name(f"{source.stem}_quantized.onnx")
+    options = {"EnableSubgraph": True, "MatMulConstBOnly": True}
+    quantize_dynamic(source, target, weight_type=QuantType.QUInt8, op_types_to_quantize=["MatMul"], extra_options=options)
