@@ -28,4 +28,5 @@ def quantise(source: Path) -> None:
     """Writes `X_quantized.onnx` beside `X.onnx`: matrices as 8-bit integers, activations quantised as they come."""
     target = source.with_name(f"{source.stem}_quantized.onnx")
     options = {"EnableSubgraph": True, "MatMulConstBOnly": True}
-    quantize_dynamic(source, target, weight_type=QuantType.QUInt8, op_types_to_quantize=["MatMul"], extra_options=options)
+    kinds = ["MatMul"]
+    quantize_dynamic(source, target, kinds, weight_type=QuantType.QUInt8, extra_options=options)

@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import torch
 from optimum.exporters.onnx import onnx_export_from_model
 from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 from transformers.models.whisper.configuration_whisper import NON_SPEECH_TOKENS_MULTI
