@@ -5,6 +5,8 @@ import { inOrder } from './vector-index-checks.ts';
 /** Rows read where a tie reaches past the limit. */
 const MAX_SEARCH_ROWS = 4096;
 const MAX_QUERY_CHARS = 10_000;
+/** Longer lists of videos are left out of the SQL at first: reading 10,000 literals takes the engine longer than a search. */
+const MAX_LISTED = 500;
 
 export const PASSAGES = 'passages';
 const FRAMES_PREFIX = 'frames_';
@@ -40,6 +42,30 @@ export function filterSql(filter: IndexFilter, of: 'frames' | 'passages'): strin
     if (kinds) terms.push(isIn('kind', kinds));
   }
   return terms.join(' AND ');
+}
+
+/**
+ * Runs a ranked search whose filter may name thousands of videos. A long list is applied to the hits of a search without it, of which more are read as
+ * needed: what remains of the first M hits is what the filtered search begins with. Only where few are left of very many is the list put into SQL.
+ */
+export async function readFiltered<Hit extends { videoId: string }>(
+  filter: IndexFilter,
+  fetch: number,
+  read: (filter: IndexFilter, fetch: number) => Promise<Hit[]>,
+): Promise<Hit[]> {
+  const isLong = (list?: string[]) => (list?.length ?? 0) > MAX_LISTED;
+  if (!isLong(filter.videoIds) && !isLong(filter.excludeVideoIds)) return read(filter, fetch);
+  const wide = { ...filter };
+  const wanted = isLong(filter.videoIds) ? new Set(filter.videoIds) : undefined;
+  const unwanted = isLong(filter.excludeVideoIds) ? new Set(filter.excludeVideoIds) : undefined;
+  if (wanted) wide.videoIds = undefined;
+  if (unwanted) wide.excludeVideoIds = undefined;
+  for (let ask = 2 * fetch; ask <= MAX_SEARCH_ROWS; ask *= 4) {
+    const hits = await read(wide, ask);
+    const left = hits.filter(({ videoId }) => (wanted?.has(videoId) ?? true) && !unwanted?.has(videoId));
+    if (left.length >= fetch || hits.length < ask) return left.slice(0, fetch);
+  }
+  return read(filter, fetch);
 }
 
 /** Each word once (BM25 would count a repeated one again), no more than a person types. */

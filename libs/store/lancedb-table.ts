@@ -1,12 +1,14 @@
 import { Index, type Table } from '@lancedb/lancedb';
 import type * as arrow from 'apache-arrow';
 import { STOP_WORDS } from './bm25.ts';
-import { guard, retryConflicts } from './lancedb-failures.ts';
+import { guard, isConflict, retryConflicts, storeError } from './lancedb-failures.ts';
 
 /** Rows of one commit. Bounds what is turned into Arrow in one go: 1,024 x 768 floats take a few ms of the event loop. */
 const MAX_COMMIT_ROWS = 1024;
-/** Old versions are kept this long: a reader that began on one is still on it only if its query takes longer. */
-const KEEP_VERSIONS_MS = 10 * 60_000;
+/** Rows of one partition of a vector index: as Lance advises. */
+export const PARTITION_ROWS = 4096;
+/** Partitions are cut anew when a table has grown so much since. */
+const RETRAIN_GROWTH = 4;
 
 /**
  * All writes of this process to one table, one after the other. Upserts that come while another is being written go in together, so that many
@@ -17,8 +19,13 @@ export class TableWriter {
   #tail: Promise<unknown> = Promise.resolve();
   #group: { rows: Map<string, { id: string }>; done: Promise<void> } | undefined;
   #commits = 0;
+  /** Set while an index is made beside the writes: what a compaction rewrote meanwhile would be for nothing, and lie about for days. */
+  holdsCompaction = false;
 
-  constructor(readonly open: () => Promise<Table>) {}
+  constructor(
+    readonly open: () => Promise<Table>,
+    readonly keepVersionsMs: number,
+  ) {}
 
   async upsert<Row extends { id: string }>(rows: Row[], toArrow: (rows: Row[]) => arrow.Table): Promise<void> {
     const groups = new Set<Promise<void>>();
@@ -56,7 +63,7 @@ export class TableWriter {
       if (this.#group?.rows === rows) this.#group = undefined;
       const batch = toArrow([...rows.values()] as Row[]);
       await table.mergeInsert('id').whenMatchedUpdateAll().whenNotMatchedInsertAll().execute(batch);
-      if (++this.#commits % 32 === 0) this.#compactWhenFragmented();
+      if (++this.#commits % 32 === 0 && !this.holdsCompaction) this.#compactWhenFragmented();
     });
     // Where the table could not be opened, its turn never came: the rows that come next must not join what has failed.
     done.catch(() => {
@@ -69,16 +76,62 @@ export class TableWriter {
   #compactWhenFragmented(): void {
     const group = this.#group;
     this.exclusive(async (table) => {
+      if (this.holdsCompaction) return;
       const { numRows, fragmentStats } = await table.stats();
-      if (fragmentStats.numSmallFragments > 64 + numRows / 5000) await compact(table);
+      if (fragmentStats.numSmallFragments > 64 + numRows / 5000) await compact(table, this.keepVersionsMs);
     }).catch(() => {});
     this.#group = group;
   }
 }
 
-/** Merges small fragments, brings the text index up to date, and drops versions nobody reads any more. */
-export async function compact(table: Table): Promise<void> {
-  await table.optimize({ cleanupOlderThan: new Date(Date.now() - KEEP_VERSIONS_MS) });
+/** Merges small fragments, brings the indexes up to date, and drops versions nobody reads any more. True where files were replaced. */
+export async function compact(table: Table, keepVersionsMs: number): Promise<boolean> {
+  const { compaction } = await table.optimize({ cleanupOlderThan: new Date(Date.now() - keepVersionsMs) });
+  return compaction.filesRemoved > 0;
+}
+
+/**
+ * Makes the search structures of a table that has outgrown exact search. Runs beside readers and writers, here and in other processes: until it is done
+ * they read all rows, then the rows that came meanwhile. A compaction that commits first wins, and the next upkeep tries again.
+ *
+ * The index is IVF with RaBitQ codes (Gao & Long, "RaBitQ", SIGMOD 2024): one bit a dimension, compared again with the full vectors when searching.
+ * Of 50,000 x 512 it is built in 4 s where a graph (HNSW) takes 77 s and product quantisation 460 s, side by side on two busy cores; all three find the
+ * nearest 20 alike, in 6 to 10 ms. True where an index was made.
+ */
+export async function ensureSearchIndexes(table: Table, indexRows: number): Promise<boolean> {
+  try {
+    return await makeSearchIndexes(table, indexRows);
+  } catch (error) {
+    if (isConflict(error)) return false;
+    throw storeError(error);
+  }
+}
+async function makeSearchIndexes(table: Table, indexRows: number): Promise<boolean> {
+  const { numRows } = await table.stats();
+  if (numRows < indexRows) return false;
+  const indices = await table.listIndices();
+  for (const column of ['tenant', 'video_id']) {
+    if (!indices.some((index) => index.columns.includes(column))) {
+      const config = column === 'tenant' ? Index.bitmap() : Index.btree();
+      await table.createIndex(column, { config, replace: false });
+    }
+  }
+  const { fields } = await table.schema();
+  if (!fields.some((field) => field.name === 'vector')) return false;
+  const present = indices.filter((index) => index.columns.includes('vector')).map((index) => index.name);
+  const trainedRows = Math.max(0, ...present.map((name) => Number(name.split('_')[1]) || 0));
+  const isOutgrown = numRows > trainedRows * RETRAIN_GROWTH;
+  if (isOutgrown) {
+    const numPartitions = Math.max(1, Math.round(numRows / PARTITION_ROWS));
+    const config = Index.ivfRq({ distanceType: 'cosine', numPartitions });
+    await table.createIndex('vector', { config, name: `vector_${numRows}`, replace: false });
+  }
+  const all = (await table.listIndices())
+    .filter((index) => index.columns.includes('vector'))
+    .map((index) => index.name);
+  const newest = all.toSorted((a, b) => Number(b.split('_')[1]) - Number(a.split('_')[1]))[0];
+  for (const name of all) if (name !== newest) await table.dropIndex(name);
+  return isOutgrown;
 }
 
 export async function ensureTextIndex(table: Table): Promise<void> {

@@ -10,6 +10,7 @@ import {
   isOurs,
   PASSAGES,
   queryWords,
+  readFiltered,
   topRows,
 } from './lancedb-query.ts';
 import {
@@ -24,7 +25,14 @@ import {
   span,
   vectorOf,
 } from './lancedb-rows.ts';
-import { addMissingColumns, compact, ensureTextIndex, TableWriter } from './lancedb-table.ts';
+import {
+  addMissingColumns,
+  compact,
+  ensureSearchIndexes,
+  ensureTextIndex,
+  PARTITION_ROWS,
+  TableWriter,
+} from './lancedb-table.ts';
 import type { Tenant } from './types.ts';
 import type {
   EmbeddedPassageRow,
@@ -44,22 +52,48 @@ import { SampleCache } from './vector-index-sample.ts';
 const MAX_IDS = 1000;
 /** How far from an instant `frameAt` looks first: a frame seldom stands for longer. */
 const NEAR_MS = 60_000;
+/** Partitions of a vector index that are searched where all rows match, */
+const PROBES = 24;
+/** how many candidates by their codes are compared again by their vectors, for one that is wanted, */
+const REFINE = 5;
+/** and at least how many in all: codes of few dimensions are coarse. */
+const MIN_CANDIDATES = 800;
+
+/** What a test sets to see in seconds what takes a large index or an hour. */
+export interface LanceTuning {
+  /** Tables of so many rows get a vector index; smaller ones are searched exactly. */
+  indexRows: number;
+  /** A filter that leaves no more rows than this is answered exactly, from those rows: an index would first look in the wrong places. */
+  exactRows: number;
+  /** Old versions are kept this long: a reader that began on one is still on it only if its query takes longer. */
+  keepVersionsMs: number;
+}
+const TUNING: LanceTuning = { indexRows: 50_000, exactRows: 10_000, keepVersionsMs: 10 * 60_000 };
 
 /**
  * LanceDB in a folder, shared by any number of processes. A row's id is declared the table's (unenforced) primary key: only then does Lance see that two
  * writers insert the same new id (without it both inserts stay: lance issue 8949); ids are left without a scalar index for the same reason.
- * Frames are searched exactly (no ANN index): the same rows always give the same hits, and a filter never costs a hit.
+ * Vectors are searched exactly until a table has `indexRows` rows; from then on by an index that `optimize` makes and keeps, together with the rows that
+ * came since. Upkeep runs once more by itself when the versions that the last writes replaced may be dropped.
  */
 export class LanceIndex implements VectorIndex {
   readonly #tables = new Map<string, Promise<Table>>();
   readonly #writers = new Map<string, TableWriter>();
   readonly #samples = new SampleCache();
 
-  private constructor(readonly db: Connection) {}
+  /** Vector index of a table, as of a version of it. */
+  readonly #indexed = new Map<string, { version: number; rows: Promise<number> }>();
+  #upkeep: NodeJS.Timeout | undefined;
+  #optimizing: Promise<void> = Promise.resolve();
 
-  static async open(dir: string): Promise<LanceIndex> {
+  private constructor(
+    readonly db: Connection,
+    readonly tuning: LanceTuning,
+  ) {}
+
+  static async open(dir: string, tuning: Partial<LanceTuning> = {}): Promise<LanceIndex> {
     await mkdir(dir, { recursive: true });
-    return new LanceIndex(await connect(dir, { readConsistencyInterval: 0 }));
+    return new LanceIndex(await connect(dir, { readConsistencyInterval: 0 }), { ...TUNING, ...tuning });
   }
 
   async upsertFrames(model: VectorModel, rows: FrameRow[]): Promise<void> {
@@ -68,6 +102,7 @@ export class LanceIndex implements VectorIndex {
     const { schema, toArrow } = framesShape(model.dimension);
     const name = framesTable(model);
     await this.#writer(name, () => this.#create(name, schema)).upsert(rows, toArrow);
+    this.#upkeepLater();
   }
 
   async upsertPassages(rows: EmbeddedPassageRow[], model?: VectorModel): Promise<void> {
@@ -85,6 +120,7 @@ export class LanceIndex implements VectorIndex {
       await this.#writer(name, () => this.#create(name, schema)).upsert(embedded, toArrow);
     }
     await this.#passagesWriter().upsert<PassageRow>(rows, passagesShape().toArrow);
+    this.#upkeepLater();
   }
 
   async deleteVideo(tenant: Tenant, videoId: string): Promise<void> {
@@ -92,6 +128,7 @@ export class LanceIndex implements VectorIndex {
     for (const name of await this.#writtenTables()) {
       await this.#writerOf(name).exclusive((table) => table.delete(where));
     }
+    this.#upkeepLater();
   }
 
   async deletePassages(tenant: Tenant, videoId: string, kinds?: PassageKind[]): Promise<void> {
@@ -100,6 +137,7 @@ export class LanceIndex implements VectorIndex {
     for (const name of await this.#writtenTables()) {
       if (name.startsWith(PASSAGES)) await this.#writerOf(name).exclusive((table) => table.delete(where));
     }
+    this.#upkeepLater();
   }
 
   async searchFrames(
@@ -111,7 +149,7 @@ export class LanceIndex implements VectorIndex {
   ): Promise<FrameHit[]> {
     checkVector(vector, model);
     const columns = options.withVectors ? [...SPAN_COLUMNS, 'vector'] : SPAN_COLUMNS;
-    return this.#nearest(framesTable(model), vector, filterSql(filter, 'frames'), filter, limit, columns, (row) => ({
+    return this.#nearest('frames', framesTable(model), vector, filter, limit, columns, (row) => ({
       ...span(row),
       ...(options.withVectors && { vector: vectorOf(row) }),
     }));
@@ -133,7 +171,7 @@ export class LanceIndex implements VectorIndex {
     if (words === '' || count === 0 || matchesNothing(filter)) return [];
     const table = await this.#find(PASSAGES);
     if (!table) return [];
-    return topRows(count, async (fetch) => {
+    const read = async (filter: IndexFilter, fetch: number) => {
       // A MatchQuery is words and nothing else: no operators, so nothing a user types is a syntax error.
       const query = table
         .query()
@@ -145,7 +183,8 @@ export class LanceIndex implements VectorIndex {
         hits.push({ ...passage(row), score: number(row._score) });
       }
       return hits;
-    });
+    };
+    return topRows(count, (fetch) => readFiltered(filter, fetch, read));
   }
 
   async searchPassagesByVector(
@@ -155,8 +194,8 @@ export class LanceIndex implements VectorIndex {
     limit: number,
   ): Promise<PassageHit[]> {
     checkVector(vector, model);
-    const where = filterSql(filter, 'passages');
-    return this.#nearest(embeddedPassagesTable(model), vector, where, filter, limit, PASSAGE_COLUMNS, passage);
+    const name = embeddedPassagesTable(model);
+    return this.#nearest('passages', name, vector, filter, limit, PASSAGE_COLUMNS, passage);
   }
 
   async getFrames(model: VectorModel, tenant: Tenant, ids: string[]): Promise<FrameRow[]> {
@@ -210,38 +249,98 @@ export class LanceIndex implements VectorIndex {
     return rows;
   }
 
-  async optimize(): Promise<void> {
-    for (const name of await this.#writtenTables()) await this.#writerOf(name).exclusive(compact);
+  /** One after the other: two in one process would only get in each other's way. */
+  optimize(): Promise<void> {
+    const run = this.#optimizing.then(() => this.#optimize());
+    this.#optimizing = run.catch(() => {});
+    return run;
+  }
+
+  async #optimize(): Promise<void> {
+    clearTimeout(this.#upkeep);
+    this.#upkeep = undefined;
+    const { indexRows, keepVersionsMs } = this.tuning;
+    let isChanged = false;
+    for (const name of await this.#writtenTables()) {
+      const writer = this.#writerOf(name);
+      writer.holdsCompaction = true;
+      try {
+        isChanged = (await writer.exclusive((table) => compact(table, keepVersionsMs))) || isChanged;
+        // Not in the writer's turn: writes go on meanwhile.
+        const table = await this.#find(name);
+        if (table) isChanged = (await ensureSearchIndexes(table, indexRows)) || isChanged;
+      } finally {
+        writer.holdsCompaction = false;
+      }
+    }
+    if (isChanged) this.#upkeepLater();
+  }
+
+  /** What was replaced or removed is kept for those who are reading it; once nobody can be, it goes. */
+  #upkeepLater(): void {
+    this.#upkeep ??= setTimeout(() => {
+      this.optimize().catch(() => {});
+    }, this.tuning.keepVersionsMs + 60_000).unref();
   }
 
   /** Waits for writes that were begun, then lets go of the files; the process can exit. */
   async close(): Promise<void> {
     if (!this.db.isOpen()) return;
+    clearTimeout(this.#upkeep);
     await Promise.all([...this.#writers.values()].map((writer) => writer.idle()));
     for (const table of this.#tables.values()) await table.then((open) => open.close()).catch(() => {});
     this.db.close();
   }
 
   async #nearest<Hit>(
+    of: 'frames' | 'passages',
     name: string,
     vector: Float32Array,
-    where: string,
     filter: IndexFilter,
     limit: number,
     columns: string[],
-    toHit: (row: Record<string, unknown>) => Hit & { id: string },
+    toHit: (row: Record<string, unknown>) => Hit & { id: string; videoId: string },
   ): Promise<(Hit & { id: string; score: number })[]> {
     const count = clampLimit(limit);
     const table = count > 0 && !matchesNothing(filter) ? await this.#find(name) : undefined;
     if (!table) return [];
-    return topRows(count, async (fetch) => {
+    const indexedRows = await guard(() => this.#indexedRows(name, table));
+    const read = async (filter: IndexFilter, fetch: number) => {
+      const where = filterSql(filter, of);
       const query = table.query().nearestTo(vector).distanceType('cosine').where(where).limit(fetch);
-      const hits: (Hit & { id: string; score: number })[] = [];
+      if (indexedRows > 0) {
+        const rows = await guard(() => table.countRows(where));
+        if (rows <= this.tuning.exactRows) query.bypassVectorIndex();
+        else {
+          // The fewer rows match, the more partitions hold the nearest of them.
+          const probes = Math.ceil(PROBES * Math.sqrt(indexedRows / rows));
+          query
+            .nprobes(Math.min(probes, Math.ceil(indexedRows / PARTITION_ROWS)))
+            .refineFactor(Math.max(REFINE, Math.ceil(MIN_CANDIDATES / fetch)));
+        }
+      }
+      const hits: (Hit & { id: string; videoId: string; score: number })[] = [];
       for await (const row of readRows(query.select([...columns, '_distance']))) {
         hits.push({ ...toHit(row), score: 1 - number(row._distance) });
       }
-      return hits;
-    });
+      return hits.sort((a, b) => b.score - a.score);
+    };
+    return topRows(count, (fetch) => readFiltered(filter, fetch, read));
+  }
+
+  /** Rows that a table's vector index holds; 0 where there is none. */
+  async #indexedRows(name: string, table: Table): Promise<number> {
+    const version = await table.version();
+    let known = this.#indexed.get(name);
+    if (known?.version !== version) {
+      const rows = table
+        .listIndices()
+        .then((all) => all.find((index) => index.columns.includes('vector'))?.numIndexedRows ?? 0);
+      known = { version, rows };
+      this.#indexed.set(name, known);
+      rows.catch(() => this.#indexed.delete(name));
+    }
+    return known.rows;
   }
 
   async #sample(name: string, where: string, filter: IndexFilter, limit: number): Promise<Float32Array[]> {
@@ -278,7 +377,7 @@ export class LanceIndex implements VectorIndex {
   }
 
   #writer(name: string, open: () => Promise<Table>): TableWriter {
-    const writer = this.#writers.get(name) ?? new TableWriter(open);
+    const writer = this.#writers.get(name) ?? new TableWriter(open, this.tuning.keepVersionsMs);
     this.#writers.set(name, writer);
     return writer;
   }

@@ -1,3 +1,4 @@
+import type { LanceTuning } from './lancedb.ts';
 import type { Tenant } from './types.ts';
 
 /** Which model's vectors are meant. Two models never share a collection: rows are kept apart by the model's id and dimension. */
@@ -120,6 +121,7 @@ export interface VectorIndex {
 /** LanceDB in `lanceDir`, or Qdrant when `qdrant` is given. Only the one that is used is loaded. */
 export async function openVectorIndex(options: {
   lanceDir: string;
+  lance?: Partial<LanceTuning>;
   qdrant?: { url: string; apiKey?: string };
 }): Promise<VectorIndex> {
   if (options.qdrant) {
@@ -127,5 +129,5 @@ export async function openVectorIndex(options: {
     return new QdrantIndex(options.qdrant);
   }
   const { LanceIndex } = await import('./lancedb.ts');
-  return LanceIndex.open(options.lanceDir);
+  return LanceIndex.open(options.lanceDir, options.lance);
 }

@@ -4,7 +4,9 @@ import { frame, MODEL, passage } from './index-rows.ts';
 
 const [dir = '', task = '', videoId = '', count = '0'] = process.argv.slice(2);
 const url = process.env.QDRANT_URL;
-const index = await openVectorIndex({ lanceDir: dir, ...(url && { qdrant: { url } }) });
+/** Upkeep makes a vector index at 4,000 rows, and is killed before it ends. */
+const lance = task === 'upkeep' ? { indexRows: 4000, keepVersionsMs: 60_000 } : {};
+const index = await openVectorIndex({ lanceDir: dir, lance, ...(url && { qdrant: { url } }) });
 console.log('ready');
 await new Promise((resolve) => process.stdin.once('data', resolve));
 process.stdin.destroy();
