@@ -28,6 +28,20 @@ const environment = z.object({
     .describe('Redis or Valkey (redis://, rediss://, unix:/path); left out, `cuepoint up` runs its own'),
   QDRANT_URL: z.url().optional().describe('Qdrant; left out, vectors live in LanceDB under DATA_DIR'),
   QDRANT_API_KEY: z.string().optional().describe('Key for Qdrant'),
+  QDRANT_QUANTIZATION: z
+    .enum(['none', 'int8', 'binary'])
+    .default('none')
+    .describe(
+      'Vectors that Qdrant searches in memory: as they are, as bytes or as bits; hits are compared again in full',
+    ),
+  QDRANT_ON_DISK: flag.default(false).describe('Qdrant reads full vectors and graphs from disk'),
+  QDRANT_REPLICATION: z.coerce.number().int().min(1).optional().describe('Copies that a Qdrant cluster keeps'),
+  QDRANT_SHARDS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe('Parts that a Qdrant cluster spreads a collection over'),
   S3_BUCKET: z.string().optional().describe('Bucket for media; left out, media live under DATA_DIR'),
   S3_ENDPOINT: z.url().optional().describe('Address of an S3-compatible store other than AWS'),
   S3_REGION: z.string().default('us-east-1').describe('Region of the bucket'),
@@ -136,7 +150,16 @@ function shape(env: z.output<typeof environment>) {
     dataDir,
     /** Undefined in the embedded shape until `cuepoint up` has started its own server. */
     redisUrl: env.REDIS_URL,
-    qdrant: env.QDRANT_URL ? { url: env.QDRANT_URL, apiKey: env.QDRANT_API_KEY } : undefined,
+    qdrant: env.QDRANT_URL
+      ? {
+          url: env.QDRANT_URL,
+          apiKey: env.QDRANT_API_KEY,
+          quantization: env.QDRANT_QUANTIZATION,
+          onDisk: env.QDRANT_ON_DISK,
+          replication: env.QDRANT_REPLICATION,
+          shards: env.QDRANT_SHARDS,
+        }
+      : undefined,
     s3: env.S3_BUCKET
       ? {
           bucket: env.S3_BUCKET,

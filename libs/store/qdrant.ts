@@ -27,12 +27,29 @@ const BM25 = 'bm25';
 /** Points of one request: about 1.5 MB of JSON at 1,024 dimensions, a few ms to write. */
 const MAX_POINTS = 128;
 const SCROLL_POINTS = 256;
+/** Candidates that a graph search keeps at least (Qdrant's own default is 100). */
+const MIN_EF = 128;
+/** Candidates by quantised vectors, for one that is wanted: as Qdrant advises for each. */
+const OVERSAMPLING = { int8: 2, binary: 4 };
 /** How far from an instant `frameAt` looks first: a frame seldom stands for longer. */
 const NEAR_MS = 60_000;
 /** Others may have written since; a sample of few rows is soon read again. */
 const PARTIAL_SAMPLE_MS = 2_000;
 /** For point ids of rows whose id is no UUID; Qdrant takes nothing else. */
 const ID_NAMESPACE = '6f0b1b4e-9a0c-4c6b-8a51-6a2f0c9d7e13';
+
+/** What a collection is made with; changing one of these does not change collections that are there. */
+export interface QdrantOptions {
+  url: string;
+  apiKey?: string;
+  /** Vectors are kept a second time in memory as bytes or bits, searched by these, and what is found is compared again by the full vectors. */
+  quantization?: 'none' | 'int8' | 'binary';
+  /** Full vectors and graphs are read from disk. */
+  onDisk?: boolean;
+  /** Copies of each shard, in a cluster. */
+  replication?: number;
+  shards?: number;
+}
 
 /** Qdrant over HTTP. A collection a frames model, one for passages; tenants share them, kept apart by a tenant index (every search names one). */
 export class QdrantIndex implements VectorIndex {
@@ -42,15 +59,16 @@ export class QdrantIndex implements VectorIndex {
   /** Writes of this process. */
   #writes = 0;
 
-  constructor(options: { url: string; apiKey?: string }) {
-    this.#client = new QdrantClient({ ...options, checkCompatibility: false, timeout: 30_000 });
+  constructor(readonly options: QdrantOptions) {
+    const { url, apiKey } = options;
+    this.#client = new QdrantClient({ url, apiKey, port: portOf(url), checkCompatibility: false, timeout: 30_000 });
   }
 
   async upsertFrames(model: VectorModel, rows: FrameRow[]): Promise<void> {
     for (const row of rows) checkVector(row.vector, model);
     if (rows.length === 0) return;
     const name = framesCollection(model);
-    await this.#ensure(name, denseSchema(FRAME_VECTOR, model));
+    await this.#ensure(name, this.#denseSchema(FRAME_VECTOR, model));
     await this.#upsert(name, rows, (row) => ({
       id: pointId(row.id),
       vector: { [FRAME_VECTOR]: Array.from(row.vector) },
@@ -65,14 +83,15 @@ export class QdrantIndex implements VectorIndex {
     if (model && embedded.length > 0) {
       for (const { vector } of embedded) checkVector(vector as Float32Array, model);
       const name = embeddedPassagesCollection(model);
-      await this.#ensure(name, denseSchema(PASSAGE_VECTOR, model));
+      await this.#ensure(name, this.#denseSchema(PASSAGE_VECTOR, model));
       await this.#upsert(name, embedded, (row) => ({
         id: pointId(row.id),
         vector: { [PASSAGE_VECTOR]: Array.from(row.vector as Float32Array) },
         payload: passagePayload(row),
       }));
     }
-    await this.#ensure(PASSAGES, { sparse_vectors: { [BM25]: { modifier: 'idf' } } });
+    const index = this.options.onDisk ? { index: { on_disk: true } } : {};
+    await this.#ensure(PASSAGES, { sparse_vectors: { [BM25]: { modifier: 'idf', ...index } } });
     await this.#upsert(PASSAGES, rows, (row) => ({
       id: pointId(row.id),
       vector: { [BM25]: documentVector(row.text) },
@@ -118,6 +137,7 @@ export class QdrantIndex implements VectorIndex {
         using: FRAME_VECTOR,
         filter: filterOf(filter, 'frames'),
         limit: count,
+        params: this.#searchParams(count),
         with_vector: options.withVectors ? [FRAME_VECTOR] : false,
       })),
     );
@@ -153,6 +173,7 @@ export class QdrantIndex implements VectorIndex {
       using: PASSAGE_VECTOR,
       filter: filterOf(filter, 'passages'),
       limit: count,
+      params: this.#searchParams(count),
     });
   }
 
@@ -275,6 +296,30 @@ export class QdrantIndex implements VectorIndex {
     });
   }
 
+  #denseSchema(name: string, model: VectorModel): Schemas['CreateCollection'] {
+    const { quantization = 'none', onDisk } = this.options;
+    return {
+      vectors: { [name]: { size: model.dimension, distance: 'Cosine', ...(onDisk && { on_disk: true }) } },
+      // One graph a tenant and none over all, as Qdrant advises where every search names a tenant.
+      hnsw_config: { m: 0, payload_m: 16, ...(onDisk && { on_disk: true }) },
+      ...(quantization === 'int8' && {
+        quantization_config: { scalar: { type: 'int8', quantile: 0.99, always_ram: true } },
+      }),
+      ...(quantization === 'binary' && { quantization_config: { binary: { always_ram: true } } }),
+    };
+  }
+
+  /** As wide a search as it takes to find 98 of the nearest 100, quantised or not. */
+  #searchParams(limit: number): Schemas['SearchParams'] {
+    const { quantization = 'none' } = this.options;
+    return {
+      hnsw_ef: Math.max(MIN_EF, limit),
+      ...(quantization !== 'none' && {
+        quantization: { rescore: true, oversampling: OVERSAMPLING[quantization] },
+      }),
+    };
+  }
+
   /** Makes a collection and its indexes unless they are there; a worker that comes second finds them made (409). */
   #ensure(name: string, schema: Parameters<QdrantClient['createCollection']>[1]): Promise<void> {
     let ensured = this.#ensured.get(name);
@@ -282,14 +327,23 @@ export class QdrantIndex implements VectorIndex {
       ensured = guard(async () => {
         const { exists } = await this.#client.collectionExists(name);
         if (!exists) {
-          await this.#client.createCollection(name, { ...schema, on_disk_payload: true }).catch((error: unknown) => {
-            if (statusOf(error) !== 409) throw error;
-          });
+          const { replication, shards } = this.options;
+          const spread = {
+            ...(replication && { replication_factor: replication }),
+            ...(shards && { shard_number: shards }),
+          };
+          await this.#client
+            .createCollection(name, { ...schema, ...spread, on_disk_payload: true })
+            .catch((error: unknown) => {
+              if (statusOf(error) !== 409) throw error;
+            });
         }
         // Making an index that is there changes nothing.
         const tenantIndex = { type: 'keyword', is_tenant: true } as const;
         await this.#client.createPayloadIndex(name, { field_name: 'tenant', field_schema: tenantIndex, wait: true });
         await this.#client.createPayloadIndex(name, { field_name: 'videoId', field_schema: 'keyword', wait: true });
+        for (const field_name of ['startMs', 'endMs'])
+          await this.#client.createPayloadIndex(name, { field_name, field_schema: 'float', wait: true });
       });
       this.#ensured.set(name, ensured);
       ensured.catch(() => this.#ensured.delete(name));
@@ -307,11 +361,11 @@ function modelName(model: VectorModel): string {
   const hash = createHash('sha256').update(model.id).digest('hex').slice(0, 8);
   return `${readable}_${model.dimension}_${hash}`;
 }
-const denseSchema = (name: string, model: VectorModel) => ({
-  vectors: { [name]: { size: model.dimension, distance: 'Cosine' as const } },
-  // One graph a tenant and none over all, as Qdrant advises where every search names a tenant.
-  hnsw_config: { m: 0, payload_m: 16 },
-});
+/** The client takes 6333 where a URL names no port, and Node leaves a scheme's own port out of a URL: one that was written is meant. */
+function portOf(url: string): number | undefined {
+  const [, scheme, port] = /^(https?):\/\/[^/]*:(\d+)(?:\/|$)/i.exec(url) ?? [];
+  return scheme ? Number(port) : undefined;
+}
 const pointId = (id: string): string => (validate(id) ? id : v5(id, ID_NAMESPACE));
 
 /** `of`: frames have neither kind nor language. */

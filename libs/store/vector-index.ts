@@ -1,4 +1,5 @@
 import type { LanceTuning } from './lancedb.ts';
+import type { QdrantOptions } from './qdrant.ts';
 import type { Tenant } from './types.ts';
 
 /** Which model's vectors are meant. Two models never share a collection: rows are kept apart by the model's id and dimension. */
@@ -122,7 +123,7 @@ export interface VectorIndex {
 export async function openVectorIndex(options: {
   lanceDir: string;
   lance?: Partial<LanceTuning>;
-  qdrant?: { url: string; apiKey?: string };
+  qdrant?: QdrantOptions;
 }): Promise<VectorIndex> {
   if (options.qdrant) {
     const { QdrantIndex } = await import('./qdrant.ts');

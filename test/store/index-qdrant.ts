@@ -1,5 +1,6 @@
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { qdrantRequests } from './index-qdrant-schema.ts';
 
 type Dense = number[];
 interface Sparse {
@@ -37,12 +38,21 @@ interface Body {
   with_vector?: boolean | string[];
 }
 
+export interface QdrantRequest {
+  method: string;
+  path: string;
+  body: unknown;
+  headers: IncomingHttpHeaders;
+}
+
 /**
  * A stand-in for Qdrant: as much of its HTTP API as Cuepoint uses, in memory and exact. It checks our side of the conversation (requests, paging, missing
- * collections), not Qdrant. `onRequest` sees every request.
+ * collections), not Qdrant. Each request is checked against Qdrant's OpenAPI document where that is there (`isChecked`); one that is wrong is refused.
+ * `onRequest` sees every request.
  */
-export async function startQdrantStandIn(onRequest?: (method: string, path: string, body: unknown) => void) {
+export async function startQdrantStandIn(onRequest?: (request: QdrantRequest) => void) {
   const collections = new Map<string, Map<string, Point>>();
+  const problemWith = qdrantRequests();
 
   function answer(method: string, path: string, body: Body): { status: number; result: unknown } {
     if (path === '/collections') {
@@ -107,13 +117,15 @@ export async function startQdrantStandIn(onRequest?: (method: string, path: stri
     const text = await read(request);
     const body: Body = text ? JSON.parse(text) : {};
     const path = new URL(request.url ?? '/', 'http://localhost').pathname;
-    onRequest?.(request.method ?? '', path, text ? body : undefined);
-    const { status, result } = answer(request.method ?? '', path, body);
+    onRequest?.({ method: request.method ?? '', path, body, headers: request.headers });
+    const problem = problemWith?.(request.method ?? '', request.url ?? '/', text ? body : undefined);
+    const { status, result } = problem ? { status: 422, result: null } : answer(request.method ?? '', path, body);
     response.writeHead(status, { 'content-type': 'application/json' });
-    response.end(JSON.stringify({ time: 0, status: status === 200 ? 'ok' : { error: 'no' }, result }));
+    response.end(JSON.stringify({ time: 0, status: status === 200 ? 'ok' : { error: problem ?? 'no' }, result }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
+    isChecked: problemWith !== undefined,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     close: () => {
       server.closeAllConnections();

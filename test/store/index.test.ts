@@ -12,6 +12,7 @@ import { direction, frame, MODEL, passage, uuid } from './index-rows.ts';
 const qdrantUrl = process.env.QDRANT_URL;
 if (!qdrantUrl) console.log('Qdrant itself is not tested: QDRANT_URL is not set. A stand-in answers in its place.');
 const standIn = await startQdrantStandIn();
+if (!standIn.isChecked) console.log('Requests to Qdrant are not checked: ../shared/qdrant/openapi.json is not there.');
 afterAll(() => standIn.close());
 
 const stores = [
