@@ -5,9 +5,15 @@ import type { Logger } from 'pino';
 import type { Config } from '#config';
 import { Jobs } from '#jobs';
 import { Catalog } from '#store';
+import { AskController } from './ask/ask.controller.ts';
+import { AskService } from './ask/ask.service.ts';
+import { Conversations } from './ask/conversations.ts';
+import { LLM, openLlm } from './ask/llm.ts';
 import { Signer } from './auth/index.ts';
 import { CaptionsController } from './captions/captions.controller.ts';
 import { CaptionsService } from './captions/captions.service.ts';
+import { ChaptersController } from './chapters/chapters.controller.ts';
+import { ChaptersService } from './chapters/chapters.service.ts';
 import { EventsController } from './events/events.controller.ts';
 import { HealthController } from './health/health.controller.ts';
 import { HealthService } from './health/health.service.ts';
@@ -50,7 +56,9 @@ export class AppModule {
         MediaController,
         TranscriptsController,
         CaptionsController,
+        ChaptersController,
         SearchController,
+        AskController,
         WebhooksController,
         HealthController,
         MetricsController,
@@ -76,6 +84,10 @@ export class AppModule {
         CaptionsService,
         ModelsService,
         SearchService,
+        { provide: LLM, useValue: openLlm(parts.config) },
+        ChaptersService,
+        Conversations,
+        AskService,
         HealthService,
         Metrics,
       ],

@@ -117,6 +117,41 @@ const environment = z.object({
     .min(0)
     .default(1)
     .describe('Speech shards that one worker does at a time; 0: none'),
+  LLM_MODEL: z
+    .string()
+    .optional()
+    .describe('Chat model that writes answers and chapter titles; left out, answers are extractive'),
+  LLM_BASE_URL: z
+    .url({ protocol: /^https?$/ })
+    .default('https://api.openai.com/v1')
+    .describe('OpenAI-compatible endpoint: OpenAI, Gemini, vLLM, llama.cpp, Ollama …'),
+  LLM_API_KEY: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'visible ASCII characters only')
+    .optional()
+    .describe('Key for that endpoint'),
+  LLM_TIMEOUT_SECONDS: z.coerce
+    .number()
+    .positive()
+    .max(3600)
+    .default(60)
+    .describe('Longest wait for an answer of the chat model, its retries included'),
+  LLM_MAX_TOKENS: z.coerce.number().int().min(16).default(800).describe('Tokens of one answer at most'),
+  LLM_CONTEXT_TOKENS: z.coerce
+    .number()
+    .int()
+    .min(2048)
+    .default(8192)
+    .describe('Context of the chat model, question and answer included'),
+  LLM_IMAGES: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(50)
+    .default(0)
+    .describe('Frames shown to the chat model with a question; 0: text only'),
+  LLM_INPUT_PRICE: z.coerce.number().min(0).optional().describe('Price of a million tokens read, for `usage.cost`'),
+  LLM_OUTPUT_PRICE: z.coerce.number().min(0).optional().describe('Price of a million tokens written'),
   WEBHOOK_ADDRESSES: reach
     .optional()
     .describe(
@@ -190,6 +225,20 @@ function shape(env: z.output<typeof environment>) {
       framesConcurrency: env.FRAMES_CONCURRENCY,
       speechConcurrency: env.SPEECH_CONCURRENCY,
     },
+    /** Undefined without a chat model: answers are extractive then. */
+    llm: env.LLM_MODEL
+      ? {
+          baseUrl: env.LLM_BASE_URL,
+          model: env.LLM_MODEL,
+          apiKey: env.LLM_API_KEY,
+          timeoutMs: env.LLM_TIMEOUT_SECONDS * 1000,
+          maxTokens: env.LLM_MAX_TOKENS,
+          contextTokens: env.LLM_CONTEXT_TOKENS,
+          images: env.LLM_IMAGES,
+          inputPrice: env.LLM_INPUT_PRICE,
+          outputPrice: env.LLM_OUTPUT_PRICE,
+        }
+      : undefined,
     outgoing: {
       webhooks: env.WEBHOOK_ADDRESSES ?? (loopback && !env.API_KEYS.length ? ('loopback' as const) : ('none' as const)),
       ingest: env.INGEST_ADDRESSES,

@@ -1,4 +1,5 @@
-/** Query → hits → moments. */
+/** Query → hits → moments → answer. */
+export * from './answer/index.ts';
 export { wantsNothing } from './query.ts';
 export {
   type Evidence,

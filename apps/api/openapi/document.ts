@@ -314,6 +314,45 @@ const search: ZodOpenApiPathsObject = {
   },
 };
 
+const ask: ZodOpenApiPathsObject = {
+  '/v1/ask': {
+    post: operation({
+      tags: ['Ask'],
+      operationId: 'ask',
+      summary: 'Answer a question from what the videos say and show',
+      description:
+        'With `stream: true` the answer comes as server-sent events: `moments` (what was retrieved), `token` (a piece of the answer, whole sentences that were checked) …, `citations`, and `done` with the whole answer; what fails after the first is an event `error` with the problem.',
+      requestBody: json(schemas.askSchema),
+      answers: [
+        {
+          status: 200,
+          description: 'The answer; `found` is false when the videos do not contain it',
+          content: { 'application/json': { schema: schemas.answerSchema }, 'text/event-stream': text },
+        },
+      ],
+      problems: [
+        'request_invalid',
+        'json_invalid',
+        'video_not_found',
+        'conversation_not_found',
+        'body_too_large',
+        'content_type_unsupported',
+        'models_loading',
+      ],
+    }),
+  },
+  '/v1/videos/{id}/chapters': {
+    get: operation({
+      tags: ['Ask'],
+      operationId: 'videoChapters',
+      summary: 'Chapters of a video, from changes of picture and topic',
+      requestParams: videoId,
+      answers: [{ status: 200, description: 'The chapters', schema: schemas.chaptersSchema }],
+      problems: ['video_not_found', 'video_not_ready', 'models_loading'],
+    }),
+  },
+};
+
 const webhooks: ZodOpenApiPathsObject = {
   '/v1/webhooks': {
     post: operation({
@@ -431,8 +470,8 @@ export function apiDocument() {
       license: { name: 'MIT', identifier: 'MIT' },
     },
     security: KEYS,
-    tags: ['Videos', 'Media', 'Search', 'Webhooks', 'System'].map((name) => ({ name })),
-    paths: { ...videos, ...media, ...search, ...webhooks, ...system },
+    tags: ['Videos', 'Media', 'Search', 'Ask', 'Webhooks', 'System'].map((name) => ({ name })),
+    paths: { ...videos, ...media, ...search, ...ask, ...webhooks, ...system },
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'Not needed where no keys are configured' },

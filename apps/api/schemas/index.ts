@@ -1,4 +1,5 @@
 /** Every shape that enters or leaves the api, once: validates, types and documents. */
+export * from './ask.ts';
 export * from './common.ts';
 export * from './problem.ts';
 export * from './search.ts';

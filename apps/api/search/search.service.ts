@@ -5,10 +5,10 @@ import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
 import type { PublicMoment, SearchRequest, SearchResult } from '../schemas/index.ts';
 import { INDEX } from '../tokens.ts';
-import { toSeconds } from '../videos/public-video.ts';
 import { MAX_OFFSET, offsetOf, toCursor } from './cursor.ts';
 import { decodeImage } from './image.ts';
 import { ModelsService } from './models.service.ts';
+import { publicMoment } from './public-moment.ts';
 import { videosOf } from './video-filter.ts';
 
 /** Moments of one video where results are grouped. */
@@ -44,7 +44,7 @@ export class SearchService {
     const videos = await this.#videos(tenant, found);
     const moments = found.flatMap((moment) => {
       const video = videos.get(moment.videoId);
-      return video ? [this.#public(moment, video)] : []; // A video that is being deleted is not found any more.
+      return video ? [publicMoment(tenant, moment, video.title, this.links)] : []; // A video that is being deleted is not found any more.
     });
 
     const groups = groupBy ? grouped(moments) : undefined;
@@ -120,29 +120,6 @@ export class SearchService {
   async #videos(tenant: Tenant, moments: Moment[]): Promise<Map<string, Video | undefined>> {
     const ids = [...new Set(moments.map((moment) => moment.videoId))];
     return new Map(await Promise.all(ids.map(async (id) => [id, await this.catalog.getVideo(tenant, id)] as const)));
-  }
-
-  #public(moment: Moment, video: Video): PublicMoment {
-    return {
-      videoId: moment.videoId,
-      videoTitle: video.title,
-      start: toSeconds(moment.startMs),
-      end: toSeconds(moment.endMs),
-      score: moment.score,
-      confidence: moment.confidence,
-      evidence: moment.evidence.map((found) => ({
-        kind: found.kind,
-        at: toSeconds(found.atMs),
-        end: toSeconds(found.endMs),
-        text: found.text,
-        highlights: found.highlights,
-        thumbnailUrl:
-          found.kind === 'frame'
-            ? this.links.media(video.tenant, video.id, `thumbnails/${Math.round(found.atMs)}`)
-            : undefined,
-        score: found.score,
-      })),
-    };
   }
 }
 

@@ -1,0 +1,169 @@
+import { buffer } from 'node:stream/consumers';
+import { Inject, Injectable } from '@nestjs/common';
+import type { Logger } from 'pino';
+import type { z } from 'zod';
+import { type AnswerSources, ask, type Citation, type Degraded, type Llm, search, type VideoFacts } from '#retrieval';
+import { type BlobStore, Catalog, type Tenant, type VectorIndex, type Video } from '#store';
+import { ChaptersService } from '../chapters/chapters.service.ts';
+import { Links } from '../links.ts';
+import { ProblemError } from '../problems.ts';
+import type { askSchema, PublicAnswer, PublicMoment } from '../schemas/index.ts';
+import { ModelsService } from '../search/models.service.ts';
+import { publicMoment } from '../search/public-moment.ts';
+import { BLOBS, INDEX, LOGGER } from '../tokens.ts';
+import { Conversations } from './conversations.ts';
+import { LLM } from './llm.ts';
+
+/** What a client hears, in this order; without `stream` it gets the `done` alone. */
+export type AskEvent =
+  | { event: 'moments'; data: { moments: PublicMoment[] } }
+  | { event: 'token'; data: { text: string } }
+  | { event: 'citations'; data: { citations: PublicAnswer['citations'] } }
+  | { event: 'done'; data: PublicAnswer };
+
+const MAX_THUMBNAIL_BYTES = 2 * 2 ** 20;
+
+/** A question in words to an answer. */
+@Injectable()
+export class AskService {
+  constructor(
+    @Inject(INDEX) private readonly index: VectorIndex,
+    @Inject(BLOBS) private readonly blobs: BlobStore,
+    @Inject(LLM) private readonly llm: Llm | undefined,
+    @Inject(LOGGER) private readonly log: Logger,
+    private readonly catalog: Catalog,
+    private readonly models: ModelsService,
+    private readonly conversations: Conversations,
+    private readonly chapters: ChaptersService,
+    private readonly links: Links,
+  ) {}
+
+  /** Throws `conversation_not_found`, `video_not_found`, `models_loading`, `store_unavailable`. */
+  async *ask(tenant: Tenant, request: z.output<typeof askSchema>, signal: AbortSignal): AsyncGenerator<AskEvent> {
+    const { question, limit } = request;
+    const history = request.conversationId ? await this.conversations.read(tenant, request.conversationId) : [];
+    const videoIds = request.videoIds ?? history.at(-1)?.videoIds;
+    const scope = videoIds && (await this.#named(tenant, videoIds));
+    const { encoder, degraded: blind } = await this.#encoder();
+    const sources: AnswerSources = {
+      search: (query, aborted) => {
+        const modalities = encoder ? query.modalities : ['passages' as const];
+        const deps = { index: this.index, encoder: encoder ?? NO_ENCODER };
+        return search(deps, { tenant, ...query, modalities }, aborted);
+      },
+      passages: (id) => this.index.listPassages(tenant, id),
+      scenes: async (id) => {
+        const video = await this.catalog.getVideo(tenant, id);
+        return video && encoder ? this.chapters.scenes(video, encoder) : [];
+      },
+      videos: async (ids, most) => (await this.#videos(tenant, ids, most)).map(factsOf),
+      thumbnail: (id, atMs) => this.#thumbnail(tenant, id, atMs),
+    };
+
+    let titles = new Map<string, VideoFacts>();
+    const moments = new Map<object, PublicMoment>();
+    const shown = (moment: Citation['moment']): PublicMoment => {
+      const known = moments.get(moment);
+      if (known) return known;
+      const made = publicMoment(tenant, moment, titles.get(moment.videoId)?.title ?? '', this.links);
+      moments.set(moment, made);
+      return made;
+    };
+    const cited = (all: Citation[]) => all.map(({ n, moment }) => ({ n, moment: shown(moment) }));
+    for await (const event of ask({ sources, llm: this.llm }, { question, videoIds, limit, history }, signal)) {
+      if (event.type === 'moments') {
+        titles = event.videos;
+        yield { event: 'moments', data: { moments: event.moments.map(shown) } };
+      } else if (event.type === 'token') yield { event: 'token', data: { text: event.text } };
+      else if (event.type === 'citations') {
+        yield { event: 'citations', data: { citations: cited(event.citations) } };
+      } else {
+        const { turn, detail, citations, moments: all, ...rest } = event.answer;
+        if (rest.degraded) this.log.warn({ tenant, code: rest.degraded.code, detail }, rest.degraded.message);
+        const conversationId = request.conversationId ?? this.conversations.newId();
+        const unkept = await this.#remember(tenant, conversationId, turn);
+        const degraded = rest.degraded ?? blind ?? notReady(scope) ?? unkept;
+        yield {
+          event: 'done',
+          data: {
+            ...rest,
+            ...{ citations: cited(citations), moments: all.map(shown), conversationId },
+            ...(degraded && { degraded }),
+          },
+        };
+      }
+    }
+  }
+
+  /** Without the models, what is said can still be found; the answer tells. */
+  async #encoder() {
+    try {
+      return { encoder: await this.models.encoder() };
+    } catch (error) {
+      if (!(error instanceof ProblemError) || error.code !== 'models_unavailable') throw error;
+      const message = 'The models cannot be used: only what is said was searched, not what is shown.';
+      return { degraded: { code: error.code, message } };
+    }
+  }
+
+  /** An answer is not lost because its conversation can't go on. */
+  async #remember(...turn: Parameters<Conversations['append']>): Promise<Degraded | undefined> {
+    try {
+      await this.conversations.append(...turn);
+      return undefined;
+    } catch (error) {
+      this.log.warn({ err: error }, 'a conversation was not kept');
+      return {
+        code: 'conversation_not_kept',
+        message: 'The conversation could not be stored: it cannot be gone on with.',
+      };
+    }
+  }
+
+  /** Throws `video_not_found` for the first that is not there. */
+  async #named(tenant: Tenant, ids: string[]): Promise<Video[]> {
+    const found = new Map((await this.#videos(tenant, ids, ids.length)).map((video) => [video.id, video]));
+    const missing = ids.find((id) => !found.has(id));
+    if (missing) throw new ProblemError('video_not_found', `There is no video ${missing}.`);
+    return [...found.values()];
+  }
+
+  async #videos(tenant: Tenant, ids: string[] | undefined, limit: number): Promise<Video[]> {
+    if (!ids) return (await this.catalog.listVideos(tenant, { limit, status: 'ready' })).videos;
+    const found = await Promise.all([...new Set(ids)].slice(0, limit).map((id) => this.catalog.getVideo(tenant, id)));
+    return found.filter((video) => video !== undefined);
+  }
+
+  /** Undefined when it is not there: a picture less is no failure. */
+  async #thumbnail(tenant: Tenant, videoId: string, atMs: number): Promise<Buffer | undefined> {
+    const key = `${tenant}/${videoId}/thumbnails/${Math.round(atMs)}.jpg`;
+    try {
+      const stat = await this.blobs.stat(key);
+      if (!stat || stat.sizeBytes > MAX_THUMBNAIL_BYTES) return undefined;
+      return await buffer(await this.blobs.get(key));
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+const factsOf = ({ id, title, media }: Video): VideoFacts => ({
+  id,
+  title,
+  ...(media && { durationMs: media.durationMs }),
+});
+
+function notReady(scope: Video[] | undefined): Degraded | undefined {
+  const waiting = scope?.filter(({ status }) => status !== 'ready') ?? [];
+  if (waiting.length === 0) return undefined;
+  const message = `${waiting.length} of ${scope?.length} videos ${waiting.length === 1 ? 'is' : 'are'} not indexed (yet): the answer may miss something.`;
+  return { code: 'videos_not_ready', message };
+}
+
+/** For searches among passages only, which need no model. */
+const NO_ENCODER: Parameters<typeof search>[0]['encoder'] = {
+  id: 'none',
+  dimension: 0,
+  logitScale: 1,
+  encodeTexts: () => Promise.reject(new Error('a search among passages encodes no text')),
+};

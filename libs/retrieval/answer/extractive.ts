@@ -1,0 +1,157 @@
+import type { Evidence, Moment } from '../index.ts';
+import { type Findings, SURE, type VideoFacts } from './plan.ts';
+import { clock, quoted, titled } from './text.ts';
+
+/** Places that are written out; more are only counted and cited. */
+const MAX_SENTENCES = 10;
+/** Of a needle: the best, and others that are nearly as sure. */
+const MAX_NEEDLES = 3;
+const NEARLY = 0.9;
+const MAX_SUMMARY = 8;
+const MAX_TITLES = 3;
+const MAX_QUOTE = 300;
+
+/** An answer made of what was found, word for word, with no model: what is said, what is seen, where, each with its `[n]`. */
+export function extractive(findings: Findings): string {
+  if (!findings.found) return notFound(findings);
+  const { kind, direction } = findings.question;
+  if (kind === 'list' || kind === 'count') return places(findings);
+  if (kind === 'summary') return summary(findings);
+  if (kind === 'comparison') return findings.roles ? summary(findings) : comparison(findings);
+  if (kind === 'order' && (direction === 'first' || direction === 'last')) {
+    return findings.moments.map((moment, i) => described(moment, i + 1, findings, capital(direction))).join(' ');
+  }
+  if (kind === 'order' && findings.roles) return neighbours(findings);
+  return needle(findings);
+}
+
+/** Says that it is not there, and where it was looked for. */
+export function notFound({ scope }: Pick<Findings, 'scope'>): string {
+  if (scope?.length === 0) return 'There is no video to answer from.';
+  const where =
+    scope && scope.length <= MAX_TITLES ? scope.map(({ title }) => titled(title)).join(', ') : 'these videos';
+  return `I found nothing in ${where} that answers this.`;
+}
+
+function needle(findings: Findings): string {
+  const numbered = findings.moments.map((moment, i) => ({ moment, n: i + 1 }));
+  const best = Math.max(...findings.moments.map(({ confidence }) => confidence));
+  return numbered
+    .filter(({ moment }) => moment.confidence >= Math.max(SURE, NEARLY * best))
+    .slice(0, MAX_NEEDLES)
+    .map(({ moment, n }) => described(moment, n, findings))
+    .join(' ');
+}
+
+function places(findings: Findings): string {
+  const { moments, question, capped } = findings;
+  const isVideos = question.unit === 'videos';
+  const count = isVideos ? new Set(moments.map(({ videoId }) => videoId)).size : moments.length;
+  const what = isVideos
+    ? plural(count, 'video')
+    : question.kind === 'count'
+      ? plural(count, 'time')
+      : plural(count, 'place');
+  const lead = `Found ${capped ? 'at least ' : ''}${isVideos || question.kind === 'list' ? 'in ' : ''}${what}`;
+  const written = moments.slice(0, MAX_SENTENCES).map((moment, i) => described(moment, i + 1, findings));
+  const rest = moments.length - written.length;
+  const more = rest > 0 ? [`And ${rest} more ${cites(moments.slice(written.length), written.length)}.`] : [];
+  return [`${lead} ${cites(moments)}.`, ...written, ...more].join(' ');
+}
+
+function neighbours({ question, moments, roles, videos }: Findings): string {
+  const after = question.direction === 'after';
+  const facts = videos.get(moments[0]?.videoId ?? '');
+  const sentences: string[] = [];
+  const isPlaced = roles?.[0] === 'place';
+  for (const [i, moment] of moments.entries()) {
+    const n = i + 1;
+    if (roles?.[i] === 'place') sentences.push(described(moment, n, { videos }));
+    else {
+      const [only] = moment.evidence;
+      const when = only?.kind === 'passage' ? `said at ${clock(moment.startMs)}` : `seen ${span(moment)}`;
+      const words = only?.text ? `: ${quoted(only.text, MAX_QUOTE)}` : '';
+      const side = `${after ? 'After' : 'Before'} ${isPlaced ? 'it' : 'that'}`;
+      sentences.push(`${side}, ${when} in ${titleOf(facts)}${words} [${n}].`);
+    }
+  }
+  if (isPlaced && moments.length === 1) {
+    sentences.push(`Nothing comes ${after ? 'after' : 'before'} it in ${titleOf(facts)} [1].`);
+  }
+  return sentences.join(' ');
+}
+
+/** Of each video the most telling passage of each part of its timeline, and its longest scenes. */
+function summary({ moments, roles, scope = [] }: Findings): string {
+  const numbered = moments.map((moment, i) => ({ moment, n: i + 1, role: roles?.[i] }));
+  return scope
+    .flatMap((video) => {
+      const own = numbered.filter(({ moment }) => moment.videoId === video.id);
+      const said = spread(
+        own.filter(({ role }) => role === 'said'),
+        Math.max(2, Math.floor(MAX_SUMMARY / scope.length)),
+      );
+      const seen = own.filter(({ role }) => role === 'seen');
+      const long = video.durationMs ? ` (${clock(video.durationMs)})` : '';
+      const name = `${titled(video.title)}${long}`;
+      const told = said.map(({ moment, n }) => {
+        const [best] = moment.evidence as [Evidence];
+        return `at ${clock(best.atMs)} ${quoted(best.text ?? '', MAX_QUOTE)} [${n}]`;
+      });
+      const shown = seen.map(({ moment, n }) => `${span(moment)} [${n}]`);
+      return [
+        ...(told.length > 0 ? [`Said in ${name}: ${joined(told)}.`] : []),
+        ...(shown.length > 0
+          ? [`The longest scenes of ${told.length > 0 ? titled(video.title) : name} are ${joined(shown)}.`]
+          : []),
+      ];
+    })
+    .join(' ');
+}
+
+/** At most `count`, from equal parts of the row, the most telling of each. */
+function spread<T extends { moment: Moment }>(all: T[], count: number): T[] {
+  const part = all.length / Math.min(count, all.length || 1);
+  const picked: T[] = [];
+  for (let i = 0; i < Math.min(count, all.length); i++) {
+    const some = all.slice(Math.round(i * part), Math.round((i + 1) * part));
+    const best = some.toSorted((a, b) => b.moment.score - a.moment.score)[0];
+    if (best) picked.push(best);
+  }
+  return picked;
+}
+
+function comparison({ moments, videos, scope = [] }: Findings): string {
+  const numbered = moments.map((moment, i) => ({ moment, n: i + 1 }));
+  return scope
+    .map((video) => {
+      const own = numbered.filter(({ moment }) => moment.videoId === video.id);
+      if (own.length === 0) return `In ${titled(video.title)}, nothing of it was found.`;
+      return own.map(({ moment, n }) => described(moment, n, { videos })).join(' ');
+    })
+    .join(' ');
+}
+
+/** `Said at 1:05 in "Sample": “…” [1].` or `Seen from 0:40 to 0:52 in "Sample" [2].` */
+function described(moment: Moment, n: number, { videos }: Pick<Findings, 'videos'>, how = ''): string {
+  const title = titleOf(videos.get(moment.videoId));
+  const said = moment.evidence.filter(({ kind }) => kind === 'passage').sort((a, b) => a.atMs - b.atMs);
+  const words = quoted(said.map(({ text }) => text ?? '').join(' '), MAX_QUOTE);
+  const verb = (word: string) => (how ? `${how} ${word}` : capital(word));
+  if (moment.evidence[0]?.kind === 'passage') {
+    return `${verb('said')} at ${clock(said[0]?.atMs ?? moment.startMs)} in ${title}: ${words} [${n}].`;
+  }
+  const heard = said.length > 0 ? `, where ${words} is said` : '';
+  return `${verb('seen')} ${span(moment)} in ${title}${heard} [${n}].`;
+}
+
+const titleOf = (video: VideoFacts | undefined): string => titled(video?.title ?? 'a video');
+const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
+const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
+const cites = (moments: Moment[], from = 0): string => moments.map((_, i) => `[${from + i + 1}]`).join('');
+const joined = (parts: string[]): string =>
+  parts.length < 2 ? parts.join('') : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`;
+function span({ startMs, endMs }: { startMs: number; endMs: number }): string {
+  const [from, to] = [clock(startMs), clock(endMs)];
+  return from === to ? `at ${from}` : `from ${from} to ${to}`;
+}

@@ -1,0 +1,196 @@
+import { terms } from '#store';
+import type { Modality } from '../index.ts';
+
+export type QuestionKind = 'needle' | 'list' | 'count' | 'order' | 'summary' | 'comparison';
+export type Direction = 'after' | 'before' | 'first' | 'last';
+
+/** What a question asks for, read off its words (English; in other languages everything is a needle, which fits most questions). */
+export interface Question {
+  kind: QuestionKind;
+  /** What is looked for. For a needle the question itself; else without the words that only ask; may be empty. */
+  topic: string;
+  /** Of `order`: the neighbour of the topic, or its first or last place. */
+  direction?: Direction;
+  /** Where the question says that it is about what is said, or what is shown. */
+  modalities?: Modality[];
+  /** Of `count`: what is counted. */
+  unit?: 'places' | 'videos';
+}
+
+const SAID =
+  /\b(?:say|says|said|saying|mention(?:s|ed|ing)?|talk(?:s|ed|ing)? (?:about|of)|discuss(?:es|ed)?|speaks?|spoken|hear|heard|tells?|told|words?|quoted?)\b/;
+const SEEN =
+  /\b(?:see|sees|seen|shows?|shown|showing|appear(?:s|ed|ing)?|visible|looks? like|wear(?:s|ing)?|colou?rs?|on (?:the )?screen|pictured?)\b/;
+
+const SUMMARY = [
+  /\bsummar(?:y|ies|i[sz]e)\b/,
+  /\b(?:overview|recap|gist|tl;?dr|key takeaways)\b/,
+  /\b(?:main|key|most important) (?:points?|topics?|ideas?|subjects?|themes?)\b/,
+  /^what(?:'s| is| are| was) (?:in )?(?:this|these|the|that|all)(?: \w+)? (?:video|film|movie|clip|recording|lecture|talk)s?(?: all)?(?: about)?$/,
+  /^what (?:happens|is (?:shown|said|discussed)) in (?:this|these|the) (?:video|film|movie|clip|recording|lecture|talk)s?$/,
+  /^describe (?:this|these|the) (?:video|film|movie|clip|recording)s?$/,
+];
+const COMPARISON =
+  /\b(?:compar(?:e|es|ed|ing|ison)|differences? between|differ|versus|vs|in common|both (?:of the )?videos)\b/;
+const COUNT_VIDEOS = /\b(?:how many|number of) (?:of (?:the|these|my) )?(?:videos|films|movies|clips|recordings)\b/;
+const COUNT =
+  /\bhow (?:many times|often)\b|\bnumber of (?:times|occurrences|appearances|mentions)\b|^count (?:the|how|every|all|each)\b/;
+const LIST =
+  /\b(?:every|each|all(?: of)?(?: the)?) (?:single )?(?:times?|moments?|places?|scenes?|parts?|occurrences?|instances?|appearances?|mentions?)\b|\beverywhere\b|^(?:please )?(?:list|enumerate)\b|^(?:show|find|give)(?: me)? (?:all|every|each)\b|\b(?:which|what) videos?\b/;
+const FIRST = /\b(first|earliest|last|final|latest) (?:time|mention|appearance|occurrence|place|moment)\b/;
+const FIRST_VERB =
+  /\b(first|last) (?:appears?|appeared|mention(?:s|ed)?|show(?:s|n)?|see|seen|hear|heard|say|says|said|discuss(?:ed)?|visible)\b/;
+const FIRST_THING = /\b(first|last|final) (?:thing|words?|sentence|scene|picture|shot)\b/;
+/** A head that asks for whatever there is, then which side of what: "what is said right after the rainbow". */
+const NEIGHBOUR =
+  /^(?:and )?(?:what|who|which \w+)(?:'s| (?:is|are|was|were|do|does|did|can|comes?|came|happens?|happened|follows?))?(?: (?:they|he|she|we|you|i|people|someone|the (?:speaker|teacher|man|woman)))?(?: (?:be|being|the next thing|next|going on|there|talked about|say|says|said|talk about|mention|mentioned|show|shown|see|seen|visible|appears?|happens?|happening|comes?|heard|hear))*(?: (?:right|immediately|directly|shortly|just|soon))? (after|before)\b(.*)$/;
+const FOLLOWS = /^what (?:comes |happens )?(follows|precedes)\b(.*)$/;
+
+/** Words that a question is made of beside its topic, as stems; trimmed from both ends only, so that "a house with a blue roof" stays whole. */
+const ASKING = new Set(
+  terms(
+    'please show shown find list count give name tell enumerate many much often time times every each all everywhere moment place scene part ' +
+      'occurrence instance appearance mention mentioned first last final earliest latest see seen look hear heard say said saying talk talked discuss ' +
+      'discussed speak spoken appear happen occur come visible someone somebody anyone people speaker they video film movie clip recording ' +
+      'compare comparison difference differ versus vs common both contain have whole entire thing right immediately there',
+  ),
+);
+
+/** Classifies a question by its words. Deterministic; never throws. */
+export function readQuestion(text: string): Question {
+  const plain = normal(text);
+  const modalities = modalitiesOf(plain);
+  const spoken = { ...(modalities && { modalities }) };
+
+  const neighbour = NEIGHBOUR.exec(plain);
+  if (neighbour) {
+    const [, side, rest = ''] = neighbour;
+    // Only the head says what the answer is of: "what is said after the car appears".
+    const head = plain.slice(0, plain.length - rest.length);
+    const wanted = modalitiesOf(head);
+    return { kind: 'order', direction: side as Direction, topic: trimmed(rest), ...(wanted && { modalities: wanted }) };
+  }
+  const follows = FOLLOWS.exec(plain);
+  if (follows) {
+    return {
+      kind: 'order',
+      direction: follows[1] === 'follows' ? 'after' : 'before',
+      topic: trimmed(follows[2] as string),
+    };
+  }
+  if (COMPARISON.test(plain)) return { kind: 'comparison', topic: trimmed(plain), ...spoken };
+  if (SUMMARY.some((pattern) => pattern.test(plain))) return { kind: 'summary', topic: '' };
+  if (COUNT_VIDEOS.test(plain))
+    return { kind: 'count', unit: 'videos', topic: trimmed(plain.replace(COUNT_VIDEOS, ' ')), ...spoken };
+  if (COUNT.test(plain)) return { kind: 'count', unit: 'places', topic: trimmed(plain.replace(COUNT, ' ')), ...spoken };
+  const end = FIRST.exec(plain)?.[1] ?? FIRST_VERB.exec(plain)?.[1] ?? FIRST_THING.exec(plain)?.[1];
+  if (end) {
+    const direction = end === 'first' || end === 'earliest' ? 'first' : 'last';
+    return { kind: 'order', direction, topic: FIRST_THING.test(plain) ? '' : trimmed(plain), ...spoken };
+  }
+  if (LIST.test(plain)) return { kind: 'list', topic: trimmed(plain), ...spoken };
+  return { kind: 'needle', topic: text.trim() };
+}
+
+/** Passages when it is about what is said, frames when it is about what is shown, neither when it says nothing or both. */
+function modalitiesOf(plain: string): Modality[] | undefined {
+  const said = SAID.test(plain);
+  if (said === SEEN.test(plain)) return undefined;
+  return [said ? 'passages' : 'frames'];
+}
+
+/** The words between the asking ones at both ends. */
+function trimmed(text: string): string {
+  const words = text.split(/\s+/).filter(Boolean);
+  const asks = (word: string | undefined): boolean =>
+    word !== undefined && terms(word).every((term) => ASKING.has(term));
+  let [from, to] = [0, words.length];
+  while (from < to && asks(words[from])) from += 1;
+  while (to > from && asks(words[to - 1])) to -= 1;
+  return words.slice(from, to).join(' ');
+}
+
+const normal = (text: string): string =>
+  text
+    .toWellFormed()
+    .toLowerCase()
+    .replace(/[’‘]/g, "'")
+    .replace(/[?!.,;:"“”]+/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim();
+
+/** What a conversation keeps of one question and its answer. */
+export interface Turn {
+  question: string;
+  read: Question;
+  answer: string;
+  /** Videos that it was about, where the question named them. */
+  videoIds?: string[];
+  /** The first moment that was cited. */
+  at?: { videoId: string; startMs: number; endMs: number };
+}
+
+const THAT = '(?:that|this|it|then|those|these|which)';
+const AFTER_THAT = new RegExp(
+  `^(?:(?:so|ok|okay) )?(?:and )?(?:what|who)?\\b.*\\b(after|before) ${THAT}(?: one| moment| scene| part)?$`,
+);
+const NEXT =
+  /^(?:and )?(?:then|next|what then|and then|what(?:'s| is| comes| happens| happened| was)?(?: \w+)? next|what(?: is| was)? (?:said|shown) next)$/;
+const WHAT_ABOUT = /^(?:(?:and|so|ok|okay) )?(?:what|how) about (.+)$/;
+const AND_SHORT = /^and (?!what|when|where|who|why|how|is|are|was|were|does|do|did|can)(.+)$/;
+const THIS_VIDEO = /\b(?:this|that|these|those) (?:video|film|movie|clip|recording|lecture|talk)s?\b/;
+const PRONOUN = /\b(?:it|its|that|this|they|them|their|he|she|him|her|his|those|these|that one|this one)\b/;
+/** "Is it snowing": nothing was meant by "it". */
+const IMPERSONAL =
+  /\b(?:it(?:'s| is| was| gets)?|is it|was it|does it|it starts?(?: to)?) (?:\w+ )?(?:rain|snow|storm|hail|dark|night|day|cold|warm|hot|sunny|windy|cloudy|late|early|said|over)/;
+
+export interface Resolved {
+  question: Question;
+  /** Words that stand alone: what is searched, and what a chat model is asked. */
+  text: string;
+  /** "After that": the place in question, from the answer before. */
+  anchor?: Turn['at'];
+}
+
+/**
+ * Makes a follow-up stand alone by the turn before it: "after that" means the moment it answered with, "what about X" asks the same of X, and a pronoun
+ * stands for its topic. What is no follow-up stays as it is.
+ */
+export function resolve(text: string, before: Turn | undefined): Resolved {
+  const question = readQuestion(text);
+  const alone: Resolved = { question, text: text.trim() };
+  if (!before) return alone;
+  const plain = normal(text);
+  const side = AFTER_THAT.exec(plain)?.[1] ?? (NEXT.test(plain) ? 'after' : undefined);
+  if (side && before.at) {
+    // "What is said after X?" "And after that?" goes on with what is said.
+    const modalities = modalitiesOf(plain) ?? (before.read.kind === 'order' ? before.read.modalities : undefined);
+    return {
+      question: {
+        kind: 'order',
+        direction: side as Direction,
+        topic: topicOf(before),
+        ...(modalities && { modalities }),
+      },
+      text: `${text.trim()} (${before.question})`,
+      anchor: before.at,
+    };
+  }
+  const about = (WHAT_ABOUT.exec(plain) ?? AND_SHORT.exec(plain))?.[1];
+  if (about && !PRONOUN.test(about)) {
+    const { kind } = before.read;
+    // A summary has no topic to put another in the place of.
+    if (kind === 'needle' || kind === 'summary') return { question: { kind: 'needle', topic: about }, text: about };
+    return { question: { ...before.read, topic: trimmed(about) || about }, text: `${before.question} → ${about}` };
+  }
+  const topic = topicOf(before);
+  if (!topic || !PRONOUN.test(plain.replace(THIS_VIDEO, '')) || IMPERSONAL.test(plain)) return alone;
+  const rewritten = plain.replace(PRONOUN, topic);
+  const read = readQuestion(rewritten);
+  return { question: read, text: rewritten };
+}
+
+/** Content of the earlier question: its topic without the words that ask. */
+function topicOf({ read }: Turn): string {
+  return trimmed(normal(read.topic));
+}
