@@ -112,7 +112,7 @@ async function pictureBorders(frames: FrameRow[], passages: PassageRow[], signal
   return borders;
 }
 
-/** Each gap between passages: how unlike the words before and after it are, against the likeness around (depth), and how long it is. */
+/** Each gap between passages: how unlike the words before and after it are, against the likeness around (depth), and how much longer than usual it is. */
 async function wordBorders(
   passages: PassageRow[],
   counts: Map<string, number>[],
@@ -129,10 +129,13 @@ async function wordBorders(
     for (let i = from + step; (likeness[i] ?? -1) >= highest; i += step) highest = likeness[i] as number;
     return highest;
   };
+  // Who speaks slowly pauses after each sentence.
+  const gaps = passages.slice(1).map(({ startMs }, i) => startMs - (passages[i] as PassageRow).endMs);
+  const usual = gaps.sort((a, b) => a - b)[gaps.length >> 1] ?? 0;
   return likeness.map((value, i) => {
     const [left, right] = [passages[i], passages[i + 1]] as [PassageRow, PassageRow];
     const depth = (peak(i, -1) + peak(i, 1)) / 2 - value;
-    const pause = (right.startMs - left.endMs) / LONG_PAUSE_MS;
+    const pause = (right.startMs - left.endMs - usual) / LONG_PAUSE_MS;
     return {
       atMs: (left.endMs + right.startMs) / 2,
       strength: WORDS * depth + (pause < BREATH ? 0 : PAUSE * Math.min(1, pause)),

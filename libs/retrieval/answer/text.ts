@@ -24,7 +24,6 @@ export function neutral(text: string): string {
       // "[1][2]" are two citations, "[1](" could be a link all the same.
       whole[at + 1] === '[' && /\[\d+$/.test(whole.slice(0, at)) ? bracket : '] ',
     )
-    .replace(/\]\s+\(/g, '] – (')
     .replace(SCHEME, (scheme) => `${scheme.slice(0, -1)}[:]`)
     .replace(/\bwww\.(?=\S)/gi, 'www[.]');
 }
