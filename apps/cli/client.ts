@@ -44,6 +44,21 @@ export interface Moment {
   confidence: number;
   evidence: { kind: 'frame' | 'passage'; at: number; end?: number; text?: string; score: number }[];
 }
+export interface Answer {
+  answer: string;
+  mode: 'llm' | 'extractive';
+  found: boolean;
+  citations: { n: number; moment: Moment }[];
+  moments: Moment[];
+  conversationId: string;
+  usage?: { totalTokens: number; cost?: number };
+  degraded?: { code: string; message: string };
+}
+export interface AskRequest {
+  question: string;
+  videoIds?: string[];
+  conversationId?: string;
+}
 export interface UploadWords {
   title?: string;
   language?: string;
@@ -52,6 +67,8 @@ export interface UploadWords {
 
 const ENDED: readonly string[] = ['ready', 'failed', 'cancelled'];
 const ANSWER_TIMEOUT_MS = 60_000;
+/** A chat model may take its time: the api ends it by its own limit. */
+const CHAT_TIMEOUT_MS = 3600_000;
 
 /** The api over HTTP. Errors are CliErrors with the problem's own code, or `api_unreachable`. */
 export class ApiClient {
@@ -142,6 +159,34 @@ export class ApiClient {
     signal?: AbortSignal,
   ): Promise<{ moments: Moment[]; tookMs: number }> {
     return this.post('/v1/search', query, signal);
+  }
+
+  async ask(request: AskRequest, signal?: AbortSignal): Promise<Answer> {
+    const options = { body: JSON.stringify(request), headers: { 'content-type': 'application/json' } };
+    return this.#json('POST', '/v1/ask', { ...options, signal: withTimeout(signal, CHAT_TIMEOUT_MS) });
+  }
+
+  /** The answer as it is written; `onText` gets each piece. */
+  async askStreaming(request: AskRequest, onText: (text: string) => void, signal: AbortSignal): Promise<Answer> {
+    const answer = await this.#request('POST', '/v1/ask', {
+      body: JSON.stringify({ ...request, stream: true }),
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
+      signal: withTimeout(signal, CHAT_TIMEOUT_MS),
+    });
+    if (answer.statusCode !== 200) throw await problemFrom(answer);
+    const bytes = Readable.toWeb(answer.body) as ReadableStream<Uint8Array<ArrayBuffer>>;
+    for await (const { event, data } of bytes
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(new EventSourceParserStream())) {
+      const value: unknown = JSON.parse(data);
+      if (event === 'token') onText((value as { text: string }).text);
+      if (event === 'done') return value as Answer;
+      if (event === 'error') {
+        const { code, detail } = value as { code: string; detail: string };
+        throw new CliError(code, detail);
+      }
+    }
+    throw new CliError('api_unreachable', `The api at ${this.url} ended the answer before it was whole.`);
   }
 
   /** The video after each change, until it is ready, failed or cancelled. Connects again when cut off, and asks by itself where events don't pass. */
@@ -237,8 +282,8 @@ interface RequestOptions {
   signal?: AbortSignal;
 }
 
-const withTimeout = (signal?: AbortSignal) =>
-  AbortSignal.any([AbortSignal.timeout(ANSWER_TIMEOUT_MS), ...(signal ? [signal] : [])]);
+const withTimeout = (signal?: AbortSignal, timeoutMs = ANSWER_TIMEOUT_MS) =>
+  AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]);
 
 /** problem+json as a CliError; whatever else a proxy may answer, too. */
 async function problemFrom(answer: Dispatcher.ResponseData): Promise<CliError> {

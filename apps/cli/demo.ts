@@ -7,7 +7,7 @@ import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { Webhook } from 'standardwebhooks';
-import { ApiClient, type Moment } from './client.ts';
+import { type Answer, ApiClient, type Moment } from './client.ts';
 import { type Context, jsonOption, verboseOption } from './command.ts';
 import { Embedded } from './embedded/index.ts';
 import { inherited } from './environment.ts';
@@ -48,7 +48,8 @@ export function addDemo(program: Command, run: (work: (context: Context) => Prom
       'after',
       `
 A question of the sample is passed when the top moment overlaps the expected span and starts within ${START_TOLERANCE_SECONDS} s of it;
-one of your own, when there is a moment. The webhook counts as one more check. Exit status 1 when any failed.`,
+one of your own, when there is a moment. An answer is passed when it says and cites what it should. The webhook counts as one more check.
+Exit status 1 when any failed.`,
     )
     .action((video: string | undefined, questions: string[], options: DemoOptions) =>
       run((context) => demo(video, questions, options, context)),
@@ -85,6 +86,8 @@ async function demo(
       QDRANT_URL: '',
       S3_BUCKET: '',
       WEBHOOK_ADDRESSES: 'loopback',
+      // What is checked is what a fresh machine answers.
+      LLM_MODEL: '',
       ...(file === undefined ? { MODEL_PROFILE: 'tiny', CLIP_MODEL: '', WHISPER_MODEL: '' } : {}),
       LOG_LEVEL: inherited.LOG_LEVEL ?? 'info',
     },
@@ -143,6 +146,19 @@ async function demo(
     });
   }
 
+  if (file === undefined) terminal.line('');
+  const turns: Answer[] = [];
+  for (const { question, follows, answered, ...expected } of file === undefined ? DEMO_ASKED : []) {
+    const conversationId = follows ? turns.at(-1)?.conversationId : undefined;
+    const answer = await client.ask({ question, videoIds: [video.id], conversationId }, signal);
+    turns.push(answer);
+    const ok = isAnswered(answer, { answered, ...expected });
+    const mark = count(ok);
+    terminal.line(`${mark} ${question}\n    ${terminal.style(ok ? 'dim' : 'red', answer.answer)}`);
+    const citations = answer.citations.map(({ n, moment: { start, end } }) => ({ n, start, end }));
+    terminal.record({ type: 'answer', question, answer: answer.answer, citations, ok });
+  }
+
   const realtimeFactor = speed(video)?.realtimeFactor ?? 0;
   terminal.record({ type: 'summary', passed, failed, realtimeFactor });
   terminal.line(
@@ -154,11 +170,34 @@ async function demo(
   api    ${terminal.style('bold', embedded.url)}
   docs   ${terminal.style('bold', `${embedded.url}/docs`)}
   curl -H 'content-type: application/json' -d '{"query":"a red car"}' ${embedded.url}/v1/search
+  curl -H 'content-type: application/json' -d '{"question":"Who is in the kitchen?"}' ${embedded.url}/v1/ask
 
 Ctrl-C stops it${options.keep ? `; the data stay in ${dataDir}` : ' and removes its data'}.`);
     await aborted(signal);
   }
   await client.close();
+}
+
+/** What is asked of the sample: one of each kind, a follow-up, and one that it does not answer. */
+const DEMO_ASKED: { question: string; follows?: boolean; answered: RegExp; starts: number[] }[] = [
+  { question: 'Who is in the kitchen?', answered: /“anna and peter are in the kitchen” \[1\]/, starts: [100.4] },
+  { question: 'How many times is the weather mentioned?', answered: /^Found 2 times/, starts: [29.2, 74.6] },
+  { question: 'List every time a red car is shown', answered: /^Found in 2 places/, starts: [8, 144] },
+  { question: 'What is said after the rainbow?', answered: /“we will meet on tuesday at ten”/, starts: [72, 87.2] },
+  { question: 'And after that?', follows: true, answered: /“two and three make five”/, starts: [93.6] },
+  { question: 'What is the last thing said?', answered: /“today we learn about science and history”/, starts: [163.2] },
+  { question: 'What is this video about?', answered: /^Said in "sample" \(3:00\): .*The longest scenes/, starts: [] },
+  { question: 'When do they talk about football?', answered: /^I found nothing in "sample"/, starts: [] },
+];
+
+/** The answer says what it should, and cites the moments that begin where they should; with `starts` empty, any. */
+function isAnswered(
+  { answer, citations }: Answer,
+  { answered, starts }: { answered: RegExp; starts: number[] },
+): boolean {
+  const isThere = (start: number): boolean =>
+    citations.some(({ moment }) => Math.abs(moment.start - start) <= START_TOLERANCE_SECONDS);
+  return answered.test(answer) && starts.every(isThere) && (starts.length === 0 || citations.length === starts.length);
 }
 
 async function sampleQuestions(): Promise<Question[]> {

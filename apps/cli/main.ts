@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { ConfigError, VERSION } from '#config';
+import { addAsk } from './ask.ts';
 import type { Context } from './command.ts';
 import { addDemo } from './demo.ts';
 import { addDoctor } from './doctor.ts';
@@ -54,7 +55,7 @@ const program = new Command('cuepoint')
   .showHelpAfterError('(cuepoint --help says what there is)')
   .configureOutput({ writeErr: (text) => process.stderr.write(text) })
   .exitOverride();
-for (const add of [addUp, addIndex, addSearch, addModels, addDoctor, addDemo]) add(program, run);
+for (const add of [addUp, addIndex, addSearch, addAsk, addModels, addDoctor, addDemo]) add(program, run);
 
 try {
   await program.parseAsync();

@@ -10,6 +10,7 @@ import { ProblemError } from '../problems.ts';
 import type { askSchema, PublicAnswer, PublicMoment } from '../schemas/index.ts';
 import { ModelsService } from '../search/models.service.ts';
 import { publicMoment } from '../search/public-moment.ts';
+import { videosOf } from '../search/video-filter.ts';
 import { BLOBS, INDEX, LOGGER } from '../tokens.ts';
 import { Conversations } from './conversations.ts';
 import { LLM } from './llm.ts';
@@ -44,12 +45,20 @@ export class AskService {
     const history = request.conversationId ? await this.conversations.read(tenant, request.conversationId) : [];
     const videoIds = request.videoIds ?? history.at(-1)?.videoIds;
     const scope = videoIds && (await this.#named(tenant, videoIds));
+    const { filter } = request;
+    const only = await videosOf(this.catalog, tenant, { videoIds, filter });
+    const within = {
+      ...(filter?.language && { language: filter.language }),
+      ...((filter?.from !== undefined || filter?.to !== undefined) && {
+        timeRange: { startMs: (filter.from ?? 0) * 1000, endMs: (filter.to ?? Number.MAX_SAFE_INTEGER / 1000) * 1000 },
+      }),
+    };
     const { encoder, degraded: blind } = await this.#encoder();
     const sources: AnswerSources = {
       search: (query, aborted) => {
         const modalities = encoder ? query.modalities : ['passages' as const];
         const deps = { index: this.index, encoder: encoder ?? NO_ENCODER };
-        return search(deps, { tenant, ...query, modalities }, aborted);
+        return search(deps, { tenant, ...within, ...query, modalities }, aborted);
       },
       passages: (id) => this.index.listPassages(tenant, id),
       scenes: async (id) => {
@@ -70,7 +79,7 @@ export class AskService {
       return made;
     };
     const cited = (all: Citation[]) => all.map(({ n, moment }) => ({ n, moment: shown(moment) }));
-    for await (const event of ask({ sources, llm: this.llm }, { question, videoIds, limit, history }, signal)) {
+    for await (const event of ask({ sources, llm: this.llm }, { question, videoIds: only, limit, history }, signal)) {
       if (event.type === 'moments') {
         titles = event.videos;
         yield { event: 'moments', data: { moments: event.moments.map(shown) } };
@@ -81,7 +90,7 @@ export class AskService {
         const { turn, detail, citations, moments: all, ...rest } = event.answer;
         if (rest.degraded) this.log.warn({ tenant, code: rest.degraded.code, detail }, rest.degraded.message);
         const conversationId = request.conversationId ?? this.conversations.newId();
-        const unkept = await this.#remember(tenant, conversationId, turn);
+        const unkept = await this.#remember(tenant, conversationId, { ...turn, videoIds });
         const degraded = rest.degraded ?? blind ?? notReady(scope) ?? unkept;
         yield {
           event: 'done',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import 'zod-openapi';
 import { EXAMPLE_VIDEO_ID, seconds } from './common.ts';
-import { momentSchema } from './search.ts';
+import { momentSchema, searchFilter } from './search.ts';
 
 const EXAMPLE_CONVERSATION_ID = '0190f8a4-6b1f-7c74-8d2e-3a5b7c9d1e2f';
 
@@ -14,6 +14,7 @@ export const askSchema = z
       .max(100)
       .optional()
       .meta({ description: 'Only these videos; default: those of the conversation, else all' }),
+    filter: searchFilter.optional(),
     conversationId: z.uuid().toLowerCase().optional().meta({
       description:
         'Of an answer before: the question may then say "it" or "after that". Forgotten two hours after its last question',

@@ -7,7 +7,8 @@ const weight = z.number().min(0).max(10);
 const videoId = z.uuid().toLowerCase();
 const EXAMPLE = { query: 'the teacher draws a cell on the board', limit: 10 };
 
-const filter = z
+/** Which videos, and what of them. */
+export const searchFilter = z
   .strictObject({
     from: seconds.min(0).optional().meta({ description: 'Only what happens after this second of its video' }),
     to: seconds.min(0).optional().meta({ description: 'Only what happens before this second of its video' }),
@@ -65,7 +66,7 @@ export const searchSchema = z
       description: 'Of a sequence: each begins at most so long after the one before it has ended',
     }),
     videoIds: z.array(videoId).min(1).max(1000).optional().meta({ description: 'Only in these videos' }),
-    filter: filter.optional(),
+    filter: searchFilter.optional(),
     modalities: z
       .array(z.enum(['frames', 'passages']))
       .min(1)

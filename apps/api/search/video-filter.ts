@@ -13,7 +13,7 @@ const PAGE = 100;
 export async function videosOf(
   catalog: Catalog,
   tenant: Tenant,
-  { filter, videoIds }: SearchRequest,
+  { filter, videoIds }: Pick<SearchRequest, 'filter' | 'videoIds'>,
 ): Promise<string[] | undefined> {
   const { metadata, minDuration, maxDuration, createdAfter, createdBefore } = filter ?? {};
   if ([metadata, minDuration, maxDuration, createdAfter, createdBefore].every((one) => one === undefined))
