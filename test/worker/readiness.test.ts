@@ -1,0 +1,74 @@
+/** A worker takes no frames and no speech before its models are there and whole, says what it waits for, and goes on by itself. */
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { PROFILES } from '#models';
+import { type Fault, startHub, type TestHub } from '../fixtures/hub.ts';
+import { SAMPLE, type System, startSystem } from './harness.ts';
+
+const tiny = new URL('../../models/tiny/', import.meta.url).pathname;
+const PATIENCE_MS = 120_000;
+let hub: TestHub;
+let folder: string;
+let system: System;
+beforeEach(async () => {
+  hub = await startHub({ [PROFILES.base.clip]: join(tiny, 'clip'), [PROFILES.base.whisper]: join(tiny, 'whisper') });
+  folder = mkdtempSync(join(tmpdir(), 'cuepoint-readiness-'));
+  system = await startSystem();
+});
+afterEach(async () => {
+  await system[Symbol.asyncDispose]();
+  await hub[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
+});
+
+const worker = async () => (await system.catalog.listWorkers()).at(0);
+const note = () => expect.poll(async () => (await worker())?.note, { timeout: PATIENCE_MS });
+const ready = () => expect.poll(async () => (await worker())?.ready, { timeout: PATIENCE_MS });
+
+test('while the hub is slow, and after it refused, videos wait; then the worker is ready and indexes them', async () => {
+  let fault: Fault | undefined = 429;
+  hub.fault = (_, file) => (fault === 'stall' && !file?.includes('vision') ? undefined : fault);
+  await system.startWorker({
+    MODEL_PROFILE: 'base',
+    VAD_MODEL: 'none',
+    HF_ENDPOINT: hub.url,
+    HF_HUB_CACHE: join(folder, 'cache'),
+  });
+  await note().toMatch(/hub_refused.*429/);
+  const video = await system.addVideo(SAMPLE);
+  fault = 'stall';
+  await note().toMatch(/downloading Xenova\/clip-vit-base-patch32\/onnx\/vision_model\.onnx: [1-9]/);
+  await sleep(1000);
+  const { stages } = await system.get(video.id);
+  expect([stages.frames.state, stages.speech.state]).toEqual(['waiting', 'waiting']);
+  expect((await worker())?.ready).toBe(false);
+
+  fault = undefined;
+  await ready().toBe(true);
+  const [announced] = await system.catalog.listWorkers();
+  expect(announced).toMatchObject({ profile: 'base', models: { clip: expect.stringContaining(PROFILES.base.clip) } });
+  expect((await system.finished(video.id, PATIENCE_MS)).status).toBe('ready');
+}, 240_000);
+
+test('a folder with a broken file is named until it is mended; a worker for speech only does not mind', async () => {
+  const clip = join(folder, 'clip');
+  cpSync(join(tiny, 'clip'), clip, { recursive: true });
+  writeFileSync(join(clip, 'onnx/vision_model.onnx'), 'version https://git-lfs.github.com/spec/v1\n');
+  const speechOnly = await system.startWorker({ CLIP_MODEL: clip, FRAMES_CONCURRENCY: '0' });
+  await ready().toBe(true);
+  await speechOnly.stop();
+  const both = await system.startWorker({ CLIP_MODEL: clip });
+  await expect
+    .poll(async () => (await system.catalog.listWorkers()).find((one) => !one.ready)?.note, { timeout: PATIENCE_MS })
+    .toMatch(/model_incomplete.*vision_model\.onnx.*Git LFS pointer/);
+  expect(both.child.exitCode).toBeNull();
+  cpSync(join(tiny, 'clip/onnx/vision_model.onnx'), join(clip, 'onnx/vision_model.onnx'));
+  await expect
+    .poll(async () => (await system.catalog.listWorkers()).some((one) => one.ready && one.models?.clip), {
+      timeout: PATIENCE_MS,
+    })
+    .toBe(true);
+}, 240_000);
