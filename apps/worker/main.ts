@@ -16,7 +16,7 @@ const config = loadConfig();
 const log = createLogger(config);
 
 async function start(): Promise<void> {
-  configureFfmpeg(config.ffmpeg);
+  configureFfmpeg({ ...config.ffmpeg, onNote: (message) => log.info(message) });
   log.info(await checkFfmpeg(), 'worker starts');
   await sweepScratch();
   const app = await NestFactory.createApplicationContext(workerModule(config, log), {

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Config } from '#config';
 import { cutShards, type JobPayloads } from '#jobs';
 import type { Video } from '#store';
-import { type MediaInfo, probe } from '#video';
+import { type KeyframeSpacing, type MediaInfo, measureKeyframes, probe } from '#video';
 import { type CaptionSource, captionsOf } from './captions.ts';
 import { fetchSource } from './fetch-source.ts';
 import type { Handler, JobContext } from './handler.ts';
@@ -46,10 +46,14 @@ export class PlanHandler implements Handler<'plan'> {
 
     const blobKey = video.source.blobKey ?? (await this.#fetch(video, signal));
     const source = await blobs.local(blobKey, signal);
+    const { shardMs, frameIntervalMs, adaptive } = this.config.indexing;
     let media: MediaInfo;
+    let keyframes: KeyframeSpacing | undefined;
     let captions: CaptionSource | undefined;
     try {
-      media = await probe(source.path, signal);
+      media = await probe(source.path, { language: video.language }, signal);
+      // Once, here: each shard must decide alike how it decodes.
+      if (!adaptive) keyframes = await measureKeyframes(source.path, media, frameIntervalMs, signal);
       captions = await captionsOf(video, source.path, signal);
     } finally {
       await source.release();
@@ -60,9 +64,9 @@ export class PlanHandler implements Handler<'plan'> {
       await blobs.deletePrefix(`${ref.tenant}/${ref.videoId}/thumbnails/`);
     }
 
-    const { shardMs, frameIntervalMs } = this.config.indexing;
-    const shards = cutShards(media.durationMs, shardMs, frameIntervalMs);
-    const { container, durationMs, statedMs, startMs, video: picture, audio } = media;
+    const shards = cutShards(media.durationMs, shardMs, adaptive?.maxGapMs ?? frameIntervalMs);
+    const { container, durationMs, statedMs, startMs, audio } = media;
+    const picture = media.video && { ...media.video, keyframes };
     const warnings: Problem[] = statedMs ? [truncated(durationMs, statedMs)] : [];
     const patched = await catalog.patchVideo(
       ref,

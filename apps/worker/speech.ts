@@ -48,10 +48,12 @@ export class SpeechHandler implements Handler<'speech'> {
     const { tenant, videoId, startMs, endMs } = context.data;
     const { whisper, profile } = this.models.forSpeech();
     return runShard(this.stores, 'speech', context, async ({ video, media, path, signal, done }) => {
-      const from = await quietBorder(path, startMs, this.#borderMs, media.durationMs, signal);
-      const to = await quietBorder(path, endMs, this.#borderMs, media.durationMs, signal);
+      const decode: Decode = (startMs, endMs) =>
+        decodeAudio(path, { startMs, endMs, chunkMs: CHUNK_MS, language: video.language }, signal);
+      const from = await quietBorder(decode, startMs, this.#borderMs, media.durationMs);
+      const to = await quietBorder(decode, endMs, this.#borderMs, media.durationMs);
       let samples = 0;
-      const pcm = decodeAudio(path, { startMs: from, endMs: to, chunkMs: CHUNK_MS }, signal);
+      const pcm = decode(from, to);
       const segments = whisper.transcribe(
         ahead(
           counted(pcm, (piece) => (samples += piece.length)),
@@ -93,20 +95,16 @@ async function* counted<T>(items: AsyncIterable<T>, count: (item: T) => unknown)
   }
 }
 
+type Decode = (startMs: number, endMs: number) => AsyncIterable<Float32Array<ArrayBuffer>>;
+
 /** Where to cut near `borderMs`: the quietest place within `reachMs` of it. Both neighbours look at the same audio, and so cut at the same place. */
-async function quietBorder(
-  path: string,
-  borderMs: number,
-  reachMs: number,
-  durationMs: number,
-  signal: AbortSignal,
-): Promise<number> {
+async function quietBorder(decode: Decode, borderMs: number, reachMs: number, durationMs: number): Promise<number> {
   if (borderMs <= 0) return 0;
   if (borderMs >= durationMs) return durationMs;
   const startMs = Math.max(0, borderMs - reachMs);
   const endMs = Math.min(durationMs, borderMs + reachMs);
   const pieces: Float32Array[] = [];
-  for await (const piece of decodeAudio(path, { startMs, endMs, chunkMs: CHUNK_MS }, signal)) pieces.push(piece);
+  for await (const piece of decode(startMs, endMs)) pieces.push(piece);
   const pcm = new Float32Array(Math.round(((endMs - startMs) / 1000) * SAMPLE_RATE));
   let offset = 0;
   for (const piece of pieces) {

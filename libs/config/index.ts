@@ -95,11 +95,41 @@ const environment = z.object({
     .min(1)
     .optional()
     .describe('Threads of one onnxruntime session; default: the cores there are'),
+  HWACCEL: z
+    .string()
+    .regex(/^[a-z0-9]+$/)
+    .default('none')
+    .describe(
+      'Decode on a GPU: none, auto, or a name that `ffmpeg -hwaccels` lists; software where that does not work',
+    ),
   FFMPEG_PATH: z.string().optional().describe('ffmpeg, when it is not on the PATH'),
   FFPROBE_PATH: z.string().optional().describe('ffprobe, when it is not on the PATH'),
   MAX_UPLOAD: bytes.default(20 * 1024 ** 3).describe('Largest upload'),
   MIN_FREE_DISK: bytes.default(1024 ** 3).describe('Uploads are refused when less than this would be left'),
-  FRAME_INTERVAL_SECONDS: z.coerce.number().positive().default(1).describe('One frame is sampled in each interval'),
+  SAMPLING: z
+    .enum(['interval', 'adaptive'])
+    .default('interval')
+    .describe(
+      'interval: one frame each FRAME_INTERVAL_SECONDS; adaptive: one at each change of scene, at most one an interval',
+    ),
+  FRAME_INTERVAL_SECONDS: z.coerce
+    .number()
+    .min(0.001)
+    .max(86_400)
+    .default(1)
+    .describe('One frame is sampled in each interval'),
+  FRAMES_PER_SECOND: z.coerce
+    .number()
+    .positive()
+    .max(1000)
+    .optional()
+    .describe('The same as a rate; takes the place of FRAME_INTERVAL_SECONDS'),
+  MAX_FRAME_GAP_SECONDS: z.coerce
+    .number()
+    .positive()
+    .max(86_400)
+    .default(10)
+    .describe('Adaptive sampling takes a frame this often even where no scene changes'),
   SHARD_MINUTES: z.coerce
     .number()
     .positive()
@@ -170,6 +200,9 @@ export type Config = ReturnType<typeof shape>;
 
 function shape(env: z.output<typeof environment>) {
   const dataDir = resolve(env.DATA_DIR);
+  // Whole microseconds: what times are compared in.
+  const frameIntervalMs =
+    Math.round(env.FRAMES_PER_SECOND ? 1e6 / env.FRAMES_PER_SECOND : env.FRAME_INTERVAL_SECONDS * 1e6) / 1000;
   const loopback = ['127.0.0.1', 'localhost', '::1'].includes(env.HOST);
   return {
     http: {
@@ -218,9 +251,16 @@ function shape(env: z.output<typeof environment>) {
       device: env.DEVICE,
       threads: env.THREADS,
     },
-    ffmpeg: { ffmpegPath: env.FFMPEG_PATH, ffprobePath: env.FFPROBE_PATH },
+    ffmpeg: { ffmpegPath: env.FFMPEG_PATH, ffprobePath: env.FFPROBE_PATH, hwaccel: env.HWACCEL },
     indexing: {
-      frameIntervalMs: Math.round(env.FRAME_INTERVAL_SECONDS * 1000),
+      frameIntervalMs,
+      /** Undefined: one frame an interval. The gap is a multiple of the interval. */
+      adaptive:
+        env.SAMPLING === 'adaptive'
+          ? {
+              maxGapMs: Math.max(1, Math.round((env.MAX_FRAME_GAP_SECONDS * 1000) / frameIntervalMs)) * frameIntervalMs,
+            }
+          : undefined,
       shardMs: Math.round(env.SHARD_MINUTES * 60_000),
       framesConcurrency: env.FRAMES_CONCURRENCY,
       speechConcurrency: env.SPEECH_CONCURRENCY,

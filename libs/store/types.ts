@@ -52,7 +52,18 @@ export interface Video {
     container: string;
     durationMs: number;
     startMs: number;
-    video?: { codec: string; width: number; height: number; fps: number; rotation: number };
+    video?: {
+      codec: string;
+      width: number;
+      height: number;
+      fps: number;
+      rotation: number;
+      /** What decoding needs to know: as in MediaInfo of libs/video. */
+      interlaced?: true;
+      transfer?: 'pq' | 'hlg';
+      lateFrames?: number;
+      keyframes?: { longestMs: number; averageMs: number };
+    };
     audio?: { codec: string; channels: number; sampleRate: number; language?: string };
   };
   /** Whether speech is transcribed: always, where there are no captions (`auto`), or never. Left out: always. */

@@ -14,6 +14,10 @@ export interface FfmpegSettings {
   threads: number;
   /** Longest wait for output while someone waits for it; then the process is killed with `media_timeout`. */
   stallMs: number;
+  /** Decoding on a GPU: `none`, `auto`, or one of `ffmpeg -hwaccels`. */
+  hwaccel: string;
+  /** Hears what an operator may want to know, such as a GPU that does not decode. */
+  onNote: (message: string) => void;
   /** Resident memory at which a process is killed (watched on Linux; `-max_alloc` and `-max_pixels` hold everywhere). */
   maxMemoryBytes: number;
 }
@@ -22,6 +26,8 @@ const settings: FfmpegSettings = {
   ffprobePath: 'ffprobe',
   threads: Math.min(4, availableParallelism()),
   stallMs: 120_000,
+  hwaccel: 'none',
+  onNote: () => {},
   maxMemoryBytes: 4 * 2 ** 30,
 };
 /** Sets what is given and keeps the rest; for the whole process, before the first use. */
@@ -30,8 +36,8 @@ export function configureFfmpeg(options: Partial<FfmpegSettings>): void {
     if (value !== undefined) Object.assign(settings, { [key]: value });
 }
 
-/** The stall limit in force. */
-export const stallLimitMs = (): number => settings.stallMs;
+/** The settings in force. */
+export const ffmpegSettings = (): Readonly<FfmpegSettings> => settings;
 
 /** Most pixels of a picture: 8K in every usual shape (8192x4320). */
 export const MAX_PIXELS = 8192 * 4320;
@@ -174,7 +180,7 @@ function spawnError(binary: 'ffmpeg' | 'ffprobe', error: NodeJS.ErrnoException):
     return new MediaError('ffmpeg_failed', `${binary} could not be started: ${error.message}`, true);
   return new MediaError(
     'ffmpeg_missing',
-    `${binary} was not found (tried "${settings[`${binary}Path`]}"). Install ffmpeg 5.1 or newer (apt install ffmpeg, ` +
+    `${binary} was not found (tried "${settings[`${binary}Path`]}"). Install ffmpeg 4.4 or newer (apt install ffmpeg, ` +
       `brew install ffmpeg, winget install ffmpeg), or point ${binary === 'ffmpeg' ? 'FFMPEG_PATH' : 'FFPROBE_PATH'} at it.`,
     true,
   );
@@ -213,17 +219,48 @@ export function runFfprobe(path: string, args: string[], options: RunOptions): A
   return run('ffprobe', ['-hide_banner', ...safeInput(), ...args, fileUrl(path)], options);
 }
 
+/** What `-version` says, and its number: builds from git have none, they count as the newest. */
+async function readVersion(binary: 'ffmpeg' | 'ffprobe'): Promise<{ text: string; number: number }> {
+  let text = '';
+  for await (const chunk of run(binary, ['-version'], { stallMs: Math.min(10_000, settings.stallMs) })) text += chunk;
+  const found = /version (\S+)/.exec(text)?.[1] ?? 'unknown';
+  const [major, minor = 0] = (/^n?(\d+)\.(\d+)/.exec(found) ?? []).slice(1).map(Number);
+  return { text: found, number: major === undefined ? Number.POSITIVE_INFINITY : major + minor / 1000 };
+}
+
+/** Oldest ffmpeg that the tests have passed with; Ubuntu 22.04 has 4.4.2. */
+const OLDEST = 4.004;
+/** 5.1 brought `-fps_mode`, and later versions lose its older name. */
+const WITH_FPS_MODE = 5.001;
+
+const frameRateOptions = new Map<string, Promise<string>>();
+/** The output option that decides which pictures are repeated or dropped, as the installed ffmpeg calls it. */
+export function frameRateOption(): Promise<string> {
+  const path = settings.ffmpegPath;
+  const known = frameRateOptions.get(path);
+  if (known) return known;
+  const asked = readVersion('ffmpeg').then(
+    ({ number }) => (number < WITH_FPS_MODE ? '-vsync' : '-fps_mode'),
+    () => {
+      // Whatever is wrong with it shows, and is reported, when it is run in earnest.
+      frameRateOptions.delete(path);
+      return '-fps_mode';
+    },
+  );
+  frameRateOptions.set(path, asked);
+  return asked;
+}
+
 /** Versions of ffmpeg and ffprobe, or a MediaError `ffmpeg_missing` that says how to install them. */
 export async function checkFfmpeg(): Promise<{ ffmpeg: string; ffprobe: string }> {
   const version = async (binary: 'ffmpeg' | 'ffprobe') => {
-    let text = '';
-    for await (const chunk of run(binary, ['-version'], { stallMs: 10_000 })) text += chunk;
-    const found = /version (\S+)/.exec(text)?.[1] ?? 'unknown';
-    const [major = 0, minor = 0] = (/^n?(\d+)\.(\d+)/.exec(found) ?? []).slice(1).map(Number);
-    // Builds from git have no number; they are newer than what is asked for. 5.1 brought -fps_mode.
-    if (major && (major < 5 || (major === 5 && minor < 1)))
-      throw new MediaError('ffmpeg_missing', `${binary} ${found} is too old: 5.1 or newer is needed`, true);
-    return found;
+    try {
+      const { text, number } = await readVersion(binary);
+      if (number >= OLDEST) return text;
+      throw new MediaError('ffmpeg_missing', `${binary} ${text} is too old: 4.4 or newer is needed`, true);
+    } catch (error) {
+      throw error instanceof ProcessFailed ? error.toMediaError() : error;
+    }
   };
   return { ffmpeg: await version('ffmpeg'), ffprobe: await version('ffprobe') };
 }

@@ -4,9 +4,11 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { blocks } from './blocks.ts';
 import { MediaError } from './errors.ts';
-import { fileUrl, ProcessFailed, runFfmpeg, stallLimitMs } from './ffmpeg.ts';
+import { ffmpegSettings, fileUrl, frameRateOption, ProcessFailed, runFfmpeg } from './ffmpeg.ts';
+import { giveUpHwaccel, hwaccelOptions } from './hwaccel.ts';
 import type { MediaInfo, VideoInfo } from './probe.ts';
 import { seekOptions } from './seek.ts';
+import { chooseDecoding, type Decoding } from './strategy.ts';
 
 /** One sampled picture. */
 export interface Frame {
@@ -24,8 +26,17 @@ export interface SampleOptions {
   endMs: number;
   /** One frame a grid cell of this length; cells count from 0, so shards cut on the grid give the frames of an uncut run. */
   intervalMs: number;
-  /** Side of the square the model takes; the centre square of the picture, scaled (bicubic). */
+  /**
+   * In place of one frame an interval: one wherever the scene changes (at most one an interval), and one each `maxGapMs`, which is a multiple
+   * of the interval. Every picture is decoded. Shards cut on the grid of `maxGapMs` give the frames of an uncut run: what a scene is
+   * compared with lies before the shard, and is decoded on the way from the keyframe before it. Only right after a border where there is
+   * no such picture (a keyframe on the border itself, fewer than 4 pictures a second) may a change be seen that is none, or missed.
+   */
+  adaptive?: { maxGapMs: number };
+  /** Side of the square the model takes, scaled bicubic. */
   size: number;
+  /** How a picture becomes a square: its centre square is taken (CLIP), or all of it is squashed (SigLIP). Default: crop. */
+  fit?: 'crop' | 'squash';
   /** Existing folder for thumbnails; the caller deletes it. */
   thumbnailDir: string;
   /** Longest side of a thumbnail in pixels; never scaled up. */
@@ -34,33 +45,68 @@ export interface SampleOptions {
   onDamage?: () => unknown;
 }
 
+/** Difference from the picture before, 0 to 1, from which it is another scene: what ffmpeg's scdet filter takes by default. */
+const SCENE_CHANGE = 0.1;
 /** ffmpeg's -q:v for JPEG: 2 is best, 31 worst. */
 const JPEG_QUALITY = 4;
 /** What ffmpeg says of a packet that its decoder refuses, up to version 6 and since. A decoder's own complaints also come of seeking. */
 const DAMAGE = /Error while decoding stream|Error submitting packet to decoder/;
 
 /**
- * One ffmpeg pass over a time range of a local file: raw RGB through a pipe and thumbnails beside it. Gives the first frame of each grid
- * cell that has one. Backpressure reaches ffmpeg (the pipe is read only as fast as frames are taken), so memory does not grow. Ending
- * the iteration early or aborting kills ffmpeg. What cannot be decoded is left out: a range of which nothing can gives no frames.
+ * Raw RGB through a pipe and thumbnails beside it, of a time range of a local file. Gives at most one frame a grid cell: its first picture,
+ * or its first keyframe where `chooseDecoding` says that keyframes suffice (`atMs` is the true time in both cases). Backpressure reaches
+ * ffmpeg (the pipe is read only as fast as frames are taken), so memory does not grow. Ending the iteration early or aborting kills
+ * ffmpeg. What cannot be decoded is left out: a range of which nothing can gives no frames.
  */
 export async function* sampleFrames(path: string, options: SampleOptions, signal?: AbortSignal): AsyncGenerator<Frame> {
-  const { media, startMs, endMs, intervalMs, size, thumbnailDir, thumbnailSize } = options;
+  const { media, startMs, endMs, intervalMs } = options;
   if (!media.video || endMs <= startMs) return;
+  const decoding = options.adaptive ? 'all' : chooseDecoding(media, intervalMs);
+  if (decoding !== 'seek') {
+    yield* decodeRange(path, options, decoding, signal);
+    return;
+  }
+  for (let cell = Math.floor(startMs / intervalMs); cell * intervalMs < endMs; cell++) {
+    const range = {
+      startMs: Math.max(startMs, cell * intervalMs),
+      endMs: Math.min(endMs, (cell + 1) * intervalMs),
+    };
+    yield* decodeRange(path, { ...options, ...range }, decoding, signal);
+  }
+}
+
+/** One run of ffmpeg. `seek`: it ends with the first frame of the range. */
+async function* decodeRange(
+  path: string,
+  options: SampleOptions,
+  decoding: Decoding,
+  signal?: AbortSignal,
+): AsyncGenerator<Frame> {
+  const { media, startMs, endMs, intervalMs, adaptive, size, fit = 'crop', thumbnailDir, thumbnailSize } = options;
+  const video = media.video as VideoInfo;
 
   // Everything is compared in whole microseconds, so a frame falls into the same cell whichever shard looks at it.
   const fileStartUs = Math.round(media.startMs * 1000);
-  const intervalUs = Math.max(1, Math.round(intervalMs * 1000));
-  const fromUs = fileStartUs + Math.ceil(startMs * 1000);
-  const toUs = fileStartUs + Math.ceil(endMs * 1000);
-  const cell = (ptsUs: string) => `floor((${ptsUs}-(${fileStartUs}))/${intervalUs})`;
+  const intervalUs = toUs(intervalMs);
+  const fromUs = fileStartUs + ceilUs(startMs);
+  const untilUs = fileStartUs + ceilUs(endMs);
+  const lateUs = video.lateFrames && video.fps ? Math.round((video.lateFrames * 1e6) / video.fps) : 0;
+  const newCell = (cellUs: number) => {
+    const cell = (ptsUs: string) => `floor((${ptsUs}-(${fileStartUs}))/${cellUs})`;
+    return `gt(${cell('pts')},${cell('prev_selected_pts')})`;
+  };
   const graph = [
     '[0:V:0]settb=1/1000000',
-    `trim=start_pts=${fromUs}:end_pts=${toUs}`,
-    `select='isnan(prev_selected_pts)+gt(${cell('pts')},${cell('prev_selected_pts')})'`,
+    ...(lateUs ? [`setpts=PTS-${lateUs}`] : []),
+    // A change of scene is a difference from what came before, which may lie before the range.
+    `trim=${adaptive ? '' : `start_pts=${fromUs}:`}end_pts=${untilUs}`,
+    adaptive
+      ? `select='gte(pts,${fromUs})*(isnan(prev_selected_pts)+${newCell(toUs(adaptive.maxGapMs))}+gt(scene,${SCENE_CHANGE})*${newCell(intervalUs)})'`
+      : `select='${decoding === 'all' ? '' : 'key*'}(isnan(prev_selected_pts)+${newCell(intervalUs)})'`,
     // The time of each frame that is let through, to file descriptor 3.
-    `metadata=add:key=cuepoint:value=1,metadata=print:file='pipe\\:3':direct=1,split[picture][thumb];[picture]${modelInput(size)}[rgb];` +
-      `[thumb]${thumbnail(media.video, thumbnailSize)}[jpeg]`,
+    `metadata=add:key=cuepoint:value=1,metadata=print:file='pipe\\:3':direct=1`,
+    ...(video.interlaced ? ['estdif=mode=frame:deint=interlaced'] : []),
+    `split[picture][thumb];[picture]${modelInput(size, fit, video)}[rgb];[thumb]${thumbnail(video, thumbnailSize)}[jpeg]`,
   ].join(',');
 
   const times = new Times();
@@ -69,27 +115,31 @@ export async function* sampleFrames(path: string, options: SampleOptions, signal
   const thumbnailPath = (n: number) => join(folder, `${run}-${String(n).padStart(8, '0')}.jpg`);
   const thumbnails = `${fileUrl(folder).replaceAll('%', '%%')}/${run}-%08d.jpg`;
   // Timestamps are the file's own (-copyts), and encoders must not round them to the frame rate.
-  const asIs = ['-fps_mode', 'passthrough', '-enc_time_base', '1:1000000'];
+  const asIs = [await frameRateOption(), 'passthrough', '-enc_time_base', '1:1000000'];
+  const count = decoding === 'seek' ? ['-frames:v', '1'] : [];
+  const keyframesOnly = decoding === 'all' ? [] : ['-skip_frame', 'nokey'];
+  // Starting a GPU costs more than decoding a few keyframes.
+  const hwaccel = decoding === 'all' ? await hwaccelOptions(path, video, signal) : [];
   const chunks = runFfmpeg(
     path,
     (command) =>
       command
         .complexFilter(graph)
         .output(thumbnails)
-        .outputOptions('-map', '[jpeg]', ...asIs, '-c:v', 'mjpeg', '-q:v', `${JPEG_QUALITY}`)
+        .outputOptions('-map', '[jpeg]', ...asIs, ...count, '-c:v', 'mjpeg', '-q:v', `${JPEG_QUALITY}`)
         .outputOptions('-f', 'image2', '-start_number', '0', '-atomic_writing', '1')
         .output('pipe:1')
-        .outputOptions('-map', '[rgb]', ...asIs, '-f', 'rawvideo'),
+        .outputOptions('-map', '[rgb]', ...asIs, ...count, '-f', 'rawvideo'),
     {
       inputOptions: [
-        ...['-an', '-sn', '-dn', '-copyts', '-noaccurate_seek'],
+        ...['-an', '-sn', '-dn', '-copyts', '-noaccurate_seek', ...keyframesOnly, ...hwaccel],
         ...(startMs > 0 ? await seekOptions(path, media, fromUs / 1e6, signal) : []),
       ],
       signal,
       onSideText: (text) => times.read(text),
       onStderr: (text) => DAMAGE.test(text) && options.onDamage?.(),
       // A frame is due once an interval; slow machines may need longer than real time for it.
-      stallMs: stallLimitMs() + 10 * intervalMs,
+      stallMs: ffmpegSettings().stallMs + 10 * (adaptive?.maxGapMs ?? intervalMs),
     },
   );
 
@@ -112,27 +162,55 @@ export async function* sampleFrames(path: string, options: SampleOptions, signal
     }
   } catch (error) {
     if (!(error instanceof ProcessFailed)) throw error;
+    if (hwaccel.length > 0) giveUpHwaccel();
     if (!/Cannot determine format of input stream|Nothing was written|matches no streams/.test(error.stderr))
       throw error.toMediaError();
   }
 }
 
+const toUs = (ms: number) => Math.max(1, Math.round(ms * 1000));
+/** Up to a whole microsecond, but for what floating point adds. */
+const ceilUs = (ms: number) => Math.ceil(ms * 1000 - 1e-3);
+
 /** The centre square first, then its size: the same picture as scaling and then cropping, and a very long one costs no memory. */
-function modelInput(size: number): string {
+function modelInput(size: number, fit: 'crop' | 'squash', { transfer }: VideoInfo): string {
+  const square = `scale=${size}:${size}:flags=bicubic,setsar=1,${transfer ? toneMap(transfer) : ''}format=rgb24`;
+  if (fit === 'squash') return square;
   const width = "'max(1,min(iw,round(ih/sar)))'";
   const height = "'max(1,min(ih,round(iw*sar)))'";
-  return `crop=w=${width}:h=${height}:exact=1,scale=${size}:${size}:flags=bicubic,setsar=1,format=rgb24`;
+  return `crop=w=${width}:h=${height}:exact=1,${square}`;
 }
 
 /** Even sides, in the shape the first frame is shown in; if the shape changes midway, with bars. */
-function thumbnail({ width, height }: VideoInfo, longest: number): string {
+function thumbnail({ width, height, transfer }: VideoInfo, longest: number): string {
   const scale = Math.min(1, longest / Math.max(width, height));
   const even = (side: number) => Math.max(2, 2 * Math.floor((side * scale) / 2));
   const [w, h] = [even(width), even(height)];
   const sameShape = `lt(abs(dar*${height}/${width}-1),0.02)`;
   const fitWidth = `'if(${sameShape},${w},max(1,min(${w},round(${h}*dar))))'`;
   const fitHeight = `'if(${sameShape},${h},max(1,min(${h},round(${w}/dar))))'`;
-  return `scale=w=${fitWidth}:h=${fitHeight}:flags=bicubic,setsar=1,pad=${w}:${h}:(ow-iw)/2:(oh-ih)/2,format=yuvj420p`;
+  const shown = `scale=w=${fitWidth}:h=${fitHeight}:flags=bicubic,setsar=1,pad=${w}:${h}:(ow-iw)/2:(oh-ih)/2`;
+  return `${shown},${transfer ? toneMap(transfer) : ''}format=yuvj420p`;
+}
+
+/**
+ * High dynamic range (BT.2020 colours) as an ordinary screen would show it, with filters that every ffmpeg has: to light by the inverse of
+ * its transfer function (ITU-R BT.2100), relative to the 203 cd/m² of diffuse white (BT.2408); highlights above half of that bent under 1 by a
+ * hyperbola; to the primaries of BT.709 (BT.2087); to a gamma of 2.2. For models and thumbnails; no colour grading.
+ */
+function toneMap(transfer: 'pq' | 'hlg'): string {
+  const light =
+    transfer === 'pq'
+      ? 'st(0,pow(val/maxval,1/78.84375));st(1,10000/203*pow(max(ld(0)-0.8359375,0)/(18.8515625-18.6875*ld(0)),1/0.1593017578125))'
+      : 'st(0,val/maxval);st(1,1000/203*pow(if(lte(ld(0),0.5),ld(0)*ld(0)/3,(exp((ld(0)-0.55991073)/0.17883277)+0.28466892)/12),1.2))';
+  const perChannel = (expression: string) => `lutrgb='${expression}':'${expression}':'${expression}'`;
+  return [
+    'format=rgb48le',
+    perChannel(`${light};maxval*if(lte(ld(1),0.5),ld(1),0.5+0.5*(ld(1)-0.5)/ld(1))`),
+    'colorchannelmixer=1.6605:-0.5876:-0.0728:0:-0.1246:1.1329:-0.0083:0:-0.0182:-0.1006:1.1187',
+    perChannel('maxval*pow(val/maxval,1/2.2)'),
+    '',
+  ].join(',');
 }
 
 /** Times of the frames, as ffmpeg's metadata filter prints them: `frame:0    pts:1001000 pts_time:1.001`. */

@@ -12,6 +12,19 @@ export interface VideoInfo {
   fps: number;
   /** Clockwise degrees that the player turns the picture: 0, 90, 180 or 270. */
   rotation: number;
+  /** Fields in place of whole pictures (all, or some). */
+  interlaced?: true;
+  /** High dynamic range: perceptual quantiser (SMPTE ST 2084) or hybrid log-gamma (ARIB STD-B67). */
+  transfer?: 'pq' | 'hlg';
+  /** How many pictures later than they are shown the file says they are; AVI stores no presentation times. */
+  lateFrames?: number;
+  /** As `measureKeyframes` found it. */
+  keyframes?: KeyframeSpacing;
+}
+/** Time from one keyframe to the next. */
+export interface KeyframeSpacing {
+  longestMs: number;
+  averageMs: number;
 }
 export interface AudioInfo {
   codec: string;
@@ -19,6 +32,13 @@ export interface AudioInfo {
   sampleRate: number;
   /** ISO 639-2 tag of the track, if it has one. */
   language?: string;
+}
+/** The sound track that is decoded. */
+export interface AudioTrack {
+  /** Number of the stream in the file. */
+  stream: number;
+  /** As in MediaInfo. */
+  startMs: number;
 }
 export interface MediaInfo {
   /** ffprobe's first format name: `mov`, `matroska`, `mpegts`… */
@@ -40,6 +60,9 @@ interface Stream {
   width?: number;
   height?: number;
   sample_aspect_ratio?: string;
+  field_order?: string;
+  color_transfer?: string;
+  has_b_frames?: number;
   avg_frame_rate?: string;
   channels?: number;
   sample_rate?: string;
@@ -59,7 +82,11 @@ interface Probed {
  * Reads the headers of one local file with ffprobe. Throws MediaError (final) for what is not media, has no stream, or has no duration.
  * A cover picture (attached_pic) is not a video stream. Of several tracks it describes those that `sampleFrames` and `decodeAudio` take.
  */
-export async function probe(path: string, signal?: AbortSignal): Promise<MediaInfo> {
+export async function probe(
+  path: string,
+  options: { /** As for `decodeAudio`. */ language?: string } = {},
+  signal?: AbortSignal,
+): Promise<MediaInfo> {
   const head = await readHead(path);
   if (isText(head)) throw notRecognised();
   const probed = await readHeaders(path, head, signal);
@@ -68,7 +95,7 @@ export async function probe(path: string, signal?: AbortSignal): Promise<MediaIn
     (stream) => stream.codec_name !== undefined && stream.codec_name !== 'none',
   );
   const video = streams.find((stream) => stream.codec_type === 'video' && !isStill(stream));
-  const audio = defaultAudio(streams);
+  const audio = chooseAudio(streams, options.language);
   for (const stream of [video, audio]) if (stream) refuseEncrypted(stream, probed);
   if (/DRM protected stream/.test(probed.stderr)) throw encrypted();
   if (!video && !audio)
@@ -89,7 +116,7 @@ export async function probe(path: string, signal?: AbortSignal): Promise<MediaIn
     durationMs,
     statedMs,
     startMs,
-    video: video && pixels(video) ? describeVideo(video) : undefined,
+    video: video && pixels(video) ? describeVideo(video, container) : undefined,
     audio: audio && {
       codec: audio.codec_name as string,
       channels: audio.channels ?? 0,
@@ -99,16 +126,27 @@ export async function probe(path: string, signal?: AbortSignal): Promise<MediaIn
   };
 }
 
-/** `startMs` of a file that has been probed before. */
-export async function fileStartMs(path: string, signal?: AbortSignal): Promise<number> {
-  let text = '';
-  const args = ['-v', 'error', '-of', 'default=noprint_wrappers=1:nokey=1', '-show_entries', 'format=start_time'];
+/** Which sound track of a file `decodeAudio` takes, and where the file starts; undefined: it has none. */
+export async function findAudioTrack(
+  path: string,
+  language: string | undefined,
+  signal?: AbortSignal,
+): Promise<AudioTrack | undefined> {
+  const json: Buffer[] = [];
+  const entries =
+    'format=start_time:stream=index,codec_name,codec_type,channels:stream_disposition=default,comment,visual_impaired:stream_tags=language';
   try {
-    for await (const chunk of runFfprobe(path, args, { signal })) text += chunk;
+    for await (const chunk of runFfprobe(path, ['-v', 'error', '-of', 'json', '-show_entries', entries], { signal }))
+      json.push(chunk);
   } catch (error) {
     throw error instanceof ProcessFailed ? error.toMediaError() : error;
   }
-  return secondsToMs(text);
+  const { format, streams = [] } = JSON.parse(Buffer.concat(json).toString()) as Omit<Probed, 'stderr'>;
+  const track = chooseAudio(
+    streams.filter(({ codec_name }) => codec_name !== undefined && codec_name !== 'none'),
+    language,
+  );
+  return track && { stream: track.index, startMs: secondsToMs(format?.start_time) };
 }
 /** To the microsecond, ffprobe's own precision; what is not known (`N/A`) counts as 0. */
 const secondsToMs = (text: string | undefined) => Math.round((Number.parseFloat(text ?? '') || 0) * 1e6) / 1000;
@@ -150,12 +188,14 @@ function looksLikeMedia(head: Buffer): boolean {
 async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Promise<Probed> {
   const entries = [
     'format=format_name,start_time,duration',
-    'stream=index,codec_name,codec_type,codec_tag_string,width,height,sample_aspect_ratio,avg_frame_rate,channels,sample_rate,duration',
-    'stream_disposition=default,attached_pic,timed_thumbnails,still_image',
+    'stream=index,codec_name,codec_type,codec_tag_string,width,height,sample_aspect_ratio,avg_frame_rate,channels,sample_rate,duration,' +
+      'field_order,color_transfer,has_b_frames',
+    'stream_disposition=default,comment,visual_impaired,attached_pic,timed_thumbnails,still_image',
     'stream_tags=language,rotate',
-    'stream_side_data=side_data_type,rotation',
+    // Whole lists: the names of single entries have changed since ffmpeg 4.4.
+    'stream_side_data_list',
     'packet=stream_index',
-    'packet_side_data=side_data_type',
+    'packet_side_data_list',
   ].join(':');
   // The first packets tell whether they are encrypted; the names of their codecs don't.
   const args = ['-v', 'warning', '-of', 'json', '-show_entries', entries, '-read_intervals', '%+#16'];
@@ -187,12 +227,30 @@ async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Pr
 const isStill = ({ disposition = {} }: Stream) =>
   !!(disposition.attached_pic || disposition.timed_thumbnails || disposition.still_image);
 
-/** The track that ffmpeg takes when none is asked for: marked as default first, then the most channels, then the first. */
-function defaultAudio(streams: Stream[]): Stream | undefined {
-  const rank = (stream: Stream) => (stream.disposition?.default ? 1000 : 0) + (stream.channels ?? 0);
+/**
+ * The sound track that is listened to: one in the language asked for, if there is such; then the one marked as default; no commentary and
+ * no description for the blind unless there is nothing else; then the most channels, then the first.
+ */
+function chooseAudio(streams: Stream[], language?: string): Stream | undefined {
+  const wanted = language === undefined ? undefined : plainLanguage(language);
+  const rank = ({ disposition = {}, tags = {}, channels = 0 }: Stream) =>
+    (wanted !== undefined && plainLanguage(tags.language ?? 'und') === wanted ? 4e6 : 0) +
+    (disposition.comment || disposition.visual_impaired ? 0 : 2e6) +
+    (disposition.default ? 1e6 : 0) +
+    channels;
   return streams
     .filter((stream) => stream.codec_type === 'audio')
     .reduce<Stream | undefined>((best, stream) => (best && rank(best) >= rank(stream) ? best : stream), undefined);
+}
+/** One form for what says the same: `de`, `deu` and `ger` (ISO 639-1, 639-2/T and 639-2/B), `en-US` and `eng`. From Unicode's CLDR. */
+function plainLanguage(tag: string): string {
+  try {
+    const { language } = new Intl.Locale(tag.trim().replaceAll('_', '-'));
+    // Norwegian is tagged by its written forms, and spoken language is asked for.
+    return language === 'nb' || language === 'nn' ? 'no' : language;
+  } catch {
+    return tag;
+  }
 }
 
 function refuseEncrypted(stream: Stream, { packets = [] }: Probed): void {
@@ -210,7 +268,7 @@ const ratio = (text: string | undefined, fallback: number) => {
   return top > 0 && bottom > 0 ? top / bottom : fallback;
 };
 
-function describeVideo(stream: Stream): VideoInfo {
+function describeVideo(stream: Stream, container: string): VideoInfo {
   // ffprobe counts anticlockwise; the old `rotate` tag clockwise.
   const turned = stream.side_data_list?.find((data) => data.rotation !== undefined)?.rotation;
   const clockwise = turned !== undefined ? -turned : Number(stream.tags?.rotate ?? 0);
@@ -222,6 +280,10 @@ function describeVideo(stream: Stream): VideoInfo {
     ...(rotation % 180 === 0 ? { width, height } : { width: height, height: width }),
     fps: ratio(stream.avg_frame_rate, 0),
     rotation,
+    ...(/^[tb][tb]$/.test(stream.field_order ?? '') ? { interlaced: true } : {}),
+    ...(stream.color_transfer === 'smpte2084' ? { transfer: 'pq' } : {}),
+    ...(stream.color_transfer === 'arib-std-b67' ? { transfer: 'hlg' } : {}),
+    ...(container === 'avi' && stream.has_b_frames ? { lateFrames: stream.has_b_frames } : {}),
   };
 }
 

@@ -11,6 +11,11 @@ const INDEX_LEAD_SEC = 0.5;
 /** How far back a keyframe is looked for where there is no index; then from the start of the file. */
 const LOOK_BACK_SEC = [12, 60];
 
+/** Have its packets times to seek by? */
+export const isSeekable = (container: string): boolean => !UNSEEKABLE.has(container);
+/** Does seeking lead to a keyframe without searching for one? */
+export const leadsToKeyframes = (container: string): boolean => INDEXED.has(container);
+
 /**
  * Input options that make ffmpeg start decoding at a keyframe at or before `atSec` (on the file's own clock), so that every frame from
  * there on is whole. None: from the start of the file.

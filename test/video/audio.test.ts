@@ -142,6 +142,30 @@ describe('decodeAudio', () => {
     expect(peak).toBeLessThan(0.95);
   });
 
+  test.each([
+    ['5.1', 6],
+    ['7.1', 8],
+  ])(
+    'the centre of %s sound, where people speak, stays loud, and the bass channel does not drown it',
+    async (layout, channels) => {
+      const only = async (channel: number) => {
+        const source = Array.from({ length: channels }, (_, i) => (i === channel ? '0.9*sin(2*PI*440*t)' : '0')).join(
+          '|',
+        );
+        const path = await makeAudio(dir.path, {
+          name: `${layout}-${channel}.flac`,
+          seconds: 1,
+          source: `aevalsrc='${source}':c=${layout}:s=48000`,
+        });
+        return largest((await decode(path, 0, 1000)).subarray(1600));
+      };
+      const [left, centre, bass] = [await only(0), await only(2), await only(3)];
+      expect(centre).toBeGreaterThan(0.15);
+      expect(centre).toBeGreaterThan(left);
+      expect(bass).toBeLessThan(0.01);
+    },
+  );
+
   test('samples out of range and not-a-numbers are put right', async () => {
     const source = "aevalsrc='if(gt(mod(t,0.2),0.1),3,if(gt(mod(t,0.2),0.05),-3,0/0))':s=16000";
     const path = await makeAudio(dir.path, { name: 'wild.wav', seconds: 1, source, output: ['-c:a', 'pcm_f32le'] });
@@ -169,6 +193,78 @@ describe('decodeAudio', () => {
     await remux(plain, path, '-output_ts_offset', '5000');
     expect((await probe(path)).startMs).toBeGreaterThan(5_000_000);
     expect(difference(await decode(path, 3000, 5000), await decode(plain, 3000, 5000))).toBeLessThan(0.01);
+  });
+
+  test('sound that is longer or shorter than the picture is heard to its own end', async () => {
+    const picture = await makeVideo(dir.path, { name: 'p3.mp4', seconds: 3, picture: 'testsrc' });
+    for (const [name, seconds] of [
+      ['longer.mp4', 5],
+      ['shorter.mkv', 1.5],
+    ] as const) {
+      const path = join(dir.path, name);
+      const sound = await makeAudio(dir.path, { name: `${name}.wav`, seconds });
+      await ffmpeg('-i', picture, '-i', sound, '-map', '0:v', '-map', '1:a', '-c:v', 'copy', '-c:a', 'aac', path);
+      const { durationMs } = await probe(path);
+      expect(Math.abs(durationMs - 1000 * Math.max(3, seconds)), name).toBeLessThan(60);
+      const pcm = await decode(path, 0, durationMs);
+      expect(Math.abs(pcm.findLastIndex((x) => Math.abs(x) > 0.02) / 16 - seconds * 1000), name).toBeLessThan(60);
+    }
+  });
+
+  describe('of several tracks', () => {
+    /** 300, 600, 900 Hz … */
+    const pitch = (pcm: Float32Array) => {
+      const heard = pcm.subarray(8000, 24_000);
+      return heard.reduce((count, x, i) => count + (i > 0 && x >= 0 && (heard[i - 1] as number) < 0 ? 1 : 0), 0);
+    };
+    async function tracks(
+      name: string,
+      ...dispositions: { language?: string; disposition?: string; channels?: number }[]
+    ) {
+      const path = join(dir.path, name);
+      await ffmpeg(
+        ...dispositions.flatMap((_, i) => ['-f', 'lavfi', '-i', `sine=f=${300 * (i + 1)}:d=2:r=48000`]),
+        ...dispositions.flatMap(({ language, disposition, channels }, i) => [
+          ...['-map', `${i}`, `-disposition:a:${i}`, disposition ?? '0', `-ac:a:${i}`, `${channels ?? 1}`],
+          ...(language ? [`-metadata:s:a:${i}`, `language=${language}`] : []),
+        ]),
+        ...['-c:a', 'aac', path],
+      );
+      return path;
+    }
+    const heard = async (path: string, language?: string) => {
+      const parts: Float32Array[] = [];
+      for await (const part of decodeAudio(path, { startMs: 0, endMs: 2000, language })) parts.push(part);
+      return Math.round(pitch(parts[0] as Float32Array) / 300);
+    };
+
+    test('the one in the language asked for is heard, however it is written; else the default one', async () => {
+      for (const ending of ['mkv', 'mp4', 'ts']) {
+        const path = await tracks(
+          `tracks.${ending}`,
+          { language: 'eng' },
+          { language: 'ger', disposition: 'default' },
+          { language: 'fra' },
+          { language: 'nob' },
+        );
+        const byLanguage = { de: 2, deu: 2, ger: 2, en: 1, fr: 3, fre: 3, no: 4, ja: ending === 'ts' ? 1 : 2 };
+        for (const [language, track] of Object.entries(byLanguage))
+          expect(await heard(path, language), `${ending} ${language}`).toBe(track);
+        expect((await probe(path, { language: 'fr' })).audio?.language).toBe('fra');
+      }
+    });
+
+    test('a commentary is heard only where there is nothing else, and more channels win', async () => {
+      const path = await tracks(
+        'extras.mkv',
+        { disposition: 'comment', channels: 2 },
+        {},
+        { channels: 2 },
+        { disposition: 'visual_impaired' },
+      );
+      expect(await heard(path)).toBe(3);
+      expect(await heard(await tracks('talk.mkv', { disposition: 'comment' }))).toBe(1);
+    });
   });
 
   const jfk = new URL('../../../shared/media/jfk.flac', import.meta.url).pathname;

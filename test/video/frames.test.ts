@@ -197,6 +197,20 @@ describe('the picture is what a viewer sees', () => {
     expect(await jpegSize((frame as Frame).thumbnailPath)).toBe(degrees % 180 ? '48x64' : '64x48');
   });
 
+  test('a model that squashes sees all of it, one that crops the centre square', async () => {
+    const path = join(dir.path, 'wide.mp4');
+    const bars = 'color=white:s=192x96:d=1:r=5,drawbox=w=48:h=96:c=black:t=fill,drawbox=x=144:w=48:h=96:c=black:t=fill';
+    await ffmpeg('-f', 'lavfi', '-i', bars, ...codecs.h264, path);
+    for (const [fit, dark] of [
+      ['crop', 0],
+      ['squash', SIZE / 2],
+    ] as const) {
+      const [frame] = await sample(path, { fit });
+      const row = [...(frame as Frame).rgb.subarray(24 * SIZE * 3, 25 * SIZE * 3)].filter((_, i) => i % 3 === 0);
+      expect(Math.abs(row.filter((c) => c < 128).length - dark), fit).toBeLessThanOrEqual(1);
+    }
+  });
+
   test('pixels that are not square are stretched', async () => {
     const path = join(dir.path, 'anamorphic.mp4');
     await ffmpeg(
@@ -266,9 +280,36 @@ describe('the picture is what a viewer sees', () => {
     for (const frame of frames) expect(await jpegSize(frame.thumbnailPath)).toBe('64x64');
   });
 
-  test('interlaced video works', async () => {
-    const path = await makeVideo(dir.path, { name: 'interlaced.ts', seconds: 2, codec: codecs.h264Interlaced });
-    expect((await sample(path)).length).toBe(4);
+  test('the two fields of interlaced video are not mixed, and its times stay', async () => {
+    const path = join(dir.path, 'interlaced.ts');
+    const fields = "nullsrc=s=96x96:r=25:d=2,format=gray,geq=lum='if(mod(Y,2),16,235)',format=yuv420p,setfield=tff";
+    await ffmpeg('-f', 'lavfi', '-i', fields, ...codecs.h264Interlaced, path);
+    const media = await probe(path);
+    expect(media.video?.interlaced).toBe(true);
+    const frames = await sample(path);
+    expect(frames.map(({ atMs }) => atMs)).toEqual([0, 520, 1000, 1520]);
+    for (const { rgb } of frames) expect(Math.abs((rgb[(24 * SIZE + 24) * 3] as number) - 128)).toBeGreaterThan(80);
+    const shard = await sample(path, { media, startMs: 1000 });
+    for (const [i, { rgb }] of shard.entries()) expect(Buffer.compare(rgb, (frames[2 + i] as Frame).rgb)).toBe(0);
+  });
+
+  test.each([
+    ['pq', 'smpte2084', 0.58],
+    ['hlg', 'arib-std-b67', 0.75],
+  ])('diffuse white of high dynamic range (%s) is nearly white, black is black', async (transfer, tag, white) => {
+    const path = join(dir.path, `${transfer}.mkv`);
+    const picture = `nullsrc=s=96x96:r=5:d=1,format=yuv420p10le,geq=lum='if(lt(X,48),64,${64 + 876 * white})':cb=512:cr=512`;
+    const tags = ['-color_primaries', 'bt2020', '-color_trc', tag, '-colorspace', 'bt2020nc'];
+    await ffmpeg('-f', 'lavfi', '-i', picture, ...codecs.h264TenBit, ...tags, path);
+    expect((await probe(path)).video?.transfer).toBe(transfer);
+    const [frame] = await sample(path);
+    const { rgb, thumbnailPath } = frame as Frame;
+    const at = (x: number) => rgb[(24 * SIZE + x) * 3 + 1] as number;
+    expect(at(8)).toBeLessThan(8);
+    expect(at(40)).toBeGreaterThan(215);
+    expect(at(40)).toBeLessThan(235);
+    const thumbnail = await readPicture(thumbnailPath, `${SIZE}x${SIZE}`);
+    expect(Math.abs((thumbnail[(24 * SIZE + 40) * 3 + 1] as number) - at(40))).toBeLessThan(6);
   });
 });
 

@@ -25,7 +25,7 @@ export function publicVideo(video: Video, links: Links, nowMs = Date.now()): Pub
     media: video.media && {
       container: video.media.container,
       duration: toSeconds(video.media.durationMs),
-      video: video.media.video,
+      video: publicPicture(video.media.video),
       audio: video.media.audio,
     },
     stages: {
@@ -56,6 +56,13 @@ export function publicVideo(video: Video, links: Links, nowMs = Date.now()): Pub
 
 function publicStage(stage: Stage) {
   return { state: stage.state, done: toSeconds(stage.doneMs), total: toSeconds(stage.totalMs), error: stage.error };
+}
+
+/** Without what only decoding needs to know. */
+function publicPicture(picture: NonNullable<Video['media']>['video']) {
+  if (!picture) return undefined;
+  const { codec, width, height, fps, rotation } = picture;
+  return { codec, width, height, fps, rotation };
 }
 
 /** Media time done over media time to do, of frames and speech together; the short stages before and after get 1% each. */

@@ -1,0 +1,114 @@
+import { MediaError } from './errors.ts';
+import { ProcessFailed, runFfmpeg } from './ffmpeg.ts';
+import { readPackets } from './packets.ts';
+import type { KeyframeSpacing, MediaInfo } from './probe.ts';
+import { isSeekable, leadsToKeyframes } from './seek.ts';
+
+/**
+ * How the pictures of a video are come by:
+ * - `all`: every picture is decoded; the frame of a grid cell is its first picture.
+ * - `keyframes`: keyframes alone are decoded; the frame of a cell is its first keyframe.
+ * - `seek`: as `keyframes`, picture for picture, but a short run of its own for each cell, which skips the keyframes in between.
+ */
+export type Decoding = 'all' | 'keyframes' | 'seek';
+
+/** Keyframes may be this much further apart than the sampling interval: one second at 29.97 pictures a second is 30 of them, 1.001 s. */
+const SLACK = 1.1;
+/**
+ * Megapixels of keyframes per sample from which starting ffmpeg anew costs less than decoding them all. Measured on two cores: a start takes
+ * as long as 20 to 40 megapixels of H.264 keyframes.
+ */
+const SEEK_FROM_MEGAPIXELS = 40;
+
+/** Their decoders in ffmpeg can pass over what is no keyframe. */
+const SKIPPING = new Set(['h264', 'hevc', 'mpeg1video', 'mpeg2video', 'mpeg4', 'vc1', 'wmv3']);
+
+/** The cheapest way to sample a file at this interval. Says the same for each shard: it depends on nothing but what `measureKeyframes` found. */
+export function chooseDecoding({ container, video }: MediaInfo, intervalMs: number): Decoding {
+  if (!video?.keyframes || video.keyframes.longestMs > intervalMs * SLACK) return 'all';
+  const perSample = (intervalMs / video.keyframes.averageMs) * ((video.width * video.height) / 1e6);
+  if (leadsToKeyframes(container) && perSample >= SEEK_FROM_MEGAPIXELS) return 'seek';
+  return SKIPPING.has(video.codec) ? 'keyframes' : 'all';
+}
+
+/**
+ * How far apart a file's keyframes are; undefined: too far for sampling at `intervalMs`, or it cannot be told. Reads no further than the
+ * first gap that is too long, so it costs nearly nothing where keyframes are of no use; else it reads the index of an MP4, or every packet
+ * of other files, which is a small part of what decoding them would cost.
+ */
+export async function measureKeyframes(
+  path: string,
+  media: MediaInfo,
+  intervalMs: number,
+  signal?: AbortSignal,
+): Promise<KeyframeSpacing | undefined> {
+  if (!media.video || !isSeekable(media.container) || media.video.lateFrames) return undefined;
+  const startMs = media.startMs;
+  const endMs = startMs + media.durationMs;
+  const limitMs = intervalMs * SLACK;
+  let count = 0;
+  /** How much earlier than shown the first picture is decoded. */
+  let aheadMs = 0;
+  let lastMs = startMs;
+  let longestMs = 0;
+  try {
+    // By decoding times: from keyframe to keyframe they are as far apart as presentation times, and they never go back.
+    for await (const atSec of media.container === 'mov' ? indexed(path, signal) : fromPackets(path, limitMs, signal)) {
+      const atMs = atSec * 1000;
+      if (atMs > endMs + limitMs) break;
+      if (count === 0) aheadMs = Math.min(limitMs, Math.max(0, startMs - atMs));
+      longestMs = Math.max(longestMs, atMs - lastMs);
+      if (longestMs > limitMs) return undefined;
+      lastMs = Math.max(lastMs, atMs);
+      count++;
+    }
+  } catch (error) {
+    if (!(error instanceof MediaError && error.code === 'ffmpeg_failed')) throw error;
+    return undefined;
+  }
+  longestMs = Math.max(longestMs, endMs - lastMs - aheadMs);
+  if (count === 0 || longestMs > limitMs) return undefined;
+  return { longestMs: Math.round(longestMs), averageMs: media.durationMs / count };
+}
+
+/** Keyframes of an MP4, from its index: packets in between are not read. Skipping them, ffmpeg counts decoding times right and presentation times wrong. */
+async function* indexed(path: string, signal?: AbortSignal): AsyncGenerator<number> {
+  // framecrc prints `stream, dts, pts, duration, size, checksum`, after a line with the clock: `#tb 0: 1/12800`.
+  const lines = runFfmpeg(
+    path,
+    (command) => command.output('pipe:1').outputOptions('-map', '0:V:0', '-c', 'copy', '-f', 'framecrc'),
+    { inputOptions: ['-an', '-sn', '-dn', '-copyts', '-discard:V', 'nokey'], signal },
+  );
+  let rest = '';
+  let tickSec = Number.NaN;
+  try {
+    for await (const chunk of lines) {
+      const whole = (rest + chunk).split('\n');
+      rest = whole.pop() ?? '';
+      for (const line of whole) {
+        const clock = /^#tb 0: (\d+)\/(\d+)/.exec(line);
+        if (clock) tickSec = Number(clock[1]) / Number(clock[2]);
+        const dts = /^0,\s*(-?\d+),/.exec(line)?.[1];
+        if (dts !== undefined) yield Number(dts) * tickSec;
+      }
+    }
+  } catch (error) {
+    throw error instanceof ProcessFailed ? error.toMediaError() : error;
+  }
+}
+
+/**
+ * Keyframes of other files, from their packets; and the first packet that is further than `limitMs` from the last of them, so that a long
+ * gap shows before it ends.
+ */
+async function* fromPackets(path: string, limitMs: number, signal?: AbortSignal): AsyncGenerator<number> {
+  let lastSec: number | undefined;
+  for await (const { keyframe, ptsSec, dtsSec } of readPackets(path, ['-select_streams', 'V:0'], signal)) {
+    const atSec = dtsSec ?? ptsSec;
+    if (atSec === undefined) continue;
+    if (keyframe || (lastSec !== undefined && (atSec - lastSec) * 1000 > limitMs)) {
+      lastSec = atSec;
+      yield atSec;
+    }
+  }
+}
