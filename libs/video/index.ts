@@ -14,7 +14,6 @@ export { MediaError, type MediaErrorCode } from './errors.ts';
 export { checkFfmpeg, configureFfmpeg, type FfmpegSettings } from './ffmpeg.ts';
 export { type Frame, type SampleOptions, sampleFrames } from './frames.ts';
 export { type DecodedPicture, decodePicture } from './picture.ts';
-export { type AudioInfo, type MediaInfo, probe, type VideoInfo } from './probe.ts';
 export { type AudioInfo, type KeyframeSpacing, type MediaInfo, probe, type VideoInfo } from './probe.ts';
 export { nextPictureMs } from './seek.ts';
 export { quietestCut } from './silence.ts';
