@@ -54,6 +54,8 @@ describe('every frame has the time at which it is shown', () => {
     ['clock.ts', codecs.h264, 0.1],
     ['clock.mpg', codecs.mpeg2, 0.1],
     ['clock.avi', codecs.mpeg4, 0.1],
+    ['late.avi', codecs.h264, 0.1], // AVI stores decoding times only
+    ['late-mpeg4.avi', [...codecs.mpeg4, '-bf', '2'], 0.1],
     ['clock.flv', [...codecs.h264], 1],
   ])('29.97 frames a second in %s', async (name, codec, toleranceMs) => {
     const path = await makeVideo(dir.path, { name, codec, seconds: 6, fps: '30000/1001' });
