@@ -35,7 +35,8 @@ export function addModels(program: Command, run: (work: Work) => Promise<void>):
 
 /** A profile's settings: a model named in place of the profile's own counts for the one in use. */
 function settingsOf(config: Config, profile: ProfileName, signal: AbortSignal) {
-  const named = profile === config.models.profile ? {} : { clip: undefined, whisper: undefined, vad: undefined };
+  const named =
+    profile === config.models.profile ? {} : { clip: undefined, whisper: undefined, vad: undefined, text: undefined };
   return { ...config.models, ...named, profile, allowFallback: false, signal };
 }
 

@@ -8,6 +8,7 @@ import { fileProblem, remedy } from './folder.ts';
 import { begunBytes } from './hub.ts';
 import { locateParts, type Part, type ResolvedProfile, type ResolveOptions, resolveProfile } from './profiles.ts';
 import type { RuntimeOptions } from './runtime.ts';
+import { openPassageEncoder } from './text/index.ts';
 import { openWhisper } from './whisper/index.ts';
 
 export interface FileState {
@@ -126,6 +127,14 @@ export async function tryModels(options: ResolveOptions, runtime: RuntimeOptions
     const { whisper, vad } = await only(['whisper', 'vad']);
     const vadFile = vad && join(vad.folder, vad.files[0] as string);
     await using _model = await openWhisper(whisper.folder, { id: whisper.id, ...runtime, vadFile });
+  });
+  await attempt('text', async () => {
+    const { text } = await only(['text']);
+    if (!text) return;
+    await using model = await openPassageEncoder(text.folder, { id: text.id, ...runtime });
+    if (!(await model.encodePassages(['a red car'])).every(isUnit)) {
+      throw new ModelError('model_invalid', `${text.folder} gives no numbers: its weights are damaged. ${remedy}`);
+    }
   });
   return results;
 }
