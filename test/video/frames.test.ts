@@ -6,6 +6,7 @@ import {
   clockFrame,
   codecs,
   ffmpeg,
+  hasEncoder,
   jpegSize,
   makeVideo,
   overwriteMedia,
@@ -67,6 +68,30 @@ describe('every frame has the time at which it is shown', () => {
       const number = clockFrame(frame.rgb, SIZE);
       expect(Math.abs(frame.atMs - (number * 1001) / 30)).toBeLessThanOrEqual(toleranceMs);
       expect(Math.abs(number - (expected[i]?.frame ?? 0))).toBeLessThanOrEqual(toleranceMs >= 1 ? 1 : 0);
+    }
+  });
+
+  test.each([
+    ['av1.mkv', 'libsvtav1', ['-preset', '12', '-g', '25'], 'yuv420p', '128x96'],
+    ['mjpeg.avi', 'mjpeg', ['-q:v', '3'], 'yuvj420p', '96x96'],
+    ['mjpeg.mov', 'mjpeg', ['-q:v', '3'], 'yuvj420p', '96x96'],
+    ['ten-bit.ts', 'libx265', ['-preset', 'ultrafast', '-x265-params', 'log-level=none'], 'yuv420p10le', '96x96'],
+    ['odd.mkv', 'libx264', ['-preset', 'ultrafast', '-bf', '3'], 'yuv444p', '97x95'],
+    ['mpeg4.mp4', 'mpeg4', ['-q:v', '3', '-bf', '2'], 'yuv420p', '96x96'],
+  ])('%s (%s), at a variable frame rate where it can have one', async (name, encoder, output, pixelFormat, size) => {
+    if (!(await hasEncoder(encoder))) {
+      console.log(`skipped: this ffmpeg has no ${encoder}`);
+      return;
+    }
+    // AVI knows constant rates only, and the MPEG-4 encoder no clock this fine.
+    const setpts = name.endsWith('.avi') || encoder === 'mpeg4' ? undefined : 'round((N*0.04+gte(N,30)*0.5)/TB)';
+    const codec = ['-c:v', encoder, ...output];
+    const path = await makeVideo(dir.path, { name, seconds: 3, codec, pixelFormat, size, setpts });
+    const frames = await sample(path);
+    expect(frames.length).toBeGreaterThanOrEqual(6);
+    for (const { rgb, atMs } of frames) {
+      const n = clockFrame(rgb, SIZE);
+      expect(Math.abs(n * 40 + (setpts && n >= 30 ? 500 : 0) - atMs)).toBeLessThanOrEqual(1);
     }
   });
 
