@@ -120,6 +120,13 @@ describe('A question', () => {
     expect(body.answer).toMatch(/^Found in 2 videos \[1\]\[2\]\./);
   });
 
+  it('is asked of what a filter leaves', async () => {
+    const question = 'How many times is the mitochondria mentioned?';
+    expect((await ask({ question, filter: { from: 60 } })).body.answer).toMatch(/^Found 1 time \[1\]\. Said at 1:30 /);
+    const none = (await ask({ question, filter: { minDuration: 9999 } })).body;
+    expect(none).toMatchObject({ found: false, answer: 'There is no video to answer from.' });
+  });
+
   it('that the videos do not answer is told so', async () => {
     const { body } = await ask({ question: 'who speaks of photosynthesis', videoIds: [other] });
     expect(body).toMatchObject({
@@ -208,6 +215,14 @@ describe('A conversation', () => {
     expect(next.answer).toMatch(/^After that, said at 1:00 /);
   });
 
+  it('goes on without a video that was deleted since', async () => {
+    const gone = await add(plain, 'Gone', [[1000, 'the bird sings']]);
+    const { conversationId } = (await ask({ question: 'who sings', videoIds: [gone, other] })).body;
+    await request(plain.url).delete(`/v1/videos/${gone}`).set('x-api-key', KEYS.alice);
+    const { status, body } = await ask({ question: 'who says that the empire fell', conversationId });
+    expect([status, body.found]).toEqual([200, true]);
+  });
+
   it('is unknown to other tenants, and when it is not there', async () => {
     const { conversationId } = (await ask({ question: 'x' })).body;
     for (const [unknown, key] of [
@@ -290,6 +305,18 @@ describe('Chapters', () => {
       thumbnailUrl: expect.stringContaining('/thumbnails/0?'),
     });
     expect((await chapters(id)).body).toEqual({ ...body, chapters: expect.any(Array) });
+  });
+
+  it('are titled by the chat model where there is one', async () => {
+    llm.behave('["The powerhouse", ""]');
+    const { body: list } = await request(withLlm.url).get('/v1/videos').set('x-api-key', KEYS.alice);
+    const path = `/v1/videos/${list.videos[0].id}/chapters`;
+    for (let i = 0; i < 2; i++) {
+      const { body } = await request(withLlm.url).get(path).set('x-api-key', KEYS.alice);
+      expect(body.titledBy).toBe('llm');
+      expect(body.chapters.map(({ title }: { title: string }) => title)).toEqual(['The powerhouse', 'Scene 2']);
+    }
+    expect(llm.requests.length).toBe(1);
   });
 
   it('are not told of what is not there, or not far enough', async () => {

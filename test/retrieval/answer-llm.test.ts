@@ -296,6 +296,7 @@ describe('A chat model that', () => {
     const given = await answer(llm(options));
     expect(given).toMatchObject({ answer: EXTRACT, mode: 'extractive', found: true, degraded: { code } });
     expect(given.citations.map(({ n }) => n)).toEqual([1]);
+    // Neither what is answered nor what is logged (`detail`).
     expect(JSON.stringify(given)).not.toContain(KEY);
   });
 

@@ -71,7 +71,13 @@ describe('A question', () => {
     expect(resolve('And the rabbit?', count).question).toMatchObject({
       ...{ kind: 'count', topic: 'rabbit', modalities: ['passages'] },
     });
-    for (const alone of ['is it snowing?', 'what is this video about?', 'who is in the kitchen?', 'is there a dog?']) {
+    for (const alone of [
+      'is it snowing?',
+      'what is this video about?',
+      'who is in the kitchen?',
+      'is there a dog?',
+      'when do they say that cells divide?',
+    ]) {
       expect(resolve(alone, car)).toEqual({ question: readQuestion(alone), text: alone });
     }
     expect(resolve('and after that?', undefined).anchor).toBeUndefined();

@@ -43,8 +43,12 @@ export class AskService {
   async *ask(tenant: Tenant, request: z.output<typeof askSchema>, signal: AbortSignal): AsyncGenerator<AskEvent> {
     const { question, limit } = request;
     const history = request.conversationId ? await this.conversations.read(tenant, request.conversationId) : [];
-    const videoIds = request.videoIds ?? history.at(-1)?.videoIds;
-    const scope = videoIds && (await this.#named(tenant, videoIds));
+    // The videos of a conversation go on without one that was deleted since.
+    const before = history.at(-1)?.videoIds;
+    const scope = request.videoIds
+      ? await this.#named(tenant, request.videoIds)
+      : before && (await this.#videos(tenant, before, before.length));
+    const videoIds = scope?.map(({ id }) => id);
     const { filter } = request;
     const only = await videosOf(this.catalog, tenant, { videoIds, filter });
     const within = {

@@ -63,7 +63,7 @@ export class CitationFilter {
       if (MAYBE_CITATION.test(next)) return 0;
       const citations = CITATIONS_FIRST.exec(next)?.[0];
       if (citations) return end + citations.length;
-      if (ABBREVIATION.test(this.#rest.slice(0, end)) || /^\s+\p{Ll}/u.test(next)) continue;
+      if (ABBREVIATION.test(this.#rest.slice(Math.max(0, end - 12), end)) || /^\s+\p{Ll}/u.test(next)) continue;
       return end;
     }
     return 0;

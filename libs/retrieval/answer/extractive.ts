@@ -1,5 +1,6 @@
 import type { Evidence, Moment } from '../index.ts';
 import { type Findings, SURE, type VideoFacts } from './plan.ts';
+import { countOf } from './prompt.ts';
 import { clock, quoted, titled } from './text.ts';
 
 /** Places that are written out; more are only counted and cited. */
@@ -46,7 +47,7 @@ function needle(findings: Findings): string {
 function places(findings: Findings): string {
   const { moments, question, capped } = findings;
   const isVideos = question.unit === 'videos';
-  const count = isVideos ? new Set(moments.map(({ videoId }) => videoId)).size : moments.length;
+  const count = countOf(findings);
   const what = isVideos
     ? plural(count, 'video')
     : question.kind === 'count'

@@ -50,6 +50,8 @@ const MAX_PLACES = 50;
 /** Videos that a summary, a comparison or a first and last place look at. */
 const MAX_VIDEOS = 8;
 const MAX_COMPARED = 3;
+/** Videos that are known by name; a filter may leave thousands. */
+const MAX_NAMED = 100;
 /** Windows that the timeline is cut into for a summary, all videos together, and the least length of one. */
 const MAX_WINDOWS = 60;
 const MIN_WINDOW_MS = 20_000;
@@ -65,7 +67,8 @@ export async function retrieve(
   signal?: AbortSignal,
 ): Promise<Findings> {
   const { videoIds, limit } = options;
-  const scope = videoIds && (await sources.videos(videoIds, videoIds.length));
+  const isFew = videoIds !== undefined && videoIds.length <= MAX_NAMED;
+  const scope = isFew ? await sources.videos(videoIds, MAX_NAMED) : undefined;
   const { kind, direction, topic } = question;
   const needle = (): Promise<Findings> => findNeedle(topic || text);
   signal?.throwIfAborted();
@@ -73,9 +76,9 @@ export async function retrieve(
   if (kind === 'order' && (direction === 'first' || direction === 'last')) return findEnd(direction);
   if (kind === 'order' && (anchor || topic)) return findNeighbour();
   if (kind === 'list' || kind === 'count') return topic ? findPlaces() : needle();
-  if (kind === 'summary') return summarise(scope ?? (await sources.videos(undefined, MAX_VIDEOS)));
+  if (kind === 'summary') return summarise(scope ?? (await sources.videos(videoIds, MAX_VIDEOS)));
   if (kind === 'comparison') {
-    const videos = scope ?? (await sources.videos(undefined, MAX_VIDEOS));
+    const videos = scope ?? (await sources.videos(videoIds, MAX_VIDEOS));
     if (videos.length > 1) return compare(videos.slice(0, MAX_VIDEOS));
     if (!topic) return summarise(videos);
   }
@@ -141,7 +144,7 @@ export async function retrieve(
       return findings(ends.slice(0, MAX_VIDEOS), ends.length > 0);
     }
     const moments: Moment[] = [];
-    for (const { id } of (scope ?? (await sources.videos(undefined, MAX_VIDEOS))).slice(0, MAX_VIDEOS)) {
+    for (const { id } of (scope ?? (await sources.videos(videoIds, MAX_VIDEOS))).slice(0, MAX_VIDEOS)) {
       const shown = question.modalities?.[0] === 'frames';
       const passage = shown ? undefined : pick(await sources.passages(id));
       const scene = passage || !shown ? undefined : pick(await sources.scenes(id));

@@ -15,7 +15,8 @@ If the evidence does not contain the answer, write exactly ${NOT_FOUND} and noth
 Answer in the language of the question, briefly, in plain text: no links, no images, no HTML, no headings.`;
 const SUMMARY_RULES =
   'The evidence covers the whole timeline in order. Say what it is about and what its main points are, in at most eight sentences.';
-const COUNT_RULES = 'Give the number first, then the places.';
+const COUNT_RULES =
+  'Give the number first: it is "count", counted for you; not all of the places may be among the evidence.';
 const COMPARISON_RULES = 'Say for each video what it has to the question, then what is the same and what differs.';
 const MAP_RULES = `Write notes of what matters in this part: at most six short sentences, each with its citations. Part of a longer text; another will join the notes.`;
 
@@ -109,7 +110,12 @@ export function messagesFor(
   const { kind } = findings.question;
   const special =
     kind === 'summary' ? SUMMARY_RULES : kind === 'count' ? COUNT_RULES : kind === 'comparison' ? COMPARISON_RULES : '';
-  const document = data({ question, conversation: said(history), evidence });
+  const document = data({
+    question,
+    conversation: said(history),
+    ...(kind === 'count' && { count: countOf(findings) }),
+    evidence,
+  });
   const text = { type: 'text', text: document } as const;
   const content =
     pictures.length === 0
@@ -129,6 +135,10 @@ export function messagesFor(
     { role: 'user', content },
   ];
 }
+
+/** What there is of what was asked for: places, or videos that have any. */
+export const countOf = ({ question, moments }: Findings): number =>
+  question.unit === 'videos' ? new Set(moments.map(({ videoId }) => videoId)).size : moments.length;
 
 /** Notes of one run of a long text. */
 export function mapMessages(question: string, evidence: Item[]): Message[] {

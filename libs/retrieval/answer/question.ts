@@ -139,7 +139,9 @@ const NEXT =
 const WHAT_ABOUT = /^(?:(?:and|so|ok|okay) )?(?:what|how) about (.+)$/;
 const AND_SHORT = /^and (?!what|when|where|who|why|how|is|are|was|were|does|do|did|can)(.+)$/;
 const THIS_VIDEO = /\b(?:this|that|these|those) (?:video|film|movie|clip|recording|lecture|talk)s?\b/;
-const PRONOUN = /\b(?:it|its|that|this|they|them|their|he|she|him|her|his|those|these|that one|this one)\b/;
+/** Words that stand for the topic before. "They say" is whoever speaks, and "says that" begins what is said. */
+const PRONOUN =
+  /\b(?:it|its|them|their|him|her|his|those|these|that one|this one|(?:they|he|she)\b(?! (?:say|said|talk|mention|discuss|explain|tell|told|speak|spoke|show|count|ask|start|begin|meet)))\b|\b(?:that|this)$/;
 /** "Is it snowing": nothing was meant by "it". */
 const IMPERSONAL =
   /\b(?:it(?:'s| is| was| gets)?|is it|was it|does it|it starts?(?: to)?) (?:\w+ )?(?:rain|snow|storm|hail|dark|night|day|cold|warm|hot|sunny|windy|cloudy|late|early|said|over)/;
