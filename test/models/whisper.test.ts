@@ -203,7 +203,7 @@ describe('a Whisper folder that is not whole', () => {
     edit(json);
     writeFileSync(join(copy, file), JSON.stringify(json));
   };
-  const decoder = 'onnx/decoder_model_merged.onnx';
+  const decoder = 'onnx/decoder_model_merged_quantized.onnx';
   const broken: Record<string, [(copy: string) => void, string, string]> = {
     'a missing file': [
       (copy) => rmSync(join(copy, 'generation_config.json')),

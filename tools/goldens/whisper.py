@@ -222,6 +222,10 @@ def _make_random(folder: Path) -> dict[str, torch.Tensor]:
         "preprocessor_config.json": WhisperFeatureExtractor(feature_size=128, chunk_length=seconds).to_dict(),
         "tokenizer.json": {
             "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "normalizer": None,
+            "post_processor": None,
             "added_tokens": [{"id": i, "content": name, **flags} for name, i in special.items()],
             "pre_tokenizer": byte_level,
             "decoder": byte_level,

@@ -75,6 +75,7 @@ def export(folder: Path) -> None:
         )
         store_as_float16(onnx.load(encoder), folder / "onnx/encoder_model.onnx")
         store_as_float16(_merged_decoder(model, Path(scratch)), folder / "onnx/decoder_model_merged.onnx")
+    quantise_decoder(folder)
     write_tokenizer(folder, tokens)
     _write_configs(folder, model, tokens)
     print({file.name: file.stat().st_size for file in sorted((folder / "onnx").iterdir())})
@@ -193,12 +194,12 @@ def _branch(file: Path, prefix: str, weights: dict[str, onnx.TensorProto]) -> on
     return helper.make_graph(nodes, prefix.strip("/"), [], outputs)
 
 
-def store_as_float16(model: onnx.ModelProto, target: Path) -> None:
+def store_as_float16(model: onnx.ModelProto, target: Path, smallest: int = _SMALLEST_STORED) -> None:
     """Writes a model with its larger weights as 16-bit floats that are cast back on load."""
     graph, stored, casts = model.graph, [], []
     for weight in graph.initializer:
         values = numpy_helper.to_array(weight)
-        if values.dtype == np.float32 and values.size > _SMALLEST_STORED:
+        if values.dtype == np.float32 and values.size > smallest:
             half = numpy_helper.from_array(values.astype(np.float16), f"{weight.name}_half")
             stored.append(half)
             casts.append(
@@ -212,6 +213,69 @@ def store_as_float16(model: onnx.ModelProto, target: Path) -> None:
     graph.node.extend([*casts, *nodes])
     onnx.checker.check_model(model)
     onnx.save(model, target)
+
+
+def quantise_decoder(folder: Path) -> None:
+    """Writes the decoder with 8-bit matrices beside the one in `folder`: `decoder_model_merged_quantized.onnx`.
+
+    Weights are unsigned 8-bit integers (processors without VNNI clip sums of signed ones), one scale a column;
+    activations are quantised as they come. The matrix that makes logits stays as it is: its rows are words and
+    timestamps that lie close together.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model = onnx.load(folder / "onnx/decoder_model_merged.onnx")
+    logits = _plain_matrices(model)
+    target = folder / "onnx/decoder_model_merged_quantized.onnx"
+    with tempfile.TemporaryDirectory() as scratch:
+        plain, small = Path(scratch) / "plain.onnx", Path(scratch) / "small.onnx"
+        onnx.save(model, plain)
+        quantize_dynamic(
+            plain,
+            small,
+            per_channel=True,
+            weight_type=QuantType.QUInt8,
+            op_types_to_quantize=["MatMul"],
+            nodes_to_exclude=logits,
+            extra_options={"EnableSubgraph": True, "MatMulConstBOnly": True},
+        )
+        store_as_float16(onnx.load(small), target, smallest=4096)
+    print({target.name: target.stat().st_size})
+
+
+def _plain_matrices(model: onnx.ModelProto) -> list[str]:
+    """Undoes what hides weights from the quantiser: 16-bit storage, and a transposition in each branch.
+
+    Gives the names of the nodes that make logits.
+    """
+    graph = model.graph
+    weights = {w.name: numpy_helper.to_array(w) for w in graph.initializer}
+    casts = [n for n in graph.node if n.op_type == "Cast" and n.input[0] in weights]
+    for cast in casts:
+        weights[cast.output[0]] = weights.pop(cast.input[0]).astype(np.float32)
+        graph.node.remove(cast)
+    vocabulary = max(weights, key=lambda name: weights[name].shape[0] if weights[name].ndim == 2 else 0)
+    logits = []
+    for branch in (a.g for node in graph.node if node.op_type == "If" for a in node.attribute):
+        turned = {n.output[0]: n for n in branch.node if n.op_type == "Transpose" and n.input[0] in weights}
+        for node in branch.node:
+            source = turned.get(node.input[1]) if node.op_type == "MatMul" else None
+            if source is None:
+                continue
+            name = source.input[0]
+            if name == vocabulary:
+                logits.append(node.name)
+            else:
+                weights.setdefault(f"{name}_turned", np.ascontiguousarray(weights[name].T))
+                node.input[1] = f"{name}_turned"
+        used = {name for node in branch.node for name in node.input}
+        for output, node in turned.items():
+            if output not in used:
+                branch.node.remove(node)
+    used = {name for a in (a for n in graph.node for a in n.attribute) for n in a.g.node for name in n.input}
+    del graph.initializer[:]
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in weights.items() if name in used)
+    return logits
 
 
 def _write_configs(folder: Path, model: Whisper, tokens: Tokens) -> None:

@@ -78,7 +78,7 @@ export class WhisperEngine implements Engine {
       const reason = error instanceof Error ? error.message : String(error);
       throw new ModelError(
         'model_invalid',
-        `${files.join(' and ')} in ${folder} do not fit their config.json: ${reason}`,
+        `${opened.runtime.files.join(' and ')} in ${folder} do not fit their config.json: ${reason}`,
       );
     }
   }

@@ -57,9 +57,10 @@ export interface WhisperOptions extends RuntimeOptions {
 /** Opens a folder in the hub's layout. Throws ModelError. */
 export async function openWhisper(
   folder: string,
-  { id, device, threads, vadFile }: WhisperOptions,
+  { id, vadFile, device, threads, precision }: WhisperOptions,
 ): Promise<WhisperModel> {
-  const engine = await openEngine<WhisperEngine>({ kind: 'whisper', folder, runtime: { device, threads }, vadFile });
+  const runtimeOptions = { device, threads, precision };
+  const engine = await openEngine<WhisperEngine>({ kind: 'whisper', folder, runtime: runtimeOptions, vadFile });
   const { languages, vad, sampleRate: _rate, tasks: _tasks, ...runtime } = engine.info;
   return {
     id,

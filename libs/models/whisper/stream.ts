@@ -84,5 +84,7 @@ export class AudioStream {
 
 /** Broken decoders give NaN, which would never leave a filter again: silence instead. */
 function finite(pcm: Float32Array): Float32Array {
-  return pcm.every(Number.isFinite) ? pcm : pcm.map((sample) => (Number.isFinite(sample) ? sample : 0));
+  let sum = 0;
+  for (let i = 0; i < pcm.length; i++) sum += (pcm[i] as number) * 0; // NaN and infinity make it NaN
+  return sum === 0 ? pcm : pcm.map((sample) => (Number.isFinite(sample) ? sample : 0));
 }
