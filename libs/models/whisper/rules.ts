@@ -6,8 +6,8 @@ export interface Choice {
   logprob: number;
 }
 
-/** Terms of a softmax this far under the highest (1e-13 of it) change no digit that counts, and cost most of its time. */
-const negligible = 30;
+/** Terms of a softmax this far under the highest (2e-9 of it) change no digit that counts, and cost most of its time. */
+const negligible = 20;
 
 /**
  * Chooses the next token by Whisper's rules: timestamps open and close every segment and never go back, and a timestamp comes when all of
