@@ -8,6 +8,7 @@ import { CliError, problemOf } from './errors.ts';
 import { addIndex } from './index-videos.ts';
 import { Interrupted, interruption } from './interrupt.ts';
 import { addModels } from './models.ts';
+import { addReindex } from './reindex.ts';
 import { addSearch } from './search.ts';
 import { Terminal } from './terminal.ts';
 import { addUp } from './up.ts';
@@ -55,7 +56,7 @@ const program = new Command('cuepoint')
   .showHelpAfterError('(cuepoint --help says what there is)')
   .configureOutput({ writeErr: (text) => process.stderr.write(text) })
   .exitOverride();
-for (const add of [addUp, addIndex, addSearch, addAsk, addModels, addDoctor, addDemo]) add(program, run);
+for (const add of [addUp, addIndex, addReindex, addSearch, addAsk, addModels, addDoctor, addDemo]) add(program, run);
 
 try {
   await program.parseAsync();

@@ -54,10 +54,8 @@ const MAX_IDS = 1000;
 const NEAR_MS = 60_000;
 /** Partitions of a vector index that are searched where all rows match, */
 const PROBES = 24;
-/** how many candidates by their codes are compared again by their vectors, for one that is wanted, */
-const REFINE = 5;
-/** and at least how many in all: codes of few dimensions are coarse. */
-const MIN_CANDIDATES = 800;
+/** and how many candidates by their codes are compared again by their vectors, for one that is wanted. */
+const REFINE = 3;
 
 /** What a test sets to see in seconds what takes a large index or an hour. */
 export interface LanceTuning {
@@ -314,9 +312,7 @@ export class LanceIndex implements VectorIndex {
         else {
           // The fewer rows match, the more partitions hold the nearest of them.
           const probes = Math.ceil(PROBES * Math.sqrt(indexedRows / rows));
-          query
-            .nprobes(Math.min(probes, Math.ceil(indexedRows / PARTITION_ROWS)))
-            .refineFactor(Math.max(REFINE, Math.ceil(MIN_CANDIDATES / fetch)));
+          query.nprobes(Math.min(probes, Math.ceil(indexedRows / PARTITION_ROWS))).refineFactor(REFINE);
         }
       }
       const hits: (Hit & { id: string; videoId: string; score: number })[] = [];
