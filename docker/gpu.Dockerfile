@@ -8,7 +8,8 @@ WORKDIR /app
 # Replaces the .npmrc key: fetches onnxruntime's CUDA 12 provider while installing.
 ENV ONNXRUNTIME_NODE_INSTALL=cuda12
 COPY package.json package-lock.json ./
-RUN npm ci --loglevel=notice
+RUN npm ci --loglevel=notice \
+  && test -f node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime_providers_cuda.so
 COPY tsconfig.json LICENSE ./
 COPY apps apps
 COPY libs libs

@@ -14,8 +14,6 @@ import { runShard } from './shard-run.ts';
 import { Stores } from './stores.ts';
 import { CONFIG } from './tokens.ts';
 
-/** Pictures of one inference. Always this many, whatever the timing: batch size can change the last bits of a vector. 8 is where CPUs stop gaining. */
-const BATCH = 8;
 /** Rows of one write to the index. */
 const ROWS = 64;
 const THUMBNAIL_SIZE = 480;
@@ -71,7 +69,9 @@ export class FramesHandler implements Handler<'frames'> {
           },
           signal,
         );
-        const encoded = ahead(encode(clip, ahead(inGroups(sampled, BATCH), 1), done, startMs, signal), 2 * BATCH);
+        // Always as many pictures, whatever the timing: batch size can change the last bits of a vector.
+        const batches = ahead(inGroups(sampled, clip.batch), 1);
+        const encoded = ahead(encode(clip, batches, done, startMs, signal), 2 * clip.batch);
         const kept = dropNearDuplicates(encoded, shownUntilMs ?? endMs, (frame) =>
           rm(frame.thumbnailPath, { force: true }),
         );

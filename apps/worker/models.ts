@@ -63,7 +63,7 @@ export class Models implements OnApplicationShutdown {
       profile: this.#resolved?.profile,
       fallbackReason: this.#resolved?.fallbackReason,
       models: { clip: this.#clip?.id, whisper: this.#whisper?.id },
-      device: this.config.models.device,
+      device: (this.#clip ?? this.#whisper)?.runtime.device ?? this.config.models.device,
       note: this.#note,
     };
   }
@@ -115,10 +115,12 @@ export class Models implements OnApplicationShutdown {
       const vadFile = vad && join(vad.folder, vad.files[0] as string);
       this.#whisper ??= await openWhisper(whisper.folder, { device, threads, id: whisper.id, vadFile });
     }
+    const { device: used, deviceNote } = (this.#clip ?? this.#whisper)?.runtime ?? {};
+    if (deviceNote) this.log.info({ device: used, deviceNote }, 'the models run on another device than the best one');
     this.#note = undefined;
     this.#ready = true;
     this.log.info(
-      { profile, clip: this.#clip?.id, whisper: this.#whisper?.id, tookMs: Date.now() - startedAt },
+      { profile, clip: this.#clip?.id, whisper: this.#whisper?.id, device: used, tookMs: Date.now() - startedAt },
       'models are loaded',
     );
     this.#loaded.resolve();

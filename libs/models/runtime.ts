@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
+import { promisify } from 'node:util';
 import type { Precision } from './variants.ts';
 
 export type Device = 'auto' | 'cpu' | 'cuda' | 'tensorrt' | 'coreml' | 'dml';
@@ -28,6 +30,32 @@ export function devicePlan(device: Device): { device: Exclude<Device, 'auto'>; p
   return [{ device, providers: device === 'tensorrt' ? ['tensorrt', 'cuda'] : [device] }];
 }
 
+/**
+ * Threads of a session where nothing is configured: the cores this process may use, by its affinity and its cgroup's quota (libuv looks at both).
+ * Each of a worker's models gets all of them, and so does each worker of a machine: their threads do not spin while they wait, so the scheduler
+ * shares the cores out, and whoever has work has them all while the others wait for ffmpeg or the network.
+ */
 export function threadCount(options: Pick<RuntimeOptions, 'threads'>): number {
   return options.threads ?? availableParallelism();
+}
+
+/** Where processors stop gaining: one run of 8 pictures keeps their caches; more only takes memory. */
+const picturesOnCpu = 8;
+const picturesOnGpu = { least: 8, most: 64 };
+/** What a picture of the largest CLIPs takes while it is computed, with room to spare; half of what is free is for others. */
+const gpuBytesPerPicture = 64 * 2 ** 20;
+
+/** Pictures of one run on a device; on a GPU a power of two, by its free memory. */
+export function picturesPerRun(device: RuntimeInfo['device'], freeGpuBytes: number | undefined): number {
+  if (device !== 'cuda' && device !== 'tensorrt') return picturesOnCpu;
+  const fitting = 2 ** Math.floor(Math.log2((freeGpuBytes ?? 0) / 2 / gpuBytesPerPicture));
+  return Math.max(picturesOnGpu.least, Math.min(picturesOnGpu.most, fitting));
+}
+
+/** Free memory of the fullest NVIDIA GPU there is; undefined where nobody can say. */
+export async function freeGpuBytes(): Promise<number | undefined> {
+  const args = ['--query-gpu=memory.free', '--format=csv,noheader,nounits'];
+  const answer = await promisify(execFile)('nvidia-smi', args, { timeout: 10_000 }).catch(() => undefined);
+  const free = answer?.stdout.split('\n').filter(Boolean).map(Number).filter(Number.isFinite);
+  return free?.length ? Math.min(...free) * 2 ** 20 : undefined;
 }

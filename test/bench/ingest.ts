@@ -14,7 +14,6 @@ import { median, progress, ROOT, type Row } from './report.ts';
 
 const SAMPLE = join(ROOT, 'test/fixtures/sample/sample.mp4');
 const INTERVAL_MS = 1000;
-const BATCH = 8;
 
 export async function ingest(
   models: BenchModels,
@@ -60,8 +59,8 @@ export async function ingest(
 
       progress(`ingest: round ${round + 1} of ${rounds}, encoding alone`);
       from = performance.now();
-      for (let done = 0; done < frames; done += BATCH) {
-        const count = Math.min(BATCH, frames - done);
+      for (let done = 0; done < frames; done += clip.batch) {
+        const count = Math.min(clip.batch, frames - done);
         await clip.encodeImages(pictures(count, clip.imageSize), count);
       }
       encodes.push(performance.now() - from);
@@ -71,7 +70,13 @@ export async function ingest(
     const what = `${minutes} min of 1080p H.264, ${frames} frames`;
     return [
       { part: 'ingest', measure: 'decoding alone', value: decode as number, unit: 's', note: what },
-      { part: 'ingest', measure: 'encoding alone', value: encode as number, unit: 's', note: `batches of ${BATCH}` },
+      {
+        part: 'ingest',
+        measure: 'encoding alone',
+        value: encode as number,
+        unit: 's',
+        note: `batches of ${clip.batch}`,
+      },
       {
         part: 'ingest',
         measure: 'frames stage',

@@ -55,7 +55,7 @@ describe('the file of a part', () => {
     expect(await chooseFile(folder, decoder, 'cpu', 'fp32')).toBe(decoder);
     await expect(chooseFile(folder, decoder, 'cuda', 'fp16')).rejects.toMatchObject({
       code: 'model_incomplete',
-      message: expect.stringContaining(`${decoder} in fp16`),
+      message: expect.stringContaining('decoder_model_merged_fp16.onnx'),
     });
     await expect(chooseFile(folder, vision, 'cpu')).rejects.toMatchObject({ code: 'model_incomplete' });
   });

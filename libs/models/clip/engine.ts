@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Engine, EngineSpec, Reply } from '../engine.ts';
 import { ModelError } from '../errors.ts';
 import { checkFolder } from '../folder.ts';
-import type { RuntimeInfo } from '../runtime.ts';
+import { freeGpuBytes, picturesPerRun, type RuntimeInfo } from '../runtime.ts';
 import { type InferenceSession, openSessions, run, Tensor } from '../sessions.ts';
 import { floats, floatTensor } from '../tensors.ts';
 import { checkVocabulary, foreignTokenizer, TextTokenizer, unknownToken } from '../tokenizer.ts';
@@ -10,14 +10,13 @@ import { CLIP_FILES, type ClipConfig, readClipConfig } from './config.ts';
 import { ImagePreprocessor } from './image.ts';
 import type { Picture } from './resample.ts';
 
-/** Pictures a run: measured best on the processor (docs/architecture.md); abort is looked at between runs. */
-const imagesPerRun = 8;
-
 export interface ClipInfo extends RuntimeInfo {
   dimension: number;
   frameSize: number;
   fit: ClipConfig['fit'];
   logitScale: number;
+  /** Pictures of one run; abort is looked at between runs. */
+  batch: number;
 }
 
 /** The CLIP towers in the inference thread. Embeddings come back one after the other in one buffer, L2-normalised. */
@@ -28,6 +27,7 @@ export class ClipEngine implements Engine {
   readonly #preprocessor: ImagePreprocessor;
   readonly #tokenizer: TextTokenizer;
   readonly #runtime: RuntimeInfo;
+  readonly #batch: number;
   /** Known from config.json or the first run. */
   #dimension: number;
 
@@ -36,6 +36,7 @@ export class ClipEngine implements Engine {
     tokenizer: TextTokenizer,
     towers: { image?: InferenceSession; text?: InferenceSession },
     runtime: RuntimeInfo,
+    batch: number,
   ) {
     this.#config = config;
     this.#image = towers.image;
@@ -43,12 +44,13 @@ export class ClipEngine implements Engine {
     this.#preprocessor = new ImagePreprocessor(config);
     this.#tokenizer = tokenizer;
     this.#runtime = runtime;
+    this.#batch = batch;
     this.#dimension = config.dimension ?? 0;
   }
 
   get info(): ClipInfo {
     const { frameSize, fit, logitScale } = this.#config;
-    return { dimension: this.#dimension, frameSize, fit, logitScale, ...this.#runtime };
+    return { dimension: this.#dimension, frameSize, fit, logitScale, batch: this.#batch, ...this.#runtime };
   }
 
   /** Opens the towers asked for and runs each once, so that the first real call is no slower and mismatched files show here. */
@@ -65,9 +67,11 @@ export class ClipEngine implements Engine {
         `tokenizer_config.json in ${folder} names no pad_token that tokenizer.json has.`,
       );
     }
-    const opened = await openSessions(folder, files, runtime);
+    const opened = await openSessions(folder, files, { ...runtime, boundedInputs: true });
+    const { device } = opened.runtime;
+    const batch = picturesPerRun(device, device === 'cpu' ? undefined : await freeGpuBytes());
     const sessions = Object.fromEntries(wanted.map((tower, i) => [tower, opened.sessions[i]]));
-    const engine = new ClipEngine(config, tokenizer, sessions, opened.runtime);
+    const engine = new ClipEngine(config, tokenizer, sessions, opened.runtime, batch);
     for (const [i, tower] of wanted.entries()) {
       try {
         if (tower === 'text') await engine.#warmUpText();
@@ -124,9 +128,9 @@ export class ClipEngine implements Engine {
   ): Promise<Reply<Float32Array>> {
     const dimension = this.#dimension;
     const out = new Float32Array(count * dimension);
-    for (let first = 0; first < count; first += imagesPerRun) {
+    for (let first = 0; first < count; first += this.#batch) {
       signal.throwIfAborted();
-      const size = Math.min(imagesPerRun, count - first);
+      const size = Math.min(this.#batch, count - first);
       out.set(await this.#encodePixels(pixels(first, size), size), first * dimension);
     }
     return { value: out, transfer: [out.buffer] };

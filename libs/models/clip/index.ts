@@ -14,6 +14,8 @@ export interface ClipModel {
   readonly dimension: number;
   /** Side of the square frames that `encodeImages` takes (preprocessor_config.json). */
   readonly imageSize: number;
+  /** Pictures that it computes at a time: fewest calls for most speed. */
+  readonly batch: number;
   /** How a frame is to be made square: `crop` its centre, or `squash` all of it (preprocessor_config.json). */
   readonly fit: 'crop' | 'squash';
   /** exp of the trained temperature (config.json), for turning cosines into confidences. */
@@ -33,16 +35,18 @@ export interface ClipModel {
 /** Opens a folder in the hub's layout. `towers` loads only what is needed: the api encodes text only. Throws ModelError. */
 export async function openClip(
   folder: string,
-  { id, towers, device, threads }: RuntimeOptions & { id: string; towers: 'both' | 'text' | 'image' },
+  { id, towers, device, threads, precision }: RuntimeOptions & { id: string; towers: 'both' | 'text' | 'image' },
 ): Promise<ClipModel> {
-  const engine = await openEngine<ClipEngine>({ kind: 'clip', folder, towers, runtime: { device, threads } });
-  const { dimension, frameSize: imageSize, fit, logitScale, ...runtime } = engine.info;
+  const spec = { kind: 'clip', folder, towers, runtime: { device, threads, precision } } as const;
+  const engine = await openEngine<ClipEngine>(spec);
+  const { dimension, frameSize: imageSize, fit, logitScale, batch, ...runtime } = engine.info;
   const rows = (all: Float32Array) =>
     Array.from({ length: all.length / dimension }, (_, i) => all.slice(i * dimension, (i + 1) * dimension));
   return {
     id,
     dimension,
     imageSize,
+    batch,
     fit,
     logitScale,
     runtime,

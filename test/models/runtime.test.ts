@@ -1,0 +1,19 @@
+import { describe, expect, it } from 'vitest';
+import { picturesPerRun } from '../../libs/models/runtime.ts';
+
+const GiB = 2 ** 30;
+
+describe('pictures of one run', () => {
+  it('are 8 on the processor', () => {
+    expect(picturesPerRun('cpu', undefined)).toBe(8);
+    expect(picturesPerRun('coreml', 64 * GiB)).toBe(8);
+  });
+
+  it('follow the free memory of a GPU, between 8 and 64, in powers of two', () => {
+    expect(picturesPerRun('cuda', undefined)).toBe(8);
+    expect(picturesPerRun('cuda', 0)).toBe(8);
+    expect(picturesPerRun('cuda', 3 * GiB)).toBe(16);
+    expect(picturesPerRun('cuda', 4 * GiB)).toBe(32);
+    expect(picturesPerRun('tensorrt', 80 * GiB)).toBe(64);
+  });
+});
