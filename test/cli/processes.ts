@@ -29,6 +29,7 @@ const SETTINGS = [
   'HOST',
   'DATA_DIR',
   'CUEPOINT_URL',
+  'LLM_MODEL',
 ];
 function environment(extra: Record<string, string>): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env, MODEL_PROFILE: 'tiny', ...extra };
