@@ -155,7 +155,7 @@ export class ApiClient {
   }
 
   async search(
-    query: { query: string; limit?: number; videoIds?: string[] },
+    query: { query?: string; sequence?: string[]; limit?: number; videoIds?: string[]; modalities?: string[] },
     signal?: AbortSignal,
   ): Promise<{ moments: Moment[]; tookMs: number }> {
     return this.post('/v1/search', query, signal);

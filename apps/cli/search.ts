@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Moment } from './client.ts';
 import { apiOption, type Context, dataDirOption, jsonOption, keyOption } from './command.ts';
 import { columns, span } from './format.ts';
@@ -7,14 +7,24 @@ import { type SessionOptions, withApi } from './session.ts';
 interface SearchOptions extends SessionOptions {
   limit: number;
   video?: string[];
+  only?: 'seen' | 'said';
+  then?: string[];
 }
+/** Below this, a moment is likelier not what was asked for. */
+const SURE = 0.5;
+const MODALITY = { seen: 'frames', said: 'passages' } as const;
 
 export function addSearch(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
   const command = program.command('search').description('find the moments that a question is about');
   command
-    .argument('<query>', 'what is seen or said, in plain words')
+    .argument(
+      '<query>',
+      'what is seen or said, in plain words; "quoted" word for word, -word for what must not be there',
+    )
     .option('--limit <number>', 'moments at most', count, 10)
     .option('--video <id...>', 'only in these videos')
+    .addOption(new Option('--only <what>', 'only among what is seen, or what is said').choices(['seen', 'said']))
+    .option('--then <query...>', 'what follows it within a minute')
     .addOption(dataDirOption())
     .addOption(apiOption())
     .addOption(keyOption())
@@ -25,17 +35,29 @@ export function addSearch(program: Command, run: (work: (context: Context) => Pr
 async function search(query: string, options: SearchOptions, context: Context): Promise<void> {
   const { terminal, signal } = context;
   await withApi('search', options, context, async (client) => {
-    const { moments } = await client.search({ query, limit: options.limit, videoIds: options.video }, signal);
+    const { limit, video, only, then } = options;
+    const { moments } = await client.search(
+      {
+        ...(then ? { sequence: [query, ...then] } : { query }),
+        limit,
+        videoIds: video,
+        ...(only && { modalities: [MODALITY[only]] }),
+      },
+      signal,
+    );
     for (const moment of moments) terminal.record({ type: 'moment', ...moment });
+    if (moments.length > 0 && moments.every(({ confidence }) => confidence < SURE))
+      terminal.line('Most likely it is not there. What comes nearest:');
     for (const moment of moments) terminal.result(momentLine(moment));
     if (moments.length === 0) terminal.line('Nothing found.');
   });
 }
 
-/** `title  mm:ss–mm:ss  score  why`, in columns. */
+/** `title  mm:ss–mm:ss  confidence  why`, in columns. */
 export function momentLine(moment: Moment): string {
-  const { videoTitle, start, end, score } = moment;
-  return `${columns(videoTitle, 24)}  ${columns(span(start, end), 17)}  ${score.toFixed(4)}  ${why(moment)}`;
+  const { videoTitle, start, end, confidence } = moment;
+  const percent = `${Math.round(confidence * 100)} %`.padStart(5);
+  return `${columns(videoTitle, 24)}  ${columns(span(start, end), 17)}  ${percent}  ${why(moment)}`;
 }
 
 /** The words that were said, else that it is seen. */

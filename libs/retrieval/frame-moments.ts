@@ -1,6 +1,6 @@
 import type { FrameHit } from '#store';
 import type { Background } from './background.ts';
-import { byScore, type Candidate, groupByVideo, logistic } from './candidate.ts';
+import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
 
 /**
  * A frame half as likely as not to show what is asked for stands so many spreads above the middle frame, and its odds grow by e with each slope. Fitted on
@@ -11,6 +11,8 @@ const SURE_SLOPE = 0.2;
 /** With few frames the middle one may itself be what is asked for: this many imagined ones stand so far below the best that it is half sure. */
 const PRIOR_FRAMES = 5;
 /** The thresholds below are in logits, logitScale · cosine: the scale the model was trained to tell a right caption from a wrong one on. */
+/** A video whose title or metadata have words of the query goes before another that shows it as well. */
+const NAMED_LOGITS = 2;
 /** A hit that is this much below the best is no hit beside it. */
 const WEAK_LOGITS = 8;
 /** A moment ends where the picture has lost this share of what lifts its best frame over the background, within bounds. */
@@ -19,7 +21,12 @@ const MIN_FALL_LOGITS = 2;
 const MAX_FALL_LOGITS = 4;
 
 /** Frames that follow each other in a video and fit the query alike become one moment. */
-export function momentsOfFrames(hits: FrameHit[], background: Background, logitScale: number): Candidate[] {
+export function momentsOfFrames(
+  hits: FrameHit[],
+  background: Background,
+  logitScale: number,
+  named: Names = new Map(),
+): Candidate[] {
   const best = hits[0]?.score;
   if (best === undefined) return [];
   const prior = best - SURE_SPREADS * background.spread;
@@ -42,7 +49,7 @@ export function momentsOfFrames(hits: FrameHit[], background: Background, logitS
         videoId: peak.videoId,
         startMs: Math.min(...run.map((frame) => frame.startMs)),
         endMs: Math.max(...run.map((frame) => frame.endMs)),
-        score: peak.score,
+        score: peak.score + (named.has(peak.videoId) ? NAMED_LOGITS / logitScale : 0),
         confidence: sureness(peak.score, { ...background, middle }),
         evidence: ranked.map(({ startMs, endMs, score }) => ({ kind: 'frame', atMs: startMs, endMs, score })),
       });

@@ -1,5 +1,5 @@
 import { type PassageHit, terms } from '#store';
-import { byScore, type Candidate, groupByVideo, logistic } from './candidate.ts';
+import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
 import { highlights, type Query } from './query.ts';
 
 /** Two passages become one moment when so little time lies between them, each matches nearly as much, and the whole stays short. */
@@ -13,13 +13,16 @@ const SURE_SLOPE = 0.07;
 const WITHOUT_PHRASE = 0.3;
 
 /** A passage is a moment. How sure it is follows from the share of the query's words that it holds, each word weighed by its rarity. */
-export function momentsOfPassages(hits: PassageHit[], query: Query): Candidate[] {
+export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names = new Map()): Candidate[] {
   const { words } = query;
   const matches = hits.map((hit) => {
     const stems = terms(hit.text);
     const own = new Set(stems);
     const hasPhrases = query.phrases.every((phrase) => contains(stems, phrase));
-    return { hit, hasPhrases, found: words.filter((word) => own.has(word)) };
+    const said = words.filter((word) => own.has(word));
+    // What the title says holds for each passage, and alone makes none a match.
+    const found = said.length > 0 ? [...new Set([...said, ...(named.get(hit.videoId) ?? [])])] : [];
+    return { hit, hasPhrases, found };
   });
   const rarity = rarityOf(
     words,

@@ -1,6 +1,6 @@
-import { type IndexFilter, type PassageHit, terms, type VectorIndex } from '#store';
-import { background, dot } from './background.ts';
-import type { Candidate } from './candidate.ts';
+import { type FrameHit, type IndexFilter, type PassageHit, terms, type VectorIndex } from '#store';
+import { type Background, background, dot } from './background.ts';
+import type { Names } from './candidate.ts';
 import { momentsOfFrames, showsSurely } from './frame-moments.ts';
 import { fuse } from './fuse.ts';
 import { momentsOfPassages } from './passage-moments.ts';
@@ -54,6 +54,8 @@ export interface TextEncoder {
 export interface SearchDeps {
   index: VectorIndex;
   encoder: TextEncoder;
+  /** Title and metadata of videos as text, as far as they are known: words of the query that are in there count for each moment of the video. */
+  describe?: (videoIds: string[]) => Promise<Map<string, string>>;
   /** Hears how long each step took; the steps of the two modalities run side by side. */
   onStep?: (step: 'text' | 'frames' | 'passages' | 'fuse', ms: number) => void;
 }
@@ -61,6 +63,8 @@ export interface SearchDeps {
 /** The same for every page of an answer, so that pages fit together. */
 const FRAME_HITS = 300;
 const PASSAGE_HITS = 100;
+/** Videos whose title and metadata are looked at. */
+const NAMED_VIDEOS = 50;
 
 /**
  * CLIP text to frames, BM25 to passages, fused by weighted reciprocal rank (Cormack et al. 2009), neighbours in time merged into moments. Never more
@@ -75,12 +79,15 @@ export async function search(deps: SearchDeps, options: SearchOptions, signal?: 
   const weights = given ? { frames: given.frames ?? 0, passages: given.passages ?? 0 } : query.weights;
   const uses = (modality: Modality) => weights[modality] > 0 && (modalities?.includes(modality) ?? true);
   const step = timer(deps);
-  const [frames, passages] = await Promise.all([
-    uses('frames') ? framesFor(deps, query, picture, filter, step, signal) : [],
+  const [seen, said] = await Promise.all([
+    uses('frames') ? framesFor(deps, query, picture, filter, step, signal) : undefined,
     uses('passages') && !picture ? passagesFor(deps, query, filter, step) : [],
   ]);
+  const named = picture ? new Map() : await namesIn(deps, query, [...(seen?.hits ?? []), ...said]);
   signal?.throwIfAborted();
   const fusing = step('fuse');
+  const frames = seen ? momentsOfFrames(seen.hits, seen.background, deps.encoder.logitScale, named) : [];
+  const passages = momentsOfPassages(said, query, named);
   // A query that points at speech is less likely answered by a picture, and the other way round.
   for (const one of frames) one.confidence *= query.weights.frames;
   for (const one of passages) one.confidence *= query.weights.passages;
@@ -104,7 +111,7 @@ async function framesFor(
   filter: IndexFilter,
   step: Step,
   signal?: AbortSignal,
-): Promise<Candidate[]> {
+): Promise<{ hits: FrameHit[]; background: Background }> {
   const { index, encoder } = deps;
   const encoding = step('text');
   const prompts = picture ? [] : promptsOf(query.seen, encoder);
@@ -125,17 +132,32 @@ async function framesFor(
     wanted = wanted.filter((hit) => !hit.vector || !showsSurely(dot(hit.vector, one), theirs));
   }
   searching();
-  return momentsOfFrames(wanted, own, encoder.logitScale);
+  return { hits: wanted, background: own };
 }
 
-async function passagesFor({ index }: SearchDeps, query: Query, filter: IndexFilter, step: Step): Promise<Candidate[]> {
+/** Words of the query in title and metadata of the videos that have the best hits: by video, the share of them and which. */
+async function namesIn({ describe }: SearchDeps, query: Query, hits: { videoId: string }[]): Promise<Names> {
+  const names: Names = new Map();
+  if (!describe || query.words.length === 0) return names;
+  const ids = [...new Set(hits.map(({ videoId }) => videoId))].slice(0, NAMED_VIDEOS);
+  for (const [id, text] of await describe(ids)) {
+    const own = new Set(terms(text));
+    const found = query.words.filter((word) => own.has(word));
+    if (found.length > 0) names.set(id, found);
+  }
+  return names;
+}
+
+async function passagesFor(
+  { index }: SearchDeps,
+  query: Query,
+  filter: IndexFilter,
+  step: Step,
+): Promise<PassageHit[]> {
   const searching = step('passages');
   const hits = await index.searchPassages(query.said, filter, PASSAGE_HITS);
   searching();
-  return momentsOfPassages(
-    hits.filter((hit) => !query.without.some((unwanted) => says(hit, unwanted))),
-    query,
-  );
+  return hits.filter((hit) => !query.without.some((unwanted) => says(hit, unwanted)));
 }
 
 function says({ text }: PassageHit, unwanted: string): boolean {

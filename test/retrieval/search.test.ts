@@ -274,6 +274,21 @@ describe('Search', () => {
     expect(videos.filter((video) => video === 'B')).toHaveLength(2);
   });
 
+  it('takes the words of titles for what each passage of the video says too, and shows such videos first', async () => {
+    for (const video of [A, B]) {
+      await show(video, [...many('house', 10), 'car', ...many('house', 9)]);
+      await say(video, [[1000, 3000, 'soup with bread']]);
+    }
+    const titled = async (query: string) => {
+      const describe = async () => new Map([[B, 'Cooking, lesson four']]);
+      const [best] = await search({ index, encoder, describe }, { tenant: 't', query, limit: 5 });
+      return [best?.videoId, (best?.confidence ?? 0) > 0.5];
+    };
+    expect(await titled('soup in lesson four')).toEqual([B, true]);
+    expect(await titled('a car in the cooking lesson')).toEqual([B, true]);
+    expect((await find('soup in lesson four'))[0]?.confidence).toBeLessThan(0.5);
+  });
+
   it('keeps to a time range', async () => {
     await show(A, [...many('house', 6), 'car', 'tree', 'car', 'house', 'car', ...many('tree', 9)]);
     const found = await find('a car', { timeRange: { startMs: 8000, endMs: 9000 }, modalities: ['frames'] });

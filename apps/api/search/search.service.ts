@@ -30,9 +30,14 @@ export class SearchService {
     const offset = offsetOf(request);
     const videoIds = await videosOf(this.catalog, tenant, request);
     const steps: Record<string, number> = {};
+    const videos = new Map<string, Video | undefined>();
     const deps: SearchDeps = {
       index: this.index,
       encoder: this.#needsEncoder(request) ? await this.models.encoder() : NO_ENCODER,
+      describe: async (ids) => {
+        await this.#read(tenant, ids, videos);
+        return new Map(ids.flatMap((id) => describe(videos.get(id)) ?? []));
+      },
       onStep: (step, ms) => {
         steps[step] = rounded((steps[step] ?? 0) + ms);
       },
@@ -41,7 +46,11 @@ export class SearchService {
     // One more than the page, to know whether there is a next one. Groups are made of all there is.
     const [from, count] = groupBy ? [0, MAX_OFFSET] : [offset, Math.min(limit, MAX_OFFSET - offset) + 1];
     const found = await this.#moments(deps, tenant, request, videoIds, image, from, count);
-    const videos = await this.#videos(tenant, found);
+    await this.#read(
+      tenant,
+      found.map(({ videoId }) => videoId),
+      videos,
+    );
     const moments = found.flatMap((moment) => {
       const video = videos.get(moment.videoId);
       return video ? [publicMoment(tenant, moment, video.title, this.links)] : []; // A video that is being deleted is not found any more.
@@ -117,12 +126,17 @@ export class SearchService {
       .slice(offset, offset + limit);
   }
 
-  async #videos(tenant: Tenant, moments: Moment[]): Promise<Map<string, Video | undefined>> {
-    const ids = [...new Set(moments.map((moment) => moment.videoId))];
-    return new Map(await Promise.all(ids.map(async (id) => [id, await this.catalog.getVideo(tenant, id)] as const)));
+  /** Records that are not in `known` yet. */
+  async #read(tenant: Tenant, ids: string[], known: Map<string, Video | undefined>): Promise<void> {
+    const unknown = [...new Set(ids)].filter((id) => !known.has(id));
+    await Promise.all(unknown.map(async (id) => known.set(id, await this.catalog.getVideo(tenant, id))));
   }
 }
 
+/** Title and metadata as text, which a query's words are looked for in. */
+function describe(video: Video | undefined): [id: string, text: string][] {
+  return video ? [[video.id, [video.title, ...Object.values(video.metadata)].join('\n')]] : [];
+}
 /** In the order of each video's best moment. */
 function grouped(moments: PublicMoment[]): NonNullable<SearchResult['videos']> {
   return [...Map.groupBy(moments, ({ videoId }) => videoId).values()].map((ofVideo) => {
