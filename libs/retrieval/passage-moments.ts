@@ -1,6 +1,7 @@
-import { type PassageHit, terms } from '#store';
+import type { PassageHit } from '#store';
 import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
 import { highlights, type Query } from './query.ts';
+import { stems } from './stems.ts';
 
 /** Two passages become one moment when so little time lies between them, each matches nearly as much, and the whole stays short. */
 const MAX_GAP_MS = 1500;
@@ -16,9 +17,9 @@ const WITHOUT_PHRASE = 0.3;
 export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names = new Map()): Candidate[] {
   const { words } = query;
   const matches = hits.map((hit) => {
-    const stems = terms(hit.text);
-    const own = new Set(stems);
-    const hasPhrases = query.phrases.every((phrase) => contains(stems, phrase));
+    const inOrder = stems(hit.text);
+    const own = new Set(inOrder);
+    const hasPhrases = query.phrases.every((phrase) => contains(inOrder, phrase));
     const said = words.filter((word) => own.has(word));
     // What the title says holds for each passage, and alone makes none a match.
     const found = said.length > 0 ? [...new Set([...said, ...(named.get(hit.videoId) ?? [])])] : [];

@@ -1,9 +1,9 @@
-import { terms } from '#store';
 import type { Modality } from './search.ts';
+import { stems } from './stems.ts';
 
 /** Words that ask, not words that are looked for: how people begin ("show me the part where they talk about ..."). */
 const ASKING = new Set(
-  terms(
+  stems(
     'show find see seen watch look hear heard appear happen occur come up say said talk talking speak speaking spoken tell told ask asked mention discuss ' +
       'explain describe someone somebody anyone anybody people person speaker they video movie clip film scene moment part shot frame picture ' +
       'image photo screen time many much please',
@@ -49,7 +49,7 @@ export function readQuery(text: string): Query {
     .trim();
   const quotes = [...wanted.matchAll(/["“”]([^"“”]+)["“”]/g)].map((match) => match[1] as string);
   const plain = wanted.replace(/["“”]/g, ' ').replace(/\s+/g, ' ').trim();
-  const phrases = quotes.map((quote) => terms(quote)).filter((phrase) => phrase.length > 0);
+  const phrases = quotes.map((quote) => stems(quote)).filter((phrase) => phrase.length > 0);
 
   const parts = AT_ONCE.exec(plain)?.groups as { left: string; joint: string; right: string } | undefined;
   const isTwofold = parts !== undefined && (/^whil/i.test(parts.joint) || !ASKS.test(parts.left));
@@ -57,7 +57,7 @@ export function readQuery(text: string): Query {
   if (parts && isTwofold && SPEECH.test(parts.left) !== SPEECH.test(parts.right)) {
     [seen, said] = SPEECH.test(parts.right) ? [parts.left, parts.right] : [parts.right, parts.left];
   }
-  const all = [...new Set(terms(said))];
+  const all = [...new Set(stems(said))];
   const content = all.filter((word) => !ASKING.has(word));
   return {
     seen,
@@ -88,7 +88,7 @@ export function highlights(text: string, words: readonly string[]): [from: numbe
   const wanted = new Set(words);
   const marked: [number, number][] = [];
   for (const { segment, index, isWordLike } of segmenter.segment(text)) {
-    if (isWordLike && terms(segment).some((stem) => wanted.has(stem))) marked.push([index, index + segment.length]);
+    if (isWordLike && stems(segment).some((stem) => wanted.has(stem))) marked.push([index, index + segment.length]);
   }
   return marked;
 }

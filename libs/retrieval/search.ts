@@ -1,4 +1,4 @@
-import { type FrameHit, type IndexFilter, type PassageHit, terms, type VectorIndex } from '#store';
+import { type FrameHit, type IndexFilter, type PassageHit, type VectorIndex } from '#store';
 import { type Background, background, dot } from './background.ts';
 import type { Names } from './candidate.ts';
 import { momentsOfFrames, showsSurely } from './frame-moments.ts';
@@ -6,6 +6,7 @@ import { fuse } from './fuse.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { promptsOf } from './prompts.ts';
 import { type Query, readQuery } from './query.ts';
+import { stems } from './stems.ts';
 
 export type Modality = 'frames' | 'passages';
 export interface Evidence {
@@ -141,7 +142,7 @@ async function namesIn({ describe }: SearchDeps, query: Query, hits: { videoId: 
   if (!describe || query.words.length === 0) return names;
   const ids = [...new Set(hits.map(({ videoId }) => videoId))].slice(0, NAMED_VIDEOS);
   for (const [id, text] of await describe(ids)) {
-    const own = new Set(terms(text));
+    const own = new Set(stems(text));
     const found = query.words.filter((word) => own.has(word));
     if (found.length > 0) names.set(id, found);
   }
@@ -161,9 +162,9 @@ async function passagesFor(
 }
 
 function says({ text }: PassageHit, unwanted: string): boolean {
-  const stems = new Set(terms(text));
-  const words = terms(unwanted);
-  return words.length > 0 && words.every((word) => stems.has(word));
+  const said = new Set(stems(text));
+  const words = stems(unwanted);
+  return words.length > 0 && words.every((word) => said.has(word));
 }
 
 /** Of vectors of length 1; of length 1 again. */

@@ -82,3 +82,11 @@ describe('Prompts', () => {
     expect(promptsOf('a red car', { logitScale: 22 })).toEqual(['a red car']);
   });
 });
+
+describe('Irregular forms', () => {
+  it('meet their base, so that a question finds what was said in another tense', () => {
+    const base = readQuery('when does she go home with the children').words;
+    expect(readQuery('she went home with a child').words).toEqual(base);
+    expect(readQuery('she goes home with children').words).toEqual(base);
+  });
+});

@@ -329,6 +329,12 @@ def ask(
         return Question(f"{picture} while they say {words}", "both", common) if 1 <= _count(common) <= 3 else None
 
     speaker = Speaker(rng)
+    sentences = [set(one.sentence.text.split()) for all_ in spoken.values() for one in all_]
+
+    def is_mentioned(query: str) -> bool:
+        """Whether one sentence has all of the query's words that carry meaning: then it is there, if only as words."""
+        told = {word for word in query.replace(",", "").split() if word in _MEANING}
+        return bool(told) and any(told <= sentence for sentence in sentences)
 
     def absent_one() -> Question | None:
         if rng.random() < 0.5:
@@ -340,9 +346,9 @@ def ask(
                 if not hidden.hides(spec):
                     return None
             query, told = _caption(rng, spec)
-            return None if shown(videos, told) else Question(query, "absent", {}, "seen")
+            return None if shown(videos, told) or is_mentioned(query) else Question(query, "absent", {}, "seen")
         query, told = about(speaker.sentence(0, list(ABOUT)), rng)
-        return None if said(spoken, told) else Question(query, "absent", {}, "said")
+        return None if said(spoken, told) or is_mentioned(query) else Question(query, "absent", {}, "said")
 
     fill("seen", seen_one)
     fill("said", said_one)
@@ -351,6 +357,15 @@ def ask(
     for query in rng.sample(FOREIGN, min(len(FOREIGN), counts.get("absent", 0) // 5)):
         asked[query] = Question(query, "absent", {}, "foreign")
     return list(asked.values())
+
+
+# Words of the spoken grammar that tell one thing from another, less those of place and time that any sentence may have.
+_MEANING = {
+    word
+    for slot, words in grammar.WORDS_OF_SLOT.items()
+    if slot not in ("where", "around", "beside", "does", "moves")
+    for word in words
+}
 
 
 def _askable(spec: Spec) -> bool:
