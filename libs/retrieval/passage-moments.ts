@@ -1,6 +1,6 @@
 import type { PassageHit } from '#store';
 import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
-import { highlights, type Query } from './query.ts';
+import type { Query } from './query.ts';
 import { stems } from './stems.ts';
 
 /** Two passages become one moment when so little time lies between them, each matches nearly as much, and the whole stays short. */
@@ -44,7 +44,6 @@ export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names
         atMs: hit.startMs,
         endMs: hit.endMs,
         text: hit.text,
-        highlights: highlights(hit.text, words),
         score: hit.score,
       } as const;
       const own = share(found);

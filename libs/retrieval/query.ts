@@ -17,7 +17,7 @@ const SPEECH =
   /\b(?:say|says|said|saying|mention(?:s|ed|ing)?|talk(?:s|ed|ing)?|speaks?|speaking|spoken|discuss(?:es|ed|ing)?|explain(?:s|ed|ing)?|ask(?:s|ed|ing)?|tells?|told|announce[sd]?|hear[sd]?|count(?:s|ed|ing)? to)\b/i;
 const SIGHT =
   /\b(?:shows?|shown|showing|see|seen|looks?|looking|wear(?:s|ing)?|colou?r(?:s|ed|ful)?|visible|picture|photo|image|drawing|frame|scene|on screen|appears?|background|backdrop)\b/i;
-/** Share of the modality that the query does not point at. Measured by `npm run eval -- --compare` (docs/search.md). */
+/** Share of the modality that the query does not point at. A choice: the evaluation does not tell it from 1 (docs/search.md). */
 const LEAN = 0.5;
 
 export interface Query {

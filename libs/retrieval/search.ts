@@ -5,7 +5,7 @@ import { momentsOfFrames, showsSurely } from './frame-moments.ts';
 import { fuse } from './fuse.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { promptsOf } from './prompts.ts';
-import { type Query, readQuery } from './query.ts';
+import { highlights, type Query, readQuery } from './query.ts';
 import { stems } from './stems.ts';
 
 export type Modality = 'frames' | 'passages';
@@ -94,7 +94,12 @@ export async function search(deps: SearchDeps, options: SearchOptions, signal?: 
   for (const one of passages) one.confidence *= query.weights.passages;
   const moments = fuse(frames, passages, { isTwofold: query.isTwofold, limit: offset + limit, weights });
   fusing();
-  return moments.slice(offset);
+  return moments.slice(offset).map((moment) => ({
+    ...moment,
+    evidence: moment.evidence.map((one) =>
+      one.text === undefined ? one : { ...one, highlights: highlights(one.text, query.words) },
+    ),
+  }));
 }
 
 type Step = (name: 'text' | 'frames' | 'passages' | 'fuse') => () => void;
