@@ -19,6 +19,7 @@ PARTS = {
     "clip": ["tokenizers", "transformers", "torch"],
     "siglip": ["tokenizers", "sentencepiece", "transformers", "torch", "onnx"],
     "text": ["tokenizers", "sentencepiece", "transformers", "torch", "onnx"],
+    "frames": ["pillow", "transformers", "torch"],
     "whisper": ["transformers", "torch", "numpy", "onnxruntime"],
 }
 """Every part and the packages that its numbers come from; their versions are written beside them."""
