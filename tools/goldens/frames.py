@@ -34,7 +34,17 @@ def make(folder: Path) -> None:
     for video in VIDEOS:
         with tempfile.TemporaryDirectory() as scratch:
             first = f"isnan(prev_selected_t)+gt(floor(t/{INTERVAL}),floor(prev_selected_t/{INTERVAL}))"
-            command = ["ffmpeg", "-v", "error", "-i", MEDIA / video, "-vf", f"select='{first}'", "-fps_mode", "passthrough"]
+            command = [
+                "ffmpeg",
+                "-v",
+                "error",
+                "-i",
+                MEDIA / video,
+                "-vf",
+                f"select='{first}'",
+                "-fps_mode",
+                "passthrough",
+            ]
             subprocess.run([*command, f"{scratch}/%04d.png"], check=True)
             pictures = [Image.open(file).convert("RGB") for file in sorted(Path(scratch).iterdir())]
         expected["videos"][video] = {
