@@ -80,7 +80,7 @@ beforeAll(async () => {
     say(lecture, 3000, 'the mitochondria is the powerhouse of the cell', 'en'),
     say(film, 50_000, 'das mitochondria kraftwerk', 'de'),
   ]);
-});
+}, 180_000);
 afterAll(async () => {
   await clip?.close();
   await api?.close();
