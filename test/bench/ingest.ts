@@ -103,7 +103,7 @@ export async function ingest(
   }
 }
 
-/** One minute of the sample at 1080p with film grain, over and over. Made once a machine. */
+/** Twenty seconds of the sample at 1080p with film grain, over and over. Made once a machine. */
 async function longFilm(minutes: number): Promise<string> {
   const folder = join(tmpdir(), 'cuepoint-bench-cache');
   await mkdir(folder, { recursive: true });
@@ -116,18 +116,18 @@ async function longFilm(minutes: number): Promise<string> {
     await rename(aside, path);
     return path;
   };
-  const minute = await made('minute-1080p.mp4', (aside) => {
-    progress('ingest: making a 1080p film, once (a minute or two)');
+  const piece = await made('piece-1080p.mp4', (aside) => {
+    progress('ingest: making a 1080p film, once (up to a minute)');
     const look = 'scale=1920:1080:flags=bicubic,noise=alls=6:allf=t,fps=25';
     const codec = ['-c:v', 'libx264', '-preset', 'superfast', '-crf', '24', '-g', '125', '-pix_fmt', 'yuv420p'];
-    return ffmpeg('-t', '60', '-i', SAMPLE, '-an', '-vf', look, ...codec, aside);
+    return ffmpeg('-t', '20', '-i', SAMPLE, '-an', '-vf', look, ...codec, aside);
   });
   return made(`film-${minutes}min-1080p.mp4`, (aside) =>
     ffmpeg(
       '-stream_loop',
       '-1',
       '-i',
-      minute,
+      piece,
       '-t',
       String(minutes * 60),
       '-c',
