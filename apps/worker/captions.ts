@@ -11,12 +11,14 @@ import {
   readCaptionTrack,
 } from '#video';
 import type { Handler, JobContext } from './handler.ts';
+import { Models } from './models.ts';
+import { writePassages } from './passages.ts';
 import { NoLongerWanted } from './problems.ts';
 import { Stores } from './stores.ts';
 
 const LOOK_AGAIN_MS = 500;
 /** Rows of one write to the index. */
-const ROWS = 500;
+const ROWS = 64;
 
 /** What finalize hears. */
 export interface CaptionsResult {
@@ -49,10 +51,14 @@ const trackOf = (video: Video, path: string, signal: AbortSignal) =>
 @Injectable()
 export class CaptionsHandler implements Handler<'captions'> {
   readonly queue = 'captions';
-  readonly needsModels = false;
+  /** Those that embed passages; without one this waits for nothing that speech does not wait for. */
+  readonly needsModels = true;
   readonly concurrency = 2;
 
-  constructor(private readonly stores: Stores) {}
+  constructor(
+    private readonly stores: Stores,
+    private readonly models: Models,
+  ) {}
 
   async handle({ job, data: { tenant, videoId, run }, signal, log }: JobContext<'captions'>): Promise<CaptionsResult> {
     const { catalog, index } = this.stores;
@@ -71,7 +77,7 @@ export class CaptionsHandler implements Handler<'captions'> {
       await index.deletePassages(tenant, videoId, ['caption']);
       for (let from = 0; from < rows.length; from += ROWS) {
         signal.throwIfAborted();
-        await index.upsertPassages(rows.slice(from, from + ROWS));
+        await writePassages(index, this.models.passages, rows.slice(from, from + ROWS), signal);
       }
       const { source, language } = found;
       const captions = source && { source, language, cues: rows.length };

@@ -6,8 +6,10 @@ import type { Config } from '#config';
 import {
   type ClipModel,
   openClip,
+  openPassageEncoder,
   openWhisper,
   type Part,
+  type PassageEncoder,
   type ResolvedProfile,
   resolveProfile,
   type WhisperModel,
@@ -30,6 +32,7 @@ export class Models implements OnApplicationShutdown {
   #resolved?: ResolvedProfile;
   #clip?: ClipModel;
   #whisper?: WhisperModel;
+  #text?: PassageEncoder;
   #note? = 'loading models';
   #ready = false;
   #loading?: Promise<void>;
@@ -56,13 +59,17 @@ export class Models implements OnApplicationShutdown {
     if (!this.#whisper || !this.#resolved) throw new Error('A speech job was taken before Whisper was loaded');
     return { whisper: this.#whisper, profile: this.#resolved.profile };
   }
+  /** Embeds passages, so that they are found by meaning too; undefined where there is no model for it. */
+  get passages(): PassageEncoder | undefined {
+    return this.#text;
+  }
 
   status(): Omit<WorkerStatus, 'id'> {
     return {
       ready: this.#ready,
       profile: this.#resolved?.profile,
       fallbackReason: this.#resolved?.fallbackReason,
-      models: { clip: this.#clip?.id, whisper: this.#whisper?.id },
+      models: { clip: this.#clip?.id, whisper: this.#whisper?.id, text: this.#text?.id },
       device: (this.#clip ?? this.#whisper)?.runtime.device ?? this.config.models.device,
       note: this.#note,
     };
@@ -71,7 +78,7 @@ export class Models implements OnApplicationShutdown {
   async onApplicationShutdown(): Promise<void> {
     this.#closing.abort();
     await this.#loading;
-    await Promise.allSettled([this.#clip?.close(), this.#whisper?.close()]);
+    await Promise.allSettled([this.#clip?.close(), this.#whisper?.close(), this.#text?.close()]);
   }
 
   async #loadUntilDone(): Promise<void> {
@@ -95,7 +102,11 @@ export class Models implements OnApplicationShutdown {
     const { models, indexing } = this.config;
     const frames = indexing.framesConcurrency > 0;
     const speech = indexing.speechConcurrency > 0;
-    const parts: Part[] = [...(frames ? (['clip'] as const) : []), ...(speech ? (['whisper', 'vad'] as const) : [])];
+    const parts: Part[] = [
+      ...(frames ? (['clip'] as const) : []),
+      ...(speech ? (['whisper', 'vad'] as const) : []),
+      'text', // captions have passages too
+    ];
     this.#resolved = await resolveProfile({
       ...models,
       parts,
@@ -105,7 +116,7 @@ export class Models implements OnApplicationShutdown {
         this.#note = `downloading ${repo}/${file}: ${Math.floor((100 * loadedBytes) / Math.max(1, totalBytes))} %`;
       },
     });
-    const { clip, whisper, vad, profile, fallbackReason, notes } = this.#resolved;
+    const { clip, whisper, vad, text, profile, fallbackReason, notes } = this.#resolved;
     if (fallbackReason) this.log.warn({ profile, fallbackReason }, 'other models than asked for');
     for (const note of notes) this.log.warn(note);
     this.#note = 'loading models';
@@ -115,12 +126,13 @@ export class Models implements OnApplicationShutdown {
       const vadFile = vad && join(vad.folder, vad.files[0] as string);
       this.#whisper ??= await openWhisper(whisper.folder, { device, threads, id: whisper.id, vadFile });
     }
+    if (text) this.#text ??= await openPassageEncoder(text.folder, { device, threads, id: text.id });
     const { device: used, deviceNote } = (this.#clip ?? this.#whisper)?.runtime ?? {};
     if (deviceNote) this.log.info({ device: used, deviceNote }, 'the models run on another device than the best one');
     this.#note = undefined;
     this.#ready = true;
     this.log.info(
-      { profile, clip: this.#clip?.id, whisper: this.#whisper?.id, device: used, tookMs: Date.now() - startedAt },
+      { profile, ...this.status().models, device: used, tookMs: Date.now() - startedAt },
       'models are loaded',
     );
     this.#loaded.resolve();

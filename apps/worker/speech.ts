@@ -4,6 +4,7 @@ import { type PassageRow, passageId } from '#store';
 import { decodeAudio, quietestCut, SAMPLE_RATE } from '#video';
 import type { Handler, JobContext } from './handler.ts';
 import { Models } from './models.ts';
+import { writePassages } from './passages.ts';
 import { ahead, inGroups } from './pipeline.ts';
 import { runShard } from './shard-run.ts';
 import { Stores } from './stores.ts';
@@ -66,20 +67,19 @@ export class SpeechHandler implements Handler<'speech'> {
       let { language } = video;
       for await (const group of inGroups(ahead(segments, ROWS), ROWS)) {
         signal.throwIfAborted();
-        await this.stores.index.upsertPassages(
-          group.map((segment): PassageRow => {
-            const at = from + segment.startMs;
-            return {
-              id: passageId(videoId, at),
-              tenant,
-              videoId,
-              startMs: at,
-              endMs: from + segment.endMs,
-              text: segment.text,
-              language: segment.language ?? video.language,
-            };
-          }),
-        );
+        const rows = group.map((segment): PassageRow => {
+          const at = from + segment.startMs;
+          return {
+            id: passageId(videoId, at),
+            tenant,
+            videoId,
+            startMs: at,
+            endMs: from + segment.endMs,
+            text: segment.text,
+            language: segment.language ?? video.language,
+          };
+        });
+        await writePassages(this.stores.index, this.models.passages, rows, signal);
         passages += group.length;
         language ??= group[0]?.language;
       }

@@ -35,7 +35,7 @@ export interface WorkerStatus {
   ready: boolean;
   profile?: string;
   fallbackReason?: string;
-  models?: { clip?: string; whisper?: string };
+  models?: { clip?: string; whisper?: string; text?: string };
   device?: string;
   /** While not ready: what it is waiting for. */
   note?: string;

@@ -16,7 +16,9 @@ const worker = z.object({
   ready: z.boolean(),
   profile: z.string().optional(),
   fallbackReason: z.string().optional(),
-  models: z.object({ clip: z.string().optional(), whisper: z.string().optional() }).optional(),
+  models: z
+    .object({ clip: z.string().optional(), whisper: z.string().optional(), text: z.string().optional() })
+    .optional(),
   device: z.string().optional(),
   note: z.string().optional().meta({ description: 'While not ready: what it waits for' }),
   eventLoopP99Ms: z.number().optional(),
@@ -40,7 +42,7 @@ export const systemSchema = z
     mode: z.enum(['embedded', 'cluster']),
     profile: z.string().meta({ description: 'The profile in use, or asked for while it loads' }),
     fallbackReason: z.string().optional(),
-    models: z.object({ clip: z.string().optional(), whisper: z.string().optional() }),
+    models: z.object({ clip: z.string().optional(), whisper: z.string().optional(), text: z.string().optional() }),
     search: searchState,
     workers: z.array(worker),
     limits: z.object({ maxUploadBytes: z.number(), maxQueryLength: z.number(), maxSearchLimit: z.number() }),

@@ -180,7 +180,14 @@ export const videoSchema = z
       })
       .optional()
       .meta({ description: 'Captions that are indexed: of the uploader, or of a track in the file' }),
-    models: z.object({ clip: z.string().optional(), whisper: z.string().optional(), profile: z.string() }).optional(),
+    models: z
+      .object({
+        clip: z.string().optional(),
+        whisper: z.string().optional(),
+        text: z.string().optional(),
+        profile: z.string(),
+      })
+      .optional(),
     counts: z.object({ frames: z.number().int().min(0), passages: z.number().int().min(0) }),
     createdAt: dateTime,
     updatedAt: dateTime,
