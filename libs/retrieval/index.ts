@@ -1,5 +1,6 @@
 /** Query → hits → moments → answer. */
 export * from './answer/index.ts';
+export type { PassageEncoder } from './meaning.ts';
 export { wantsNothing } from './query.ts';
 export {
   type Evidence,

@@ -1,8 +1,9 @@
 import { type FrameHit, type IndexFilter, type PassageHit, type VectorIndex } from '#store';
 import { type Background, background, dot } from './background.ts';
-import type { Names } from './candidate.ts';
+import type { Candidate, Names } from './candidate.ts';
 import { momentsOfFrames, showsSurely } from './frame-moments.ts';
 import { fuse } from './fuse.ts';
+import { nearInMeaning, type PassageEncoder, withMeaning } from './meaning.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { promptsOf } from './prompts.ts';
 import { highlights, type Query, readQuery } from './query.ts';
@@ -55,10 +56,12 @@ export interface TextEncoder {
 export interface SearchDeps {
   index: VectorIndex;
   encoder: TextEncoder;
+  /** Where there is a model for it, passages are found by what they mean as well as by their words. */
+  passageEncoder?: PassageEncoder;
   /** Title and metadata of videos as text, as far as they are known: words of the query that are in there count for each moment of the video. */
   describe?: (videoIds: string[]) => Promise<Map<string, string>>;
   /** Hears how long each step took; the steps of the two modalities run side by side. */
-  onStep?: (step: 'text' | 'frames' | 'passages' | 'fuse', ms: number) => void;
+  onStep?: (step: 'text' | 'frames' | 'passages' | 'meaning' | 'fuse', ms: number) => void;
 }
 
 /** The same for every page of an answer, so that pages fit together. */
@@ -68,7 +71,7 @@ const PASSAGE_HITS = 100;
 const NAMED_VIDEOS = 50;
 
 /**
- * CLIP text to frames, BM25 to passages, fused by weighted reciprocal rank (Cormack et al. 2009), neighbours in time merged into moments. Never more
+ * CLIP text to frames, BM25 (and embeddings, where there is a model for them) to passages, fused by weighted reciprocal rank (Cormack et al. 2009), neighbours in time merged into moments. Never more
  * moments than some hundred hits give, however large `limit` is.
  */
 export async function search(deps: SearchDeps, options: SearchOptions, signal?: AbortSignal): Promise<Moment[]> {
@@ -80,15 +83,16 @@ export async function search(deps: SearchDeps, options: SearchOptions, signal?: 
   const weights = given ? { frames: given.frames ?? 0, passages: given.passages ?? 0 } : query.weights;
   const uses = (modality: Modality) => weights[modality] > 0 && (modalities?.includes(modality) ?? true);
   const step = timer(deps);
-  const [seen, said] = await Promise.all([
+  const [seen, said, meant] = await Promise.all([
     uses('frames') ? framesFor(deps, query, picture, filter, step, signal) : undefined,
     uses('passages') && !picture ? passagesFor(deps, query, filter, step) : [],
+    uses('passages') && !picture ? meaningFor(deps, query, filter, step, signal) : [],
   ]);
   const named = picture ? new Map() : await namesIn(deps, query, [...(seen?.hits ?? []), ...said]);
   signal?.throwIfAborted();
   const fusing = step('fuse');
   const frames = seen ? momentsOfFrames(seen.hits, seen.background, deps.encoder.logitScale, named) : [];
-  const passages = momentsOfPassages(said, query, named);
+  const passages = withMeaning(momentsOfPassages(said, query, named), meant);
   // A query that points at speech is less likely answered by a picture, and the other way round.
   for (const one of frames) one.confidence *= query.weights.frames;
   for (const one of passages) one.confidence *= query.weights.passages;
@@ -102,7 +106,7 @@ export async function search(deps: SearchDeps, options: SearchOptions, signal?: 
   }));
 }
 
-type Step = (name: 'text' | 'frames' | 'passages' | 'fuse') => () => void;
+type Step = (name: 'text' | 'frames' | 'passages' | 'meaning' | 'fuse') => () => void;
 function timer({ onStep }: SearchDeps): Step {
   return (name) => {
     const startedAt = performance.now();
@@ -166,7 +170,24 @@ async function passagesFor(
   return hits.filter((hit) => !query.without.some((unwanted) => says(hit, unwanted)));
 }
 
-function says({ text }: PassageHit, unwanted: string): boolean {
+async function meaningFor(
+  { index, passageEncoder }: SearchDeps,
+  query: Query,
+  filter: IndexFilter,
+  step: Step,
+  signal?: AbortSignal,
+): Promise<Candidate[]> {
+  // A phrase in quotes is asked for word for word.
+  if (!passageEncoder || query.phrases.length > 0 || query.said === '') return [];
+  const searching = step('meaning');
+  const near = await nearInMeaning(index, passageEncoder, query.said, filter, signal);
+  searching();
+  return near.filter(
+    ({ evidence: [one] }) => !query.without.some((unwanted) => says({ text: one?.text ?? '' }, unwanted)),
+  );
+}
+
+function says({ text }: Pick<PassageHit, 'text'>, unwanted: string): boolean {
   const said = new Set(stems(text));
   const words = stems(unwanted);
   return words.length > 0 && words.every((word) => said.has(word));

@@ -3,8 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { openPassageEncoder } from '#models';
 import { captionsKey } from '#store';
 import { ffmpeg, makeVideo, tempDir } from '../fixtures/media.ts';
+import { goldenModel } from '../models/golden.ts';
 import { type System, startSystem, TENANT } from './harness.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -119,5 +121,23 @@ describe('captions', () => {
       .poll(() => captionsIn(id), { timeout: 30_000 })
       .toMatchObject([{ text: 'A zebra crosses the river.' }]);
     await expect.poll(() => system.get(id)).toMatchObject({ captions: { source: 'embedded' } });
+  });
+
+  it('are embedded where there is a model for it, and then found by their vectors', async () => {
+    const folder = goldenModel('text', dir.path);
+    await using other = await startSystem({ TEXT_MODEL: folder });
+    await other.startWorker();
+    const { id } = await other.addVideo(withTrack, { transcribe: 'never' });
+    await other.finished(id);
+    await expect
+      .poll(async () => (await other.catalog.listWorkers())[0]?.models?.text, { timeout: 20_000 })
+      .toMatch(/^text-.*@/);
+    const [worker] = await other.catalog.listWorkers();
+    await using encoder = await openPassageEncoder(folder, { id: worker?.models?.text as string, device: 'cpu' });
+    const [same] = await encoder.encodePassages(['A zebra crosses the river.']);
+    const filter = { tenant: TENANT, videoIds: [id] };
+    const [hit] = await other.index.searchPassagesByVector(encoder, same as Float32Array, filter, 5);
+    expect(hit).toMatchObject({ kind: 'caption', text: 'A zebra crosses the river.' });
+    expect(hit?.score).toBeGreaterThan(0.999);
   });
 });

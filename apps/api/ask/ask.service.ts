@@ -61,7 +61,11 @@ export class AskService {
     const sources: AnswerSources = {
       search: (query, aborted) => {
         const modalities = encoder ? query.modalities : ['passages' as const];
-        const deps = { index: this.index, encoder: encoder ?? NO_ENCODER };
+        const deps = {
+          index: this.index,
+          encoder: encoder ?? NO_ENCODER,
+          passageEncoder: this.models.passageEncoder,
+        };
         return search(deps, { tenant, ...within, ...query, modalities }, aborted);
       },
       passages: (id) => this.index.listPassages(tenant, id),

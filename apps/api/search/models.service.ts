@@ -1,12 +1,20 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { Config } from '#config';
-import { type ClipModel, openClip, type Picture, type ResolvedProfile, resolveProfile } from '#models';
+import {
+  type ClipModel,
+  openClip,
+  openPassageEncoder,
+  type PassageEncoder,
+  type Picture,
+  type ResolvedProfile,
+  resolveProfile,
+} from '#models';
 import type { TextEncoder } from '#retrieval';
 import { ProblemError } from '../problems.ts';
 import type { SearchState } from '../schemas/index.ts';
 import { CONFIG, LOGGER } from '../tokens.ts';
-import { cached } from './text-cache.ts';
+import { cached, remembering } from './text-cache.ts';
 
 /** A search that comes while the models load waits so long before it is told to come again. */
 const WAIT_MS = 10_000;
@@ -22,6 +30,8 @@ export class ModelsService {
   #resolved: ResolvedProfile<'clip'> | undefined;
   #cached: TextEncoder | undefined;
   #imageTower: Promise<ClipModel> | undefined;
+  #passages: PassageEncoder | undefined;
+  #loadingPassages: Promise<void> | undefined;
   readonly #closing = new AbortController();
 
   constructor(
@@ -34,6 +44,11 @@ export class ModelsService {
   }
   get resolved(): ResolvedProfile<'clip'> | undefined {
     return this.#resolved;
+  }
+
+  /** Finds passages by what they mean; undefined as long as it is not there, and where there is no model for it: they are then found by their words. */
+  get passageEncoder(): PassageEncoder | undefined {
+    return this.#passages;
   }
 
   /** Begins to load; called once the server listens. */
@@ -76,6 +91,8 @@ export class ModelsService {
     this.#closing.abort();
     await (await this.#loading)?.close();
     await this.#imageTower?.then((model) => model.close()).catch(() => {});
+    await this.#loadingPassages;
+    await this.#passages?.close();
   }
 
   async #loadImageTower(): Promise<ClipModel> {
@@ -111,6 +128,7 @@ export class ModelsService {
       const model = await openClip(clip.folder, { id: clip.id, towers: 'text', device, threads });
       this.#state = { state: 'ready', profile: this.#resolved.profile, model: clip.id, fallbackReason };
       this.log.info(this.#state, fallbackReason ? 'search is ready, with the fallback models' : 'search is ready');
+      this.#loadingPassages ??= this.#loadPassages();
       return model;
     } catch (error) {
       if (this.#closing.signal.aborted) return undefined;
@@ -118,6 +136,29 @@ export class ModelsService {
       this.log.error({ err: error, retryInMs: this.#retryMs }, 'the search models cannot be used');
       this.#retryLater();
       return undefined;
+    }
+  }
+
+  /** After CLIP: search does not wait for it. */
+  async #loadPassages(): Promise<void> {
+    const { device, threads, ...places } = this.config.models;
+    try {
+      const profile = this.#resolved?.profile ?? places.profile;
+      const { signal } = this.#closing;
+      const { text, notes } = await resolveProfile({
+        ...places,
+        profile,
+        device,
+        parts: ['text'],
+        allowFallback: false,
+        signal,
+      });
+      for (const note of notes) this.log.warn(note);
+      if (!text) return;
+      const model = await openPassageEncoder(text.folder, { id: text.id, device, threads });
+      this.#passages = { ...model, encodeQueries: remembering((texts, stop) => model.encodeQueries(texts, stop)) };
+    } catch (error) {
+      if (!this.#closing.signal.aborted) this.log.error({ err: error }, 'passages are found by their words alone');
     }
   }
 

@@ -34,6 +34,7 @@ export class SearchService {
     const deps: SearchDeps = {
       index: this.index,
       encoder: this.#needsEncoder(request) ? await this.models.encoder() : NO_ENCODER,
+      passageEncoder: this.models.passageEncoder,
       describe: async (ids) => {
         await this.#read(tenant, ids, videos);
         return new Map(ids.flatMap((id) => describe(videos.get(id)) ?? []));

@@ -1,0 +1,69 @@
+import type { IndexFilter, PassageHit, VectorIndex } from '#store';
+import { dot } from './background.ts';
+import { byScore, type Candidate, logistic } from './candidate.ts';
+
+/** Encodes questions into the space of the passages; from libs/models, injected so that this library needs no model. */
+export interface PassageEncoder {
+  id: string;
+  dimension: number;
+  encodeQueries(texts: string[], signal?: AbortSignal): Promise<Float32Array[]>;
+}
+
+/** Passages that stand for all that a tenant has. */
+const SAMPLE = 500;
+const HITS = 50;
+/** Counts like so many passages where few are indexed yet: the spread of unrelated cosines in models trained as E5 is, at a temperature of 0.01. */
+const PRIOR_PASSAGES = 16;
+const PRIOR_SPREAD = 0.03;
+/**
+ * Of a thousand unrelated passages the nearest lies 3.2 spreads over the mean (of a normal distribution): what lies farther is likelier related.
+ * By this reasoning alone, not fitted: no model of this kind is small enough to come with the repository.
+ */
+const SURE_SPREADS = 4;
+const SURE_SLOPE = 0.5;
+/** Words that are found say more than meaning that is near, where both are sure. */
+const SHARE = 0.9;
+
+/** Passages that mean what is asked for, whatever their words. */
+export async function nearInMeaning(
+  index: VectorIndex,
+  encoder: PassageEncoder,
+  text: string,
+  filter: IndexFilter,
+  signal?: AbortSignal,
+): Promise<Candidate[]> {
+  const [vector] = await encoder.encodeQueries([text], signal);
+  if (!vector) return [];
+  const [hits, sample] = await Promise.all([
+    index.searchPassagesByVector(encoder, vector, filter, HITS),
+    index.samplePassages(encoder, { tenant: filter.tenant }, SAMPLE),
+  ]);
+  const cosines = sample.map((other) => dot(other, vector));
+  const mean = cosines.reduce((sum, one) => sum + one, 0) / Math.max(1, cosines.length);
+  const squares = cosines.reduce((sum, one) => sum + (one - mean) ** 2, 0);
+  const spread = Math.sqrt((squares + PRIOR_SPREAD ** 2 * PRIOR_PASSAGES) / (cosines.length + PRIOR_PASSAGES));
+  return hits.map((hit) => toCandidate(hit, logistic(((hit.score - mean) / spread - SURE_SPREADS) / SURE_SLOPE)));
+}
+
+function toCandidate({ videoId, startMs, endMs, text, score }: PassageHit, confidence: number): Candidate {
+  const evidence = [{ kind: 'passage', atMs: startMs, endMs, text, score } as const];
+  return { videoId, startMs, endMs, confidence, score: SHARE * confidence, evidence };
+}
+
+/** Passages found by their words and those found by their meaning as one list: where both find the same, its words say from when to when. */
+export function withMeaning(byWords: Candidate[], byMeaning: Candidate[]): Candidate[] {
+  const all = byWords.map((one) => ({ ...one }));
+  for (const near of byMeaning) {
+    const same = all.find(
+      (one) => one.videoId === near.videoId && one.startMs <= near.startMs && one.endMs >= near.endMs,
+    );
+    if (same) {
+      // Independent signs of the same thing.
+      same.confidence = 1 - (1 - same.confidence) * (1 - SHARE * near.confidence);
+      same.score = Math.max(same.score, near.score);
+    } else {
+      all.push(near);
+    }
+  }
+  return all.sort(byScore);
+}
