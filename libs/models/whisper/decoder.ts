@@ -19,6 +19,8 @@ export interface Sampling {
   temperature: number;
   /** One a window. */
   random: (() => number)[];
+  /** Most tokens a window; default: what the model allows. */
+  most?: number;
 }
 const greedy: Sampling = { temperature: 0, random: [] };
 
@@ -70,7 +72,7 @@ export class Decoder {
       return { tokens: [], logprobs: [], sum: 0, avgLogprob: 0, noSpeech: 0, random: sampling.random[i] };
     });
     const open = [...rows];
-    const most = Math.min(maxNewTokens, maxTokens - prompt.length);
+    const most = Math.min(sampling.most ?? maxNewTokens, maxTokens - prompt.length);
     let feeds = this.#feeds(encoded, prompt);
     for (let step = 0; step < most && open.length > 0; step++) {
       signal?.throwIfAborted();

@@ -69,9 +69,7 @@ export class WhisperEngine implements Engine {
     });
     try {
       const engine = new WhisperEngine(config, opened.sessions, vad, opened.runtime);
-      const silence = { startMs: 0, pcm: new Float32Array(0), speech: [] };
-      const language = engine.info.languages[0];
-      await engine.#transcriber.transcribe([silence], { language, task: 'transcribe', prompt: [] });
+      await engine.#transcriber.warmUp();
       return engine;
     } catch (error) {
       for (const session of [...opened.sessions, vad]) await session?.release();

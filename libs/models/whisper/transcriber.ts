@@ -42,6 +42,14 @@ export class Transcriber {
     this.#decodeText = decodeText;
   }
 
+  /** Runs every session once, the decoder with and without its cache, over a silent window. */
+  async warmUp(): Promise<void> {
+    const encoded = await this.#encoder.encode([new Float32Array(0)]);
+    const language = await this.#detectLanguage(encoded);
+    const prompt = promptTokens(this.#config, { language, task: 'transcribe', prompt: [] });
+    await this.#decoder.decode(encoded, prompt, { temperature: 0, random: [], most: 2 });
+  }
+
   /** What it says depends on the windows alone: a second run says the same. */
   async transcribe(windows: SpeechWindow[], options: DecodeOptions, signal?: AbortSignal): Promise<Transcript> {
     const { sampleRate } = this.#config.features;
