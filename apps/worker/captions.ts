@@ -40,7 +40,7 @@ export async function captionsOf(video: Video, path: string, signal: AbortSignal
 const trackOf = (video: Video, path: string, signal: AbortSignal) =>
   findCaptionTrack(
     path,
-    (track) => video.language !== undefined && languageOf(track.language) === video.language,
+    (track) => video.language !== undefined && languageOf(track.language) === languageOf(video.language),
     signal,
   );
 

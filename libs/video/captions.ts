@@ -97,12 +97,6 @@ export async function findCaptionTrack(
   return chosen?.track;
 }
 
-/** ISO 639-1 code of a language tag as media files have them (ISO 639-2/T or /B, BCP 47); undefined for what is none. */
-export function languageOf(tag: string | undefined): string | undefined {
-  if (!tag || !/^[a-z]{2,3}(-|$)/i.test(tag)) return undefined;
-  return new Intl.Locale(tag.slice(0, 3).replace('-', '')).language || undefined;
-}
-
 /** Captions of one track of a media file, times from the start of the file (`startMs` of its MediaInfo). Reads the whole file. */
 export async function readCaptionTrack(
   path: string,

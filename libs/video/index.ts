@@ -5,7 +5,6 @@ export {
   type CaptionTrack,
   type Cue,
   findCaptionTrack,
-  languageOf,
   MAX_CAPTION_BYTES,
   parseCaptions,
   readCaptionTrack,
@@ -13,6 +12,7 @@ export {
 export { MediaError, type MediaErrorCode } from './errors.ts';
 export { checkFfmpeg, configureFfmpeg, type FfmpegSettings } from './ffmpeg.ts';
 export { type Frame, type SampleOptions, sampleFrames } from './frames.ts';
+export { languageOf } from './language.ts';
 export { type DecodedPicture, decodePicture } from './picture.ts';
 export { type AudioInfo, type KeyframeSpacing, type MediaInfo, probe, type VideoInfo } from './probe.ts';
 export { nextPictureMs } from './seek.ts';

@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import { MediaError } from './errors.ts';
 import { MAX_PIXELS, ProcessFailed, runFfprobe } from './ffmpeg.ts';
+import { languageOf } from './language.ts';
 import { readPackets } from './packets.ts';
 
 /** What ffprobe says of the picture of a file, the way it is shown (rotation and pixel aspect applied). */
@@ -232,9 +233,9 @@ const isStill = ({ disposition = {} }: Stream) =>
  * no description for the blind unless there is nothing else; then the most channels, then the first.
  */
 function chooseAudio(streams: Stream[], language?: string): Stream | undefined {
-  const wanted = language === undefined ? undefined : plainLanguage(language);
+  const wanted = languageOf(language);
   const rank = ({ disposition = {}, tags = {}, channels = 0 }: Stream) =>
-    (wanted !== undefined && plainLanguage(tags.language ?? 'und') === wanted ? 4e6 : 0) +
+    (wanted !== undefined && languageOf(tags.language) === wanted ? 4e6 : 0) +
     (disposition.comment || disposition.visual_impaired ? 0 : 2e6) +
     (disposition.default ? 1e6 : 0) +
     channels;
@@ -242,17 +243,6 @@ function chooseAudio(streams: Stream[], language?: string): Stream | undefined {
     .filter((stream) => stream.codec_type === 'audio')
     .reduce<Stream | undefined>((best, stream) => (best && rank(best) >= rank(stream) ? best : stream), undefined);
 }
-/** One form for what says the same: `de`, `deu` and `ger` (ISO 639-1, 639-2/T and 639-2/B), `en-US` and `eng`. From Unicode's CLDR. */
-function plainLanguage(tag: string): string {
-  try {
-    const { language } = new Intl.Locale(tag.trim().replaceAll('_', '-'));
-    // Norwegian is tagged by its written forms, and spoken language is asked for.
-    return language === 'nb' || language === 'nn' ? 'no' : language;
-  } catch {
-    return tag;
-  }
-}
-
 function refuseEncrypted(stream: Stream, { packets = [] }: Probed): void {
   const sideData = [stream, ...packets.filter((packet) => packet.stream_index === stream.index)].flatMap(
     (part) => part.side_data_list ?? [],
