@@ -36,7 +36,7 @@ test('a profile is pulled, listed and verified; a broken file is named, and mend
   expect(missing.records.at(-1)).toEqual({ type: 'summary', ok: false, failed: 2 });
 
   const pulled = await run(['models', 'pull'], env);
-  expect(pulled.stderr).toContain('decoder_model_merged.onnx');
+  expect(pulled.stderr).toContain('decoder_model_merged_quantized.onnx');
   expect(pulled.status).toBe(0);
   const [clip] = (await listed()) as [{ folder: string; sizeBytes: number; state: string }];
   expect(clip).toMatchObject({ state: 'here' });

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { Queue } from 'bullmq';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { QUEUE_PREFIX } from '#jobs';
+import { QUEUE_NAMES, QUEUE_PREFIX } from '#jobs';
 import { connectRedis } from '#store';
 import { checkHandlers } from '../../apps/worker/handler.ts';
 import { makeVideo, tempDir } from '../fixtures/media.ts';
@@ -69,7 +69,7 @@ describe('a worker that starts', () => {
   });
 
   it('refuses to start unless each queue has exactly one handler', () => {
-    const all = ['plan', 'frames', 'speech', 'finalize', 'deliver', 'cleanup'].map((queue) => ({ queue })) as never[];
+    const all = QUEUE_NAMES.map((queue) => ({ queue })) as never[];
     checkHandlers(all);
     expect(() => checkHandlers(all.slice(1))).toThrow('plan has 0 handlers');
     expect(() => checkHandlers([...all, { queue: 'speech' } as never])).toThrow('speech has 2 handlers');
