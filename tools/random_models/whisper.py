@@ -34,7 +34,7 @@ _SPECIAL = [
 _IDS = {name: _TEXT_TOKENS + i for i, name in enumerate(_SPECIAL)}
 _FIRST_TIMESTAMP = _TEXT_TOKENS + len(_SPECIAL)
 _TIMESTAMPS = [f"<|{i * 0.02:.2f}|>" for i in range(1501)]
-_END_SECONDS = 10
+_END_SECONDS = 30  # past the end of every window: nothing of it is left to decode
 _SPACE = "Ġ"  # how byte-level BPE writes the space before a word
 _POINTING = 40.0  # length of a position over that of a token; attention and the layers add up to a fifth of it
 
