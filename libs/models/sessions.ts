@@ -33,10 +33,10 @@ export async function run(
 
 interface SessionOptions extends RuntimeOptions {
   /**
-   * No input is ever larger than a small one that comes all the time. Memory is then kept from run to run (onnxruntime's arena), which saves up to a
+   * No input, of all files or of those named, is ever larger than a small one that comes all the time. Memory is then kept from run to run (onnxruntime's arena), which saves up to a
    * tenth of the time but never gives back what the largest run took: 1.05 GB against 0.35 GB for 9 minutes of the tiny Whisper.
    */
-  boundedInputs?: boolean;
+  boundedInputs?: boolean | string[];
 }
 
 /**
@@ -59,8 +59,10 @@ export async function openSessions(
       }
       const files: string[] = [];
       for (const part of parts) files.push(await chooseFile(folder, part, device, options.precision));
-      for (const file of files) {
-        sessions.push(await openSession(folder, file, providers, options));
+      for (const [i, file] of files.entries()) {
+        const { boundedInputs = false } = options;
+        const bounded = Array.isArray(boundedInputs) ? boundedInputs.includes(parts[i] as string) : boundedInputs;
+        sessions.push(await openSession(folder, file, providers, { ...options, boundedInputs: bounded }));
       }
       return { sessions, runtime: { device, deviceNote, files } };
     } catch (error) {
@@ -84,7 +86,7 @@ async function openSession(
       executionProviders: providers,
       intraOpNumThreads: threadCount(options),
       interOpNumThreads: 1,
-      enableCpuMemArena: options.boundedInputs ?? false,
+      enableCpuMemArena: options.boundedInputs === true,
       // Threads that spin while they wait take the cores from ffmpeg and from each other's models: with all cores busy this gives
       // three to four times the throughput (measured: 100 -> 360 images/s), on an idle machine it costs little.
       extra: { session: { intra_op: { allow_spinning: '0' } } },

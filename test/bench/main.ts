@@ -26,12 +26,15 @@ const minutes = Number(values.minutes ?? (quick ? 2 : 10));
 
 const models = await benchModels();
 const rows: Row[] = [];
+const name = values.name ?? `${wanted.join('-')}-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}`;
+let file = '';
 /** Shown as soon as it is measured. */
 async function measure(part: Promise<Row[]>): Promise<void> {
   const measured = await part;
   progress('');
   print(measured);
   rows.push(...measured);
+  file = await save(name, rows, models.name); // each time: a part that fails later loses nothing
 }
 if (wanted.includes('encoders')) {
   await measure(
@@ -44,8 +47,7 @@ if (wanted.includes('ingest')) {
 }
 if (wanted.includes('search')) await measure(search(quick ? 10_000 : 100_000));
 
-const name = values.name ?? `${wanted.join('-')}-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}`;
-console.log(`\nModels: ${models.name}\nWritten to ${await save(name, rows, models.name)}`);
+console.log(`\nModels: ${models.name}\nWritten to ${file}`);
 const missed = rows.filter((row) => !kept(row)).length;
 if (missed > 0) console.log(`${missed} missed`);
 process.exitCode = missed > 0 ? 1 : 0;

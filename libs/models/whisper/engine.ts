@@ -63,7 +63,8 @@ export class WhisperEngine implements Engine {
     await checkFolder(folder, WHISPER_FILES.json);
     const config = await readWhisperConfig(folder);
     const vad = vadFile && config.features.sampleRate === sileroRate ? await openVad(vadFile) : undefined;
-    const opened = await openSessions(folder, files, runtime).catch(async (error: unknown) => {
+    const bounded = { ...runtime, boundedInputs: [WHISPER_FILES.encoder] };
+    const opened = await openSessions(folder, files, bounded).catch(async (error: unknown) => {
       await vad?.release();
       throw error;
     });
