@@ -61,7 +61,10 @@ describe('a worker that starts', () => {
       .toMatchObject([{ ready: false, note: expect.stringMatching(/model_/) }]);
     const { id } = await lame.addVideo(path);
     await lame.until(id, 'its plan', ({ stages }) => stages.probe.state === 'done');
-    expect(await lame.jobs.counts()).toMatchObject({ frames: { waiting: 1, active: 0, failed: 0 } });
+    // The shards are added just after the stage is done.
+    await expect
+      .poll(() => lame.jobs.counts(), { timeout: 15_000 })
+      .toMatchObject({ frames: { waiting: 1, active: 0, failed: 0 } });
     expect((await lame.get(id)).status).toBe('indexing');
     // A worker that has them takes over.
     await lame.startWorker({ CLIP_MODEL: '' });
