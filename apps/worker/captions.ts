@@ -2,14 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Injectable } from '@nestjs/common';
 import { DelayedError } from 'bullmq';
 import { type BlobStore, captionId, captionsKey, type PassageRow, type Video } from '#store';
-import {
-  type Captions,
-  type CaptionTrack,
-  findCaptionTrack,
-  languageOf,
-  parseCaptions,
-  readCaptionTrack,
-} from '#video';
+import { type Captions, findCaptionTrack, languageOf, parseCaptions, readCaptionTrack } from '#video';
 import type { Handler, JobContext } from './handler.ts';
 import { Models } from './models.ts';
 import { writePassages } from './passages.ts';
@@ -28,13 +21,12 @@ export interface CaptionsResult {
 }
 
 /** Where captions come from. */
-export type CaptionSource = { source: 'upload' } | { source: 'embedded'; track: CaptionTrack };
+export type CaptionSource = 'upload' | 'embedded';
 
 /** What the uploader has given goes before what is in the file; undefined: there are none. */
 export async function captionsOf(video: Video, path: string, signal: AbortSignal): Promise<CaptionSource | undefined> {
-  if (video.captionsFile) return { source: 'upload' };
-  const track = await trackOf(video, path, signal);
-  return track && { source: 'embedded', track };
+  if (video.captionsFile) return 'upload';
+  return (await trackOf(video, path, signal)) && 'embedded';
 }
 
 const trackOf = (video: Video, path: string, signal: AbortSignal) =>
@@ -107,7 +99,7 @@ export class CaptionsHandler implements Handler<'captions'> {
 }
 
 interface Found extends Captions {
-  source?: 'upload' | 'embedded';
+  source?: CaptionSource;
   language?: string;
 }
 

@@ -81,7 +81,7 @@ export class PlanHandler implements Handler<'plan'> {
     await catalog.setStage(ref, 'speech', stage(spoken));
     await catalog.setStage(ref, 'probe', { state: 'done' });
     await jobs.addIndexFlow(ref, { frames: picture ? shards : [], speech: spoken ? shards : [], captions: !!captions });
-    const parts = { picture: !!picture, sound: !!spoken, captions: captions?.source };
+    const parts = { picture: !!picture, sound: !!spoken, captions };
     log.info({ durationMs, shards: shards.length, ...parts }, 'video is planned');
   }
 

@@ -3,15 +3,16 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { type AnswerSources, ask, type Citation, type Degraded, type Llm, search, type VideoFacts } from '#retrieval';
-import { type BlobStore, Catalog, type Tenant, type VectorIndex, type Video } from '#store';
+import { type BlobStore, Catalog, newId, type Tenant, type VectorIndex, type Video } from '#store';
 import { ChaptersService } from '../chapters/chapters.service.ts';
 import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
 import type { askSchema, PublicAnswer, PublicMoment } from '../schemas/index.ts';
-import { ModelsService } from '../search/models.service.ts';
+import { ModelsService, NO_ENCODER } from '../search/models.service.ts';
 import { publicMoment } from '../search/public-moment.ts';
-import { videosOf } from '../search/video-filter.ts';
+import { rowFilterOf, videosOf } from '../search/video-filter.ts';
 import { BLOBS, INDEX, LOGGER } from '../tokens.ts';
+import { transcriptOf } from '../transcripts/transcript.ts';
 import { Conversations } from './conversations.ts';
 import { LLM } from './llm.ts';
 
@@ -51,12 +52,7 @@ export class AskService {
     const videoIds = scope?.map(({ id }) => id);
     const { filter } = request;
     const only = await videosOf(this.catalog, tenant, { videoIds, filter });
-    const within = {
-      ...(filter?.language && { language: filter.language }),
-      ...((filter?.from !== undefined || filter?.to !== undefined) && {
-        timeRange: { startMs: (filter.from ?? 0) * 1000, endMs: (filter.to ?? Number.MAX_SAFE_INTEGER / 1000) * 1000 },
-      }),
-    };
+    const within = rowFilterOf(filter);
     const { encoder, degraded: blind } = await this.#encoder();
     const sources: AnswerSources = {
       search: (query, aborted) => {
@@ -68,7 +64,10 @@ export class AskService {
         };
         return search(deps, { tenant, ...within, ...query, modalities }, aborted);
       },
-      passages: (id) => this.index.listPassages(tenant, id),
+      passages: async (id) => {
+        const video = await this.catalog.getVideo(tenant, id);
+        return video ? transcriptOf(this.index, video) : [];
+      },
       scenes: async (id) => {
         const video = await this.catalog.getVideo(tenant, id);
         return video && encoder ? this.chapters.scenes(video, encoder) : [];
@@ -97,7 +96,7 @@ export class AskService {
       } else {
         const { turn, detail, citations, moments: all, ...rest } = event.answer;
         if (rest.degraded) this.log.warn({ tenant, code: rest.degraded.code, detail }, rest.degraded.message);
-        const conversationId = request.conversationId ?? this.conversations.newId();
+        const conversationId = request.conversationId ?? newId();
         const unkept = await this.#remember(tenant, conversationId, { ...turn, videoIds });
         const degraded = rest.degraded ?? blind ?? notReady(scope) ?? unkept;
         yield {
@@ -176,11 +175,3 @@ function notReady(scope: Video[] | undefined): Degraded | undefined {
   const message = `${waiting.length} of ${scope?.length} videos ${waiting.length === 1 ? 'is' : 'are'} not indexed (yet): the answer may miss something.`;
   return { code: 'videos_not_ready', message };
 }
-
-/** For searches among passages only, which need no model. */
-const NO_ENCODER: Parameters<typeof search>[0]['encoder'] = {
-  id: 'none',
-  dimension: 0,
-  logitScale: 1,
-  encodeTexts: () => Promise.reject(new Error('a search among passages encodes no text')),
-};

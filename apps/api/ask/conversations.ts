@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import type { Turn } from '#retrieval';
-import { newId, type Tenant } from '#store';
+import type { Tenant } from '#store';
 import { ProblemError } from '../problems.ts';
 import { Availability, within } from '../store-guard.ts';
 
@@ -24,10 +24,6 @@ export class Conversations {
     const turns = await this.#run(() => this.redis.lrange(keyOf(tenant, id), 0, -1));
     if (turns.length === 0) throw new ProblemError('conversation_not_found', 'It is unknown or has been forgotten.');
     return turns.map((turn) => JSON.parse(turn) as Turn);
-  }
-
-  newId(): string {
-    return newId();
   }
 
   async append(tenant: Tenant, id: string, turn: Turn): Promise<void> {

@@ -6,6 +6,7 @@ import { LLM } from '../ask/llm.ts';
 import { ProblemError } from '../problems.ts';
 import { ModelsService } from '../search/models.service.ts';
 import { INDEX, LOGGER } from '../tokens.ts';
+import { transcriptOf } from '../transcripts/transcript.ts';
 
 /** Videos whose chapters and scenes are kept in memory. */
 const MAX_KEPT = 200;
@@ -38,7 +39,7 @@ export class ChaptersService {
     return this.#keep(`chapters/${model?.id}`, video, async (forget) => {
       const [frames, passages] = await Promise.all([
         model ? this.index.listFrames(model, video.tenant, video.id) : [],
-        this.index.listPassages(video.tenant, video.id),
+        transcriptOf(this.index, video),
       ]);
       const chapters = await chaptersOf({ frames, passages, durationMs });
       if (!this.llm || video.status !== 'ready') return { chapters, titledBy: 'passages' as const };

@@ -21,6 +21,14 @@ const WAIT_MS = 10_000;
 const FIRST_RETRY_MS = 2_000;
 const LONGEST_RETRY_MS = 60_000;
 
+/** For searches among passages only, which need no model. */
+export const NO_ENCODER: TextEncoder = {
+  id: 'none',
+  dimension: 0,
+  logitScale: 1,
+  encodeTexts: () => Promise.reject(new Error('a search among passages encodes no text')),
+};
+
 /** Loads the text tower of CLIP in the background, so that the api answers at once; tries again for as long as it can't be had. */
 @Injectable()
 export class ModelsService {
@@ -158,7 +166,11 @@ export class ModelsService {
       const model = await openPassageEncoder(text.folder, { id: text.id, device, threads });
       this.#passages = { ...model, encodeQueries: remembering((texts, stop) => model.encodeQueries(texts, stop)) };
     } catch (error) {
-      if (!this.#closing.signal.aborted) this.log.error({ err: error }, 'passages are found by their words alone');
+      if (this.#closing.signal.aborted) return;
+      this.log.error({ err: error, retryInMs: LONGEST_RETRY_MS }, 'passages are found by their words alone');
+      setTimeout(() => {
+        if (!this.#closing.signal.aborted) this.#loadingPassages = this.#loadPassages();
+      }, LONGEST_RETRY_MS).unref();
     }
   }
 

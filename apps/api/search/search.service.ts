@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Moment, type SearchDeps, search, searchSequence, type TextEncoder, wantsNothing } from '#retrieval';
+import { type Moment, type SearchDeps, search, searchSequence, wantsNothing } from '#retrieval';
 import { Catalog, type Tenant, type VectorIndex, type Video } from '#store';
 import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
@@ -7,9 +7,9 @@ import type { PublicMoment, SearchRequest, SearchResult } from '../schemas/index
 import { INDEX } from '../tokens.ts';
 import { MAX_OFFSET, offsetOf, toCursor } from './cursor.ts';
 import { decodeImage } from './image.ts';
-import { ModelsService } from './models.service.ts';
+import { ModelsService, NO_ENCODER } from './models.service.ts';
 import { publicMoment } from './public-moment.ts';
-import { videosOf } from './video-filter.ts';
+import { rowFilterOf, videosOf } from './video-filter.ts';
 
 /** Moments of one video where results are grouped. */
 const MOMENTS_OF_VIDEO = 5;
@@ -83,16 +83,12 @@ export class SearchService {
     limit: number,
   ): Promise<Moment[]> {
     const { query = '', like, sequence, within, filter, modalities, weights } = request;
-    const { from, to, language } = filter ?? {};
     const options = {
       tenant,
       ...(videoIds && { videoIds }),
       ...(modalities && { modalities }),
       ...(weights && { weights }),
-      ...(language && { language }),
-      ...((from !== undefined || to !== undefined) && {
-        timeRange: { startMs: (from ?? 0) * 1000, endMs: to === undefined ? Number.MAX_SAFE_INTEGER : to * 1000 },
-      }),
+      ...rowFilterOf(filter),
     };
     if (sequence) return searchSequence(deps, { ...options, steps: sequence, windowMs: within * 1000, limit, offset });
     if (like) return this.#like(deps, options, like, offset, limit);
@@ -138,6 +134,7 @@ export class SearchService {
 function describe(video: Video | undefined): [id: string, text: string][] {
   return video ? [[video.id, [video.title, ...Object.values(video.metadata)].join('\n')]] : [];
 }
+
 /** In the order of each video's best moment. */
 function grouped(moments: PublicMoment[]): NonNullable<SearchResult['videos']> {
   return [...Map.groupBy(moments, ({ videoId }) => videoId).values()].map((ofVideo) => {
@@ -147,11 +144,3 @@ function grouped(moments: PublicMoment[]): NonNullable<SearchResult['videos']> {
   });
 }
 const rounded = (ms: number): number => Math.round(ms * 10) / 10;
-
-/** For searches among passages only, which need no model. */
-const NO_ENCODER: TextEncoder = {
-  id: 'none',
-  dimension: 0,
-  logitScale: 1,
-  encodeTexts: () => Promise.reject(new Error('a search among passages encodes no text')),
-};

@@ -4,7 +4,7 @@ import type { TextEncoder } from '#retrieval';
 const MAX_TEXTS = 2000;
 type Encode = (texts: string[], signal?: AbortSignal) => Promise<Float32Array[]>;
 
-/** The encoder, remembering (see there). */
+/** The encoder, which remembers the texts that came last. */
 export function cached({ id, dimension, logitScale, encodeTexts }: TextEncoder): TextEncoder {
   return { id, dimension, logitScale, encodeTexts: remembering(encodeTexts) };
 }

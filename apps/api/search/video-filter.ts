@@ -1,4 +1,4 @@
-import { type Catalog, type Tenant, type Video } from '#store';
+import type { Catalog, IndexFilter, Tenant, Video } from '#store';
 import { ProblemError } from '../problems.ts';
 import type { SearchRequest } from '../schemas/index.ts';
 
@@ -40,6 +40,21 @@ export async function videosOf(
     if (page.nextCursor === undefined || isPast) return found;
     cursor = page.nextCursor;
   }
+}
+
+/** What of a filter the index itself applies to frames and passages. */
+export function rowFilterOf({
+  from,
+  to,
+  language,
+}: NonNullable<SearchRequest['filter']> = {}): Pick<IndexFilter, 'language' | 'timeRange'> {
+  const isTimed = from !== undefined || to !== undefined;
+  return {
+    ...(language && { language }),
+    ...(isTimed && {
+      timeRange: { startMs: (from ?? 0) * 1000, endMs: to === undefined ? Number.MAX_SAFE_INTEGER : to * 1000 },
+    }),
+  };
 }
 
 function isLong({ media }: Video, min = 0, max = Number.POSITIVE_INFINITY): boolean {

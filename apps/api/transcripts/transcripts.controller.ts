@@ -9,6 +9,7 @@ import { displayName, titleOf } from '../videos/filename.ts';
 import { toSeconds } from '../videos/public-video.ts';
 import { VideosService } from '../videos/videos.service.ts';
 import { toSrt, toText, toVtt } from './formats.ts';
+import { sourceOf, transcriptOf } from './transcript.ts';
 
 const TYPES = {
   vtt: 'text/vtt; charset=utf-8',
@@ -33,10 +34,8 @@ export class TranscriptsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     const video = await this.videos.get(tenant, id);
-    const source = asked ?? (video.captions ? 'captions' : 'speech');
-    const passages = await this.index.listPassages(tenant, id, {
-      kinds: [source === 'captions' ? 'caption' : 'speech'],
-    });
+    const source = asked ?? sourceOf(video);
+    const passages = await transcriptOf(this.index, video, source);
     const complete = source === 'captions' || ['done', 'skipped'].includes(video.stages.speech.state);
     reply.header('transcript-complete', String(complete)).header('cache-control', 'private, no-cache');
     if (format === 'json') {
