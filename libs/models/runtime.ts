@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { promisify } from 'node:util';
 import type { Precision } from './variants.ts';
 
@@ -50,6 +50,22 @@ export function picturesPerRun(device: RuntimeInfo['device'], freeGpuBytes: numb
   if (device !== 'cuda' && device !== 'tensorrt') return picturesOnCpu;
   const fitting = 2 ** Math.floor(Math.log2((freeGpuBytes ?? 0) / 2 / gpuBytesPerPicture));
   return Math.max(picturesOnGpu.least, Math.min(picturesOnGpu.most, fitting));
+}
+
+/** Beyond this a step is bound by reading keys and values, which windows do not share. */
+const mostWindows = 8;
+/** Part of the memory that speech may take for keys and values: the rest is for sessions, other models, ffmpeg and the files' cache. */
+const speechShare = 1 / 8;
+
+/** Windows of speech that are decoded together. `bytes`: keys and values of one; the cache holds them once as outputs, once as inputs. */
+export function windowsPerRun(bytes: number, memory: number): number {
+  return Math.max(1, Math.min(mostWindows, Math.floor((memory * speechShare) / (2 * bytes))));
+}
+
+/** Memory this process may use: the machine's, or less by its cgroup's limit. What is free changes, and batches are not to. */
+export function memoryBytes(): number {
+  // Without a limit Node says 0 or a number larger than any memory.
+  return Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
 }
 
 /** Free memory of the fullest NVIDIA GPU there is; undefined where nobody can say. */

@@ -103,7 +103,9 @@ describe('Captions', () => {
     expect((await request(api.url).get(`/v1/videos/${id}`)).body).toMatchObject({
       captions: { source: 'upload', cues: 1 },
     });
-    const summary = await request(api.url).post('/v1/ask').send({ question: 'Summarize the video', videoIds: [id] });
+    const summary = await request(api.url)
+      .post('/v1/ask')
+      .send({ question: 'Summarize the video', videoIds: [id] });
     expect(summary.body.answer).toMatch(/heard/i);
     expect(summary.body.answer).not.toMatch(/herd/i);
   });

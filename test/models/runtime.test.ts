@@ -1,5 +1,6 @@
+import { totalmem } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { picturesPerRun } from '../../libs/models/runtime.ts';
+import { memoryBytes, picturesPerRun, windowsPerRun } from '../../libs/models/runtime.ts';
 
 const GiB = 2 ** 30;
 
@@ -15,5 +16,21 @@ describe('pictures of one run', () => {
     expect(picturesPerRun('cuda', 3 * GiB)).toBe(16);
     expect(picturesPerRun('cuda', 4 * GiB)).toBe(32);
     expect(picturesPerRun('tensorrt', 80 * GiB)).toBe(64);
+  });
+});
+
+describe('windows of speech of one run', () => {
+  it('are eight, and fewer where memory is small or the model large', () => {
+    const base = 37 * 2 ** 20;
+    const large = 492 * 2 ** 20;
+    expect(windowsPerRun(base, 8 * GiB)).toBe(8);
+    expect(windowsPerRun(base, 2 * GiB)).toBe(3);
+    expect(windowsPerRun(large, 24 * GiB)).toBe(3);
+    expect(windowsPerRun(large, GiB)).toBe(1);
+  });
+
+  it('go by memory that is there', () => {
+    expect(memoryBytes()).toBeGreaterThan(GiB / 4);
+    expect(memoryBytes()).toBeLessThanOrEqual(totalmem());
   });
 });

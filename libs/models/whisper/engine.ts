@@ -3,7 +3,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import type { Engine, EngineSpec, Reply } from '../engine.ts';
 import { ModelError } from '../errors.ts';
 import { checkFolder } from '../folder.ts';
-import type { RuntimeInfo } from '../runtime.ts';
+import { memoryBytes, type RuntimeInfo, windowsPerRun } from '../runtime.ts';
 import { type InferenceSession, openSessions } from '../sessions.ts';
 import { EnergyDetector } from '../vad/energy.ts';
 import { checkSilero, SileroDetector, sileroRate } from '../vad/silero.ts';
@@ -29,6 +29,7 @@ export class WhisperEngine implements Engine {
   readonly #transcriber: Transcriber;
   readonly #tokenizer: Tokenizer;
   readonly #vad: InferenceSession | undefined;
+  readonly #batch: number;
   readonly #streams = new Map<number, AudioStream>();
 
   private constructor(
@@ -47,7 +48,10 @@ export class WhisperEngine implements Engine {
       new Decoder(decoder as InferenceSession, config.decoder),
       (ids) => (ids.length > 0 ? this.#tokenizer.decode(ids, { skip_special_tokens: true }) : ''),
     );
-    const { languages, tasks } = config.decoder;
+    const { languages, tasks, layers, heads, headSize } = config.decoder;
+    // Keys and values of the sound, fp32: the encoder gives a position for two frames (Radford et al. 2022, section 2.2).
+    const bytes = layers * 2 * (config.features.frames / 2) * heads * headSize * 4;
+    this.#batch = windowsPerRun(bytes, memoryBytes());
     this.info = {
       sampleRate: config.features.sampleRate,
       languages: [...languages.keys()],
@@ -91,7 +95,10 @@ export class WhisperEngine implements Engine {
     const tokens = prompt?.trim() ? this.#tokenizer.encode(` ${prompt.trim()}`, { add_special_tokens: false }).ids : [];
     const detector = this.#vad ? new SileroDetector(this.#vad) : new EnergyDetector(this.info.sampleRate);
     const options = { language, task, prompt: tokens };
-    this.#streams.set(stream, new AudioStream(this.#transcriber, detector, this.#config.features, options));
+    this.#streams.set(
+      stream,
+      new AudioStream(this.#transcriber, detector, this.#config.features, options, this.#batch),
+    );
     return { value: undefined, transfer: [] };
   }
 

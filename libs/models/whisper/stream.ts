@@ -3,8 +3,7 @@ import { type SpeechWindow, WindowPacker } from '../vad/windows.ts';
 import type { TimedSegment } from './guards.ts';
 import type { DecodeOptions, Transcriber } from './transcriber.ts';
 
-/** Windows decoded together, and audio after which fewer go out: what is in a batch depends on the audio, never on timing. */
-const batchWindows = 8;
+/** Audio after which fewer windows than a batch go out: what is in a batch depends on the audio, never on timing. */
 const batchMs = 240_000;
 
 /** What a piece of audio has brought. */
@@ -22,6 +21,7 @@ export class AudioStream {
   readonly #transcriber: Transcriber;
   readonly #options: DecodeOptions;
   readonly #sampleRate: number;
+  readonly #batch: number;
   #windows: SpeechWindow[] = [];
   #sentMs = 0;
 
@@ -30,11 +30,14 @@ export class AudioStream {
     detector: SpeechDetector,
     { sampleRate, windowSamples }: { sampleRate: number; windowSamples: number },
     options: DecodeOptions,
+    /** Windows decoded together. */
+    batch: number,
   ) {
     this.#transcriber = transcriber;
     this.#packer = new WindowPacker(detector, sampleRate, windowSamples);
     this.#sampleRate = sampleRate;
     this.#options = { ...options };
+    this.#batch = batch;
   }
 
   /** Takes the next samples; transcribes the batches that they fill. */
@@ -62,8 +65,8 @@ export class AudioStream {
 
   async #transcribeFull(signal?: AbortSignal): Promise<TimedSegment[]> {
     const segments: TimedSegment[] = [];
-    while (this.#windows.length >= batchWindows || this.#packer.doneMs - this.#sentMs >= batchMs) {
-      const batch = this.#windows.splice(0, batchWindows);
+    while (this.#windows.length >= this.#batch || this.#packer.doneMs - this.#sentMs >= batchMs) {
+      const batch = this.#windows.splice(0, this.#batch);
       segments.push(...(await this.#transcribe(batch, signal)));
       this.#sentMs = this.#windows[0]?.startMs ?? this.#packer.doneMs;
     }
