@@ -45,8 +45,8 @@ export async function nearInMeaning(
   return hits.map((hit) => toCandidate(hit, logistic(((hit.score - mean) / spread - SURE_SPREADS) / SURE_SLOPE)));
 }
 
-function toCandidate({ videoId, startMs, endMs, text, score }: PassageHit, confidence: number): Candidate {
-  const evidence = [{ kind: 'passage', atMs: startMs, endMs, text, score } as const];
+function toCandidate({ videoId, startMs, endMs, text, language, score }: PassageHit, confidence: number): Candidate {
+  const evidence = [{ kind: 'passage', atMs: startMs, endMs, text, language, score } as const];
   return { videoId, startMs, endMs, confidence, score: SHARE * confidence, evidence };
 }
 

@@ -1,7 +1,6 @@
-import type { PassageHit } from '#store';
+import { type PassageHit, terms } from '#store';
 import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
-import type { Query } from './query.ts';
-import { stems } from './stems.ts';
+import { inLanguage, type Query } from './query.ts';
 
 /** Two passages become one moment when so little time lies between them, each matches nearly as much, and the whole stays short. */
 const MAX_GAP_MS = 1500;
@@ -16,11 +15,16 @@ const WITHOUT_PHRASE = 0.3;
 /** A passage is a moment. How sure it is follows from the share of the query's words that it holds, each word weighed by its rarity. */
 export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names = new Map()): Candidate[] {
   const { words } = query;
+  const askedIn = remembering((language: string | undefined) => ({
+    words: inLanguage(words, language),
+    phrases: query.phrases.map((phrase) => terms(phrase, language)),
+  }));
   const matches = hits.map((hit) => {
-    const inOrder = stems(hit.text);
+    const inOrder = terms(hit.text, hit.language);
     const own = new Set(inOrder);
-    const hasPhrases = query.phrases.every((phrase) => contains(inOrder, phrase));
-    const said = words.filter((word) => own.has(word));
+    const asked = askedIn(hit.language);
+    const hasPhrases = asked.phrases.every((phrase) => contains(inOrder, phrase));
+    const said = [...asked.words].flatMap(([term, word]) => (own.has(term) ? [word] : []));
     // What the title says holds for each passage, and alone makes none a match.
     const found = said.length > 0 ? [...new Set([...said, ...(named.get(hit.videoId) ?? [])])] : [];
     return { hit, hasPhrases, found };
@@ -29,8 +33,11 @@ export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names
     words,
     matches.map((match) => match.found),
   );
-  const total = sum(words.map(rarity));
-  const share = (found: Iterable<string>): number => (total > 0 ? sum([...found].map(rarity)) / total : 0);
+  const totalIn = remembering((language: string | undefined) => sum([...askedIn(language).words.values()].map(rarity)));
+  const share = (found: Iterable<string>, language: string | undefined): number => {
+    const total = totalIn(language);
+    return total > 0 ? Math.min(1, sum([...found].map(rarity)) / total) : 0;
+  };
 
   const moments: (Candidate & { share: number })[] = [];
   const matching = matches
@@ -44,15 +51,16 @@ export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names
         atMs: hit.startMs,
         endMs: hit.endMs,
         text: hit.text,
+        language: hit.language,
         score: hit.score,
       } as const;
-      const own = share(found);
+      const own = share(found, hit.language);
       if (open && joins(open.moment, hit, own) && hasPhrases === open.hasPhrases) {
         for (const word of found) open.found.add(word);
         open.moment.endMs = Math.max(open.moment.endMs, hit.endMs);
         // Words that two sentences share out between them are half of what one sentence with all of them says.
         open.most = Math.max(open.most, own);
-        open.moment.share = (open.most + share(open.found)) / 2;
+        open.moment.share = (open.most + share(open.found, hit.language)) / 2;
         open.moment.evidence = [...open.moment.evidence, evidence].sort((a, b) => b.score - a.score);
       } else {
         const { videoId, startMs, endMs } = hit;
@@ -94,6 +102,14 @@ function rarityOf(words: string[], found: string[][]): (word: string) => number 
   return (word) => {
     const count = counts.get(word) ?? 0;
     return Math.log(1 + (passages - count + 0.5) / (count + 0.5));
+  };
+}
+function remembering<Key, Value>(make: (key: Key) => Value): (key: Key) => Value {
+  const known = new Map<Key, Value>();
+  return (key) => {
+    const value = known.get(key) ?? make(key);
+    known.set(key, value);
+    return value;
   };
 }
 const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);

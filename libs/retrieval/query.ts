@@ -1,9 +1,9 @@
+import { termOf, terms, wordsOf } from '#store';
 import type { Modality } from './search.ts';
-import { stems } from './stems.ts';
 
 /** Words that ask, not words that are looked for: how people begin ("show me the part where they talk about ..."). */
 const ASKING = new Set(
-  stems(
+  terms(
     'show find see seen watch look hear heard appear happen occur come up say said talk talking speak speaking spoken tell told ask asked mention discuss ' +
       'explain describe someone somebody anyone anybody people person speaker they video movie clip film scene moment part shot frame picture ' +
       'image photo screen time many much please',
@@ -25,10 +25,10 @@ export interface Query {
   seen: string;
   /** What passages are searched for. */
   said: string;
-  /** Stems of what is said. */
+  /** Words of what is said, each once. */
   words: string[];
-  /** Stems of each part in quotes, in order: what is said holds them one after the other. */
-  phrases: string[][];
+  /** Parts in quotes: what is said holds their words one after the other. */
+  phrases: string[];
   /** What must not be there ("a beach -people"). */
   without: string[];
   /** Two things at once ("a red car while they talk about the weather"). English only; otherwise false. */
@@ -49,7 +49,7 @@ export function readQuery(text: string): Query {
     .trim();
   const quotes = [...wanted.matchAll(/["“”]([^"“”]+)["“”]/g)].map((match) => match[1] as string);
   const plain = wanted.replace(/["“”]/g, ' ').replace(/\s+/g, ' ').trim();
-  const phrases = quotes.map((quote) => stems(quote)).filter((phrase) => phrase.length > 0);
+  const phrases = quotes.filter((quote) => terms(quote).length > 0);
 
   const parts = AT_ONCE.exec(plain)?.groups as { left: string; joint: string; right: string } | undefined;
   const isTwofold = parts !== undefined && (/^whil/i.test(parts.joint) || !ASKS.test(parts.left));
@@ -57,12 +57,12 @@ export function readQuery(text: string): Query {
   if (parts && isTwofold && SPEECH.test(parts.left) !== SPEECH.test(parts.right)) {
     [seen, said] = SPEECH.test(parts.right) ? [parts.left, parts.right] : [parts.right, parts.left];
   }
-  const all = [...new Set(stems(said))];
-  const content = all.filter((word) => !ASKING.has(word));
+  const all = [...new Set(wordsOf(said))];
+  const content = all.filter((word) => !ASKING.has(termOf(word) ?? ''));
   return {
     seen,
     said,
-    words: content.length > 0 ? content : all,
+    words: content.some((word) => termOf(word)) ? content : all,
     phrases,
     without: without.map((one) => one.trim()).filter(Boolean),
     isTwofold,
@@ -83,12 +83,23 @@ function leaning(text: string, hasQuote: boolean): Query['weights'] {
   return speech ? { frames: LEAN, passages: 1 } : { frames: 1, passages: LEAN };
 }
 
+/** Words by what they are in a language; of two with one stem the first, and none of those that say nothing by themselves. */
+export function inLanguage(words: readonly string[], language: string | undefined): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const word of words) {
+    const term = termOf(word, language);
+    if (term !== undefined && !found.has(term)) found.set(term, word);
+  }
+  return found;
+}
+
 /** The parts of a text that are words of the query, [from, to) in UTF-16 units, in order. */
-export function highlights(text: string, words: readonly string[]): [from: number, to: number][] {
-  const wanted = new Set(words);
+export function highlights(text: string, words: readonly string[], language?: string): [from: number, to: number][] {
+  const wanted = inLanguage(words, language);
   const marked: [number, number][] = [];
   for (const { segment, index, isWordLike } of segmenter.segment(text)) {
-    if (isWordLike && stems(segment).some((stem) => wanted.has(stem))) marked.push([index, index + segment.length]);
+    if (isWordLike && terms(segment, language).some((term) => wanted.has(term)))
+      marked.push([index, index + segment.length]);
   }
   return marked;
 }

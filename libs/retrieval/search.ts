@@ -1,4 +1,4 @@
-import { type FrameHit, type IndexFilter, type PassageHit, type VectorIndex } from '#store';
+import { type FrameHit, type IndexFilter, type PassageHit, terms, type VectorIndex } from '#store';
 import { type Background, background, dot } from './background.ts';
 import type { Candidate, Names } from './candidate.ts';
 import { momentsOfFrames, showsSurely } from './frame-moments.ts';
@@ -6,8 +6,7 @@ import { fuse } from './fuse.ts';
 import { nearInMeaning, type PassageEncoder, withMeaning } from './meaning.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { promptsOf } from './prompts.ts';
-import { highlights, type Query, readQuery } from './query.ts';
-import { stems } from './stems.ts';
+import { highlights, inLanguage, type Query, readQuery } from './query.ts';
 
 export type Modality = 'frames' | 'passages';
 export interface Evidence {
@@ -15,6 +14,8 @@ export interface Evidence {
   atMs: number;
   endMs: number;
   text?: string;
+  /** Of the text, ISO 639-1. */
+  language?: string;
   /** The words of `text` that were asked for: [from, to) in UTF-16 units. */
   highlights?: [from: number, to: number][];
   /** Cosine of a frame, BM25 of a passage. */
@@ -101,7 +102,7 @@ export async function search(deps: SearchDeps, options: SearchOptions, signal?: 
   return moments.slice(offset).map((moment) => ({
     ...moment,
     evidence: moment.evidence.map((one) =>
-      one.text === undefined ? one : { ...one, highlights: highlights(one.text, query.words) },
+      one.text === undefined ? one : { ...one, highlights: highlights(one.text, query.words, one.language) },
     ),
   }));
 }
@@ -151,8 +152,8 @@ async function namesIn({ describe }: SearchDeps, query: Query, hits: { videoId: 
   if (!describe || query.words.length === 0) return names;
   const ids = [...new Set(hits.map(({ videoId }) => videoId))].slice(0, NAMED_VIDEOS);
   for (const [id, text] of await describe(ids)) {
-    const own = new Set(stems(text));
-    const found = query.words.filter((word) => own.has(word));
+    const own = new Set(terms(text));
+    const found = [...inLanguage(query.words, undefined)].flatMap(([term, word]) => (own.has(term) ? [word] : []));
     if (found.length > 0) names.set(id, found);
   }
   return names;
@@ -183,13 +184,14 @@ async function meaningFor(
   const near = await nearInMeaning(index, passageEncoder, query.said, filter, signal);
   searching();
   return near.filter(
-    ({ evidence: [one] }) => !query.without.some((unwanted) => says({ text: one?.text ?? '' }, unwanted)),
+    ({ evidence: [one] }) =>
+      !query.without.some((unwanted) => says({ text: one?.text ?? '', language: one?.language }, unwanted)),
   );
 }
 
-function says({ text }: Pick<PassageHit, 'text'>, unwanted: string): boolean {
-  const said = new Set(stems(text));
-  const words = stems(unwanted);
+function says({ text, language }: Pick<PassageHit, 'text' | 'language'>, unwanted: string): boolean {
+  const said = new Set(terms(text, language));
+  const words = terms(unwanted, language);
   return words.length > 0 && words.every((word) => said.has(word));
 }
 

@@ -1,6 +1,5 @@
 /** What Cuepoint keeps: the catalog (Redis), the vector index (LanceDB or Qdrant), and blobs (a folder or S3). Imports no other library of ours. */
 export { type BlobInfo, type BlobStore, DiskBlobs, openBlobs, S3Blobs } from './blobs.ts';
-export { terms } from './bm25.ts';
 export { Catalog, type IdempotencyClaim, type Progress, type WorkerStatus } from './catalog.ts';
 export { StoreError, type StoreErrorCode } from './errors.ts';
 export { captionId, captionsKey, frameId, newId, passageId } from './ids.ts';
@@ -32,3 +31,4 @@ export {
   type VectorIndex,
   type VectorModel,
 } from './vector-index.ts';
+export { termOf, terms, wordsOf } from './words.ts';

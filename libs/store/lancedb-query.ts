@@ -4,7 +4,6 @@ import { inOrder } from './vector-index-checks.ts';
 
 /** Rows read where a tie reaches past the limit. */
 const MAX_SEARCH_ROWS = 4096;
-const MAX_QUERY_CHARS = 10_000;
 /** Longer lists of videos are left out of the SQL at first: reading 10,000 literals takes the engine longer than a search. */
 const MAX_LISTED = 500;
 
@@ -66,12 +65,6 @@ export async function readFiltered<Hit extends { videoId: string }>(
     if (left.length >= fetch || hits.length < ask) return left.slice(0, fetch);
   }
   return read(filter, fetch);
-}
-
-/** Each word once (BM25 would count a repeated one again), no more than a person types. */
-export function queryWords(text: string): string {
-  const words = text.slice(0, MAX_QUERY_CHARS).toWellFormed().toLowerCase().split(/\s+/);
-  return [...new Set(words)].slice(0, 256).join(' ').trim();
 }
 
 /** The `limit` best, ties in the order of their ids. The engine cuts a tie anywhere: where the cut would lie in one, more is read, once. */

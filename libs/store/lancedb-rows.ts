@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as arrow from 'apache-arrow';
 import { guard } from './lancedb-failures.ts';
 import type { EmbeddedPassageRow, FrameRow, PassageRow } from './vector-index.ts';
+import { terms } from './words.ts';
 
 /** Rows as LanceDB keeps them. A table is of frames, of passages, or of passages with their vectors of one model. */
 export interface TableShape<Row> {
@@ -25,6 +26,8 @@ const passageFields = () => [
   new arrow.Field('language', new arrow.Utf8(), true),
   new arrow.Field('kind', new arrow.Utf8(), true),
 ];
+/** The text as words are compared, for the text index alone: only we know of languages. */
+const termsField = () => new arrow.Field('terms', new arrow.Utf8(), true);
 const vectorType = (dimension: number) =>
   new arrow.FixedSizeList(dimension, new arrow.Field('item', new arrow.Float32(), true));
 const vectorField = (dimension: number) => new arrow.Field('vector', vectorType(dimension), false);
@@ -34,8 +37,9 @@ export function framesShape(dimension: number): TableShape<FrameRow> {
   return { schema, toArrow: (rows) => toTable(schema, rows.length, [...spanData(rows), vectorData(rows, dimension)]) };
 }
 export function passagesShape(): TableShape<PassageRow> {
-  const schema = new arrow.Schema(passageFields());
-  return { schema, toArrow: (rows) => toTable(schema, rows.length, passageData(rows)) };
+  const schema = new arrow.Schema([...passageFields(), termsField()]);
+  const termsOf = (rows: PassageRow[]) => utf8(rows.map(({ text, language }) => terms(text, language).join(' ')));
+  return { schema, toArrow: (rows) => toTable(schema, rows.length, [...passageData(rows), termsOf(rows)]) };
 }
 export function embeddedPassagesShape(dimension: number): TableShape<EmbeddedPassageRow & { vector: Float32Array }> {
   const schema = new arrow.Schema([...passageFields(), vectorField(dimension)]);

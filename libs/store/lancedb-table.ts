@@ -1,6 +1,5 @@
 import { Index, type Table } from '@lancedb/lancedb';
 import type * as arrow from 'apache-arrow';
-import { STOP_WORDS } from './bm25.ts';
 import { guard, isConflict, retryConflicts, storeError } from './lancedb-failures.ts';
 
 /** Rows of one commit. Bounds what is turned into Arrow in one go: 1,024 x 768 floats take a few ms of the event loop. */
@@ -140,27 +139,28 @@ async function makeSearchIndexes(table: Table, indexRows: number): Promise<boole
 export async function ensureTextIndex(table: Table): Promise<void> {
   await retryConflicts(async () => {
     const indices = await table.listIndices();
-    if (indices.some((index) => index.columns.includes('text'))) return;
-    // ICU cuts words of scripts without spaces. Its built-in stop words are those of all languages, "cat" among them: ours instead.
+    if (indices.some((index) => index.columns.includes('terms'))) return;
+    // Words are cut and stemmed before (words.ts): an index knows one language, and rows are of many.
     const config = Index.fts({
-      baseTokenizer: 'icu/split',
-      language: 'English',
-      lowercase: true,
-      asciiFolding: true,
-      stem: true,
-      removeStopWords: true,
-      customStopWords: [...STOP_WORDS],
+      baseTokenizer: 'whitespace',
+      lowercase: false,
+      asciiFolding: false,
+      stem: false,
+      removeStopWords: false,
       withPosition: false,
     });
-    await table.createIndex('text', { config, replace: false });
+    await table.createIndex('terms', { config, replace: false });
   });
 }
 
-/** A folder that was made before passages had a kind: all of them were heard. */
+/** A folder of an older version: all passages were heard, and their words are found as they are written until the video is indexed again. */
 export async function addMissingColumns(table: Table): Promise<void> {
   await retryConflicts(async () => {
     const { fields } = await table.schema();
-    if (fields.some((field) => field.name === 'kind')) return;
-    await table.addColumns([{ name: 'kind', valueSql: "'speech'" }]);
+    const missing = [
+      { name: 'kind', valueSql: "'speech'" },
+      { name: 'terms', valueSql: 'lower(text)' },
+    ].filter(({ name }) => !fields.some((field) => field.name === name));
+    if (missing.length > 0) await table.addColumns(missing);
   });
 }

@@ -9,7 +9,6 @@ import {
   isIn,
   isOurs,
   PASSAGES,
-  queryWords,
   readFiltered,
   topRows,
 } from './lancedb-query.ts';
@@ -45,11 +44,14 @@ import type {
   VectorIndex,
   VectorModel,
 } from './vector-index.ts';
-import { byId, checkVector, clampLimit, matchesNothing, shownAt } from './vector-index-checks.ts';
+import { byId, checkVector, clampLimit, MAX_QUERY_CHARS, matchesNothing, shownAt } from './vector-index-checks.ts';
 import { SampleCache } from './vector-index-sample.ts';
+import { queryTerms } from './words.ts';
 
 /** Ids of one query. */
 const MAX_IDS = 1000;
+/** Terms of one text search. */
+const MAX_TERMS = 512;
 /** How far from an instant `frameAt` looks first: a frame seldom stands for longer. */
 const NEAR_MS = 60_000;
 /** Partitions of a vector index that are searched where all rows match, */
@@ -164,16 +166,16 @@ export class LanceIndex implements VectorIndex {
   }
 
   async searchPassages(text: string, filter: IndexFilter, limit: number): Promise<PassageHit[]> {
-    const words = queryWords(text);
+    const words = queryTerms(text.slice(0, MAX_QUERY_CHARS), filter.language).slice(0, MAX_TERMS);
     const count = clampLimit(limit);
-    if (words === '' || count === 0 || matchesNothing(filter)) return [];
+    if (words.length === 0 || count === 0 || matchesNothing(filter)) return [];
     const table = await this.#find(PASSAGES);
     if (!table) return [];
     const read = async (filter: IndexFilter, fetch: number) => {
       // A MatchQuery is words and nothing else: no operators, so nothing a user types is a syntax error.
       const query = table
         .query()
-        .fullTextSearch(new MatchQuery(words, 'text'))
+        .fullTextSearch(new MatchQuery(words.join(' '), 'terms'))
         .where(filterSql(filter, 'passages'))
         .limit(fetch);
       const hits: PassageHit[] = [];

@@ -15,7 +15,15 @@ import type {
   VectorIndex,
   VectorModel,
 } from './vector-index.ts';
-import { checkVector, clampLimit, inOrder, inTime, matchesNothing, shownAt } from './vector-index-checks.ts';
+import {
+  checkVector,
+  clampLimit,
+  inOrder,
+  inTime,
+  MAX_QUERY_CHARS,
+  matchesNothing,
+  shownAt,
+} from './vector-index-checks.ts';
 import { SampleCache } from './vector-index-sample.ts';
 
 const PASSAGES = 'cuepoint_passages';
@@ -94,7 +102,7 @@ export class QdrantIndex implements VectorIndex {
     await this.#ensure(PASSAGES, { sparse_vectors: { [BM25]: { modifier: 'idf', ...index } } });
     await this.#upsert(PASSAGES, rows, (row) => ({
       id: pointId(row.id),
-      vector: { [BM25]: documentVector(row.text) },
+      vector: { [BM25]: documentVector(row.text, row.language) },
       payload: passagePayload(row),
     }));
   }
@@ -153,7 +161,7 @@ export class QdrantIndex implements VectorIndex {
   }
 
   async searchPassages(text: string, filter: IndexFilter, limit: number): Promise<PassageHit[]> {
-    const query = queryVector(text.slice(0, 10_000));
+    const query = queryVector(text.slice(0, MAX_QUERY_CHARS), filter.language);
     const count = clampLimit(limit);
     if (query.indices.length === 0 || count === 0 || matchesNothing(filter)) return [];
     return this.#passages(PASSAGES, { query, using: BM25, filter: filterOf(filter, 'passages'), limit: count });

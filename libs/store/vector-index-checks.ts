@@ -1,6 +1,8 @@
 import type { IndexFilter, VectorModel } from './vector-index.ts';
 
 const MAX_LIMIT = 10_000;
+/** No more than a person types. */
+export const MAX_QUERY_CHARS = 10_000;
 
 /** A whole number of rows, 0 where there is nothing to find. */
 export function clampLimit(limit: number): number {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { terms } from '#store';
-import { documentVector, queryVector, stem } from '../../libs/store/bm25.ts';
+import { termOf, terms } from '#store';
+import { documentVector, queryVector } from '../../libs/store/bm25.ts';
+import { queryTerms } from '../../libs/store/words.ts';
 
 describe('Words of a text', () => {
   it('are lower case, without accents, function words and inflection', () => {
@@ -19,7 +20,7 @@ describe('Words of a text', () => {
 
   it('are cut by a dictionary where there are no spaces', () => {
     expect(terms('今天天气很好')).toContain('天气');
-    expect(terms('погода сегодня')).toEqual(['погода', 'сегодня']);
+    expect(terms('погода сегодня', 'uk')).toEqual(['погода', 'сегодня']);
   });
 
   it('are stemmed as in step 1 of Porter 1980', () => {
@@ -44,7 +45,50 @@ describe('Words of a text', () => {
       sky: 'sky',
       red: 'red',
     };
-    for (const [word, wanted] of Object.entries(examples)) expect(stem(word), word).toBe(wanted);
+    for (const [word, wanted] of Object.entries(examples)) expect(termOf(word), word).toBe(wanted);
+  });
+});
+
+describe('Words in a language', () => {
+  const meets = (language: string, ...forms: string[]) =>
+    new Set(forms.map((form) => termOf(form, language))).size === 1;
+
+  it('meet their other forms by the rules of that language', () => {
+    expect(meets('en', 'go', 'goes', 'went', 'gone')).toBe(true);
+    expect(meets('en', 'child', 'children')).toBe(true);
+    expect(meets('de', 'haus', 'häuser', 'hause')).toBe(true);
+    expect(meets('fr', 'cheval', 'chevaux')).toBe(true);
+    expect(meets('es', 'canción', 'canciones', 'cancion')).toBe(true);
+    expect(meets('ru', 'лошадь', 'лошади', 'лошадью')).toBe(true);
+    expect(meets('sv', 'häst', 'hästar', 'hästen')).toBe(true);
+    expect(meets('tr', 'kitap', 'kitaplar')).toBe(true);
+    // No rules: as written.
+    expect(meets('ja', '家', '家')).toBe(true);
+    expect(meets('xx', 'horse', 'horses')).toBe(false);
+  });
+
+  it('are left out where they say nothing in that language, and there only', () => {
+    expect(terms('die Katze ist auf dem Dach', 'de')).toEqual(['katz', 'dach']);
+    expect(terms('die hard', 'en')).toEqual(['die', 'hard']);
+    expect(terms('el perro de la casa', 'es')).toEqual(['perr', 'cas']);
+    expect(terms('de la verdad y del tiempo', 'es')).toHaveLength(2);
+  });
+
+  it('of a query are looked for in each language, since nobody says which one it is in', () => {
+    for (const [query, said, language] of [
+      ['Pferde', 'ein Pferd im Stall', 'de'],
+      ['chevaux', 'un cheval blanc', 'fr'],
+      ['horses', 'a white horse', 'en'],
+      ['horses', 'a white horse', undefined],
+      ['天气', '今天天气很好', 'zh'],
+    ] as const) {
+      const held = new Set(terms(said, language));
+      expect(
+        queryTerms(query).some((term) => held.has(term)),
+        query,
+      ).toBe(true);
+    }
+    expect(queryTerms('Pferde', 'en')).toEqual(['pferde']);
   });
 });
 
@@ -59,9 +103,13 @@ describe('The sparse vector of a passage', () => {
 
   it('shares indices with the query, each once, all of them 32-bit', () => {
     const query = queryVector('weather, weather in the mountains');
-    expect(query.values).toEqual([1, 1]);
-    expect(documentVector('the mountain weather').indices.sort()).toEqual([...query.indices].sort());
+    expect(query.values.every((value) => value === 1)).toBe(true);
+    expect(new Set(query.indices).size).toBe(query.indices.length);
+    expect(query.indices).toEqual(expect.arrayContaining(documentVector('the mountain weather').indices));
+    expect(queryVector('weather in the mountains', 'en').indices.sort()).toEqual(
+      documentVector('the mountain weather').indices.sort(),
+    );
     for (const index of query.indices) expect(index === index >>> 0).toBe(true);
-    expect(queryVector('the')).toEqual({ indices: [], values: [] });
+    expect(queryVector('the', 'en')).toEqual({ indices: [], values: [] });
   });
 });

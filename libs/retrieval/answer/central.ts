@@ -1,18 +1,21 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { terms } from '#store';
+import { type PassageRow, terms } from '#store';
 
 /** Passages whose words are counted before the event loop has its turn: 16 take about 5 ms. */
 const BATCH = 16;
 /** Fewer words than this say little by themselves. */
 const FULL_WORDS = 6;
 
-/** Words of each text with their counts, as search compares them. */
-export async function countTerms(texts: string[], signal?: AbortSignal): Promise<Map<string, number>[]> {
+/** Words of each passage with their counts, as search compares them. */
+export async function countTerms(
+  passages: Pick<PassageRow, 'text' | 'language'>[],
+  signal?: AbortSignal,
+): Promise<Map<string, number>[]> {
   const counts: Map<string, number>[] = [];
-  for (const [i, text] of texts.entries()) {
+  for (const [i, { text, language }] of passages.entries()) {
     if (i % BATCH === BATCH - 1) await nextTurn(undefined, { signal });
     const count = new Map<string, number>();
-    for (const term of terms(text)) count.set(term, (count.get(term) ?? 0) + 1);
+    for (const term of terms(text, language)) count.set(term, (count.get(term) ?? 0) + 1);
     counts.push(count);
   }
   return counts;

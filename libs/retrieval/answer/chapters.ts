@@ -58,10 +58,7 @@ export async function chaptersOf(
   { frames, passages, durationMs }: { frames: FrameRow[]; passages: PassageRow[]; durationMs: number },
   signal?: AbortSignal,
 ): Promise<Chapter[]> {
-  const counts = await countTerms(
-    passages.map(({ text }) => text),
-    signal,
-  );
+  const counts = await countTerms(passages, signal);
   const candidates = [
     ...(await pictureBorders(frames, passages, signal)),
     ...(await wordBorders(passages, counts, signal)),

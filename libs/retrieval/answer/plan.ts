@@ -217,8 +217,8 @@ function inTime(moments: Moment[]): Moment[] {
 }
 
 // Moments that no search found: what is at a place, not what fits a query. Their confidence is that they are there.
-const passageEvidence = ({ startMs, endMs, text }: PassageRow) =>
-  ({ kind: 'passage', atMs: startMs, endMs, text, score: 1 }) as const;
+const passageEvidence = ({ startMs, endMs, text, language }: PassageRow) =>
+  ({ kind: 'passage', atMs: startMs, endMs, text, language, score: 1 }) as const;
 export function passageMoment(passage: PassageRow): Moment {
   const { videoId, startMs, endMs } = passage;
   return { videoId, startMs, endMs, score: 1, confidence: 1, evidence: [passageEvidence(passage)] };
@@ -244,12 +244,7 @@ function windowMoment(group: Central[]): Moment {
 async function inWindows(passages: PassageRow[], most: number, signal?: AbortSignal): Promise<Central[][]> {
   const [first, last] = [passages[0], passages.at(-1)];
   if (!first || !last) return [];
-  const central = centrality(
-    await countTerms(
-      passages.map(({ text }) => text),
-      signal,
-    ),
-  );
+  const central = centrality(await countTerms(passages, signal));
   const length = Math.max(1, last.endMs - first.startMs);
   const count = Math.max(1, Math.min(most, Math.floor(length / MIN_WINDOW_MS)));
   const windowOf = ({ startMs }: PassageRow) =>

@@ -1,0 +1,164 @@
+/** The one place that says what a word is and when two are the same; what search compares, in every index and in `libs/retrieval`. */
+import { stemmer as arabic } from '@orama/stemmers/arabic';
+import { stemmer as armenian } from '@orama/stemmers/armenian';
+import { stemmer as bulgarian } from '@orama/stemmers/bulgarian';
+import { stemmer as danish } from '@orama/stemmers/danish';
+import { stemmer as dutch } from '@orama/stemmers/dutch';
+import { stemmer as finnish } from '@orama/stemmers/finnish';
+import { stemmer as french } from '@orama/stemmers/french';
+import { stemmer as german } from '@orama/stemmers/german';
+import { stemmer as greek } from '@orama/stemmers/greek';
+import { stemmer as hungarian } from '@orama/stemmers/hungarian';
+import { stemmer as indonesian } from '@orama/stemmers/indonesian';
+import { stemmer as irish } from '@orama/stemmers/irish';
+import { stemmer as italian } from '@orama/stemmers/italian';
+import { stemmer as lithuanian } from '@orama/stemmers/lithuanian';
+import { stemmer as norwegian } from '@orama/stemmers/norwegian';
+import { stemmer as portuguese } from '@orama/stemmers/portuguese';
+import { stemmer as romanian } from '@orama/stemmers/romanian';
+import { stemmer as russian } from '@orama/stemmers/russian';
+import { stemmer as serbian } from '@orama/stemmers/serbian';
+import { stemmer as spanish } from '@orama/stemmers/spanish';
+import { stemmer as swedish } from '@orama/stemmers/swedish';
+import { stemmer as turkish } from '@orama/stemmers/turkish';
+import { stopwords as danishStops } from '@orama/stopwords/danish';
+import { stopwords as dutchStops } from '@orama/stopwords/dutch';
+import { stopwords as finnishStops } from '@orama/stopwords/finnish';
+import { stopwords as frenchStops } from '@orama/stopwords/french';
+import { stopwords as germanStops } from '@orama/stopwords/german';
+import { stopwords as italianStops } from '@orama/stopwords/italian';
+import { stopwords as norwegianStops } from '@orama/stopwords/norwegian';
+import { stopwords as portugueseStops } from '@orama/stopwords/portuguese';
+import { stopwords as russianStops } from '@orama/stopwords/russian';
+import { stopwords as swedishStops } from '@orama/stopwords/swedish';
+
+/** English function words, and nothing that could be what somebody looks for. */
+const ENGLISH_STOPS = (
+  'a about am an and are as at be been being but by can could did do does doing don for from had has have having he her hers him his how i if in ' +
+  'into is it its it me my of on or our ours she should so some than that the their theirs them then there these they this those to was we were ' +
+  'what when where which while who whom why will with would you your yours s t d ll m re ve'
+).split(' ');
+/** The same of Spanish: the library's list holds "verdad", "tiempo" and "trabajo". */
+const SPANISH_STOPS = (
+  'a al ante con cual cuando de del desde donde e el ella ellas ellos en entre era eran eres es esa esas ese eso esos esta está están estas este esto ' +
+  'estos fue fueron ha han hasta he hay la las le les lo los me mi mis muy más nada ni no nos nosotros o os para pero por porque que qué quien se sea ' +
+  'ser si sí sin sobre son soy su sus también te tu tus un una uno unos unas y ya yo'
+).split(' ');
+
+/** Commonest irregular verbs and plurals of English, by their stems, and the stem they belong to. */
+const IRREGULAR = new Map(
+  (
+    'goe:go went:go gone:go came:come took:take taken:take made:make gave:give given:give got:get knew:know known:know thought:think found:find ' +
+    'saw:see seen:see said:say told:tell felt:feel left:leave kept:keep began:begin begun:begin wrote:write written:write stood:stand heard:hear met:meet ' +
+    'ran:run paid:pay sat:sit spoke:speak spoken:speak led:lead grew:grow lost:lose fell:fall fallen:fall sent:send built:build drew:draw drawn:draw ' +
+    'broke:break broken:break spent:spend drove:drive driven:drive bought:buy wore:wear worn:wear chose:choose chosen:choose ate:eat eaten:eat ' +
+    'flew:fly flown:fly sang:sing sung:sing slept:sleep taught:teach caught:catch held:hold brought:bring sold:sell won:win ' +
+    'men:man women:woman children:child feet:foot teeth:tooth mice:mouse geese:goose'
+  )
+    .split(' ')
+    .map((pair) => pair.split(':') as [string, string]),
+);
+
+interface Rules {
+  stem: (word: string) => string;
+  stops: ReadonlySet<string>;
+}
+const rules = (stem: Rules['stem'], stops: string[] = []): Rules => ({ stem, stops: new Set(stops) });
+
+/**
+ * By ISO 639-1 code. Stop words only where the list at hand has none that somebody may look for (others name "house" and "fist"); without one, rarity
+ * weighs them down.
+ */
+const LANGUAGES: ReadonlyMap<string, Rules> = new Map([
+  ['en', rules(english, ENGLISH_STOPS)],
+  ['ar', rules(arabic)],
+  ['bg', rules(bulgarian)],
+  ['da', rules(danish, danishStops)],
+  ['de', rules(german, germanStops)],
+  ['el', rules(greek)],
+  ['es', rules(spanish, SPANISH_STOPS)],
+  ['fi', rules(finnish, finnishStops)],
+  ['fr', rules(french, frenchStops)],
+  ['ga', rules(irish)],
+  ['hu', rules(hungarian)],
+  ['hy', rules(armenian)],
+  ['id', rules(indonesian)],
+  ['it', rules(italian, italianStops)],
+  ['lt', rules(lithuanian)],
+  ['nl', rules(dutch, dutchStops)],
+  ['nn', rules(norwegian, norwegianStops)],
+  ['no', rules(norwegian, norwegianStops)],
+  ['pt', rules(portuguese, portugueseStops)],
+  ['ro', rules(romanian)],
+  ['ru', rules(russian, russianStops)],
+  ['sr', rules(serbian)],
+  ['sv', rules(swedish, swedishStops)],
+  ['tr', rules(turkish)],
+]);
+/** Of a language without rules: words are compared as they are written. */
+const NO_RULES = rules((word) => word);
+const DEFAULT_LANGUAGE = 'en';
+
+const segmenter = new Intl.Segmenter('en', { granularity: 'word' });
+const MAX_WORD_LENGTH = 40;
+
+/** Words of a text in order, lower case. Chinese and Japanese are cut by ICU's dictionary. */
+export function wordsOf(text: string): string[] {
+  const found: string[] = [];
+  for (const { segment, isWordLike } of segmenter.segment(text.toWellFormed().normalize('NFKC').toLowerCase())) {
+    if (!isWordLike) continue;
+    for (const word of segment.split(/[^\p{L}\p{M}\p{N}]+/u)) {
+      if (word && word.length <= MAX_WORD_LENGTH) found.push(word);
+    }
+  }
+  return found;
+}
+
+/** A word as it is compared in a language: its stem, without accents. Undefined for a word that says nothing by itself ("the"). */
+export function termOf(word: string, language: string = DEFAULT_LANGUAGE): string | undefined {
+  const { stem, stops } = LANGUAGES.get(language) ?? NO_RULES;
+  return stops.has(word) ? undefined : folded(stem(word)) || undefined;
+}
+
+/** Terms of a text in order. */
+export function terms(text: string, language?: string): string[] {
+  return wordsOf(text).flatMap((word) => termOf(word, language) ?? []);
+}
+
+/** Terms that passages may hold for the words of a query, each once: in one language, or in all, for nobody says which one a query is in. */
+export function queryTerms(text: string, language?: string): string[] {
+  const words = [...new Set(wordsOf(text))];
+  const languages = language === undefined ? [...LANGUAGES.keys(), 'und'] : [language];
+  return [...new Set(words.flatMap((word) => languages.flatMap((one) => termOf(word, one) ?? [])))];
+}
+
+const folded = (word: string): string => word.normalize('NFKD').replace(/\p{M}+/gu, '');
+
+const CONSONANT = '(?:[^aeiouy]|(?<=^|[aeiou])y)';
+const hasVowel = (word: string): boolean => /[aeiou]|[^aeiou]y/.test(word);
+/** m > 0 in the paper's terms: a vowel, then a consonant. */
+const hasMeasure = (word: string): boolean => /[aeiouy][^aeiouy]/.test(word);
+const isShort = new RegExp(`^${CONSONANT}+[aeiouy][^aeiouywx]$`);
+
+function english(word: string): string {
+  const stem = inflectionless(folded(word));
+  return IRREGULAR.get(stem) ?? stem;
+}
+
+/** Step 1 (inflections) of M. F. Porter, "An algorithm for suffix stripping", Program 14(3), 1980: derivations stay apart, "universe" and "university" too. */
+function inflectionless(word: string): string {
+  if (word.length < 3 || !/^[a-z]+$/.test(word)) return word;
+  let w = word.replace(/sses$/, 'ss').replace(/ies$/, 'i');
+  if (/[^s]s$/.test(w)) w = w.slice(0, -1);
+  if (w.endsWith('eed')) {
+    if (hasMeasure(w.slice(0, -3))) w = w.slice(0, -1);
+  } else {
+    const base = w.replace(/(?:ed|ing)$/, '');
+    if (base !== w && hasVowel(base)) {
+      if (/(?:at|bl|iz)$/.test(base)) w = `${base}e`;
+      else if (/([^aeioulsz])\1$/.test(base)) w = base.slice(0, -1);
+      else w = isShort.test(base) ? `${base}e` : base;
+    }
+  }
+  return w.endsWith('y') && hasVowel(w.slice(0, -1)) ? `${w.slice(0, -1)}i` : w;
+}
