@@ -44,7 +44,11 @@ async function show(videoId: string, seconds: (Thing | number)[], tenant = 't'):
   });
   await index.upsertFrames(MODEL, rows);
 }
-async function say(videoId: string, passages: [startMs: number, endMs: number, text: string][]): Promise<void> {
+async function say(
+  videoId: string,
+  passages: [startMs: number, endMs: number, text: string][],
+  language = 'en',
+): Promise<void> {
   await index.upsertPassages(
     passages.map(([startMs, endMs, text]) => ({
       id: passageId(videoId, startMs),
@@ -53,6 +57,7 @@ async function say(videoId: string, passages: [startMs: number, endMs: number, t
       startMs,
       endMs,
       text,
+      language,
     })),
   );
 }
@@ -242,6 +247,30 @@ describe('Search', () => {
     expect(found[1]?.confidence).toBeLessThan(0.5);
     const { text = '', highlights = [] } = found[0]?.evidence[0] ?? {};
     expect(highlights.map(([from, to]) => text.slice(from, to))).toEqual(['gap', 'mind', 'gap']);
+  });
+
+  it('meets words in other forms, in the language of what is said, and marks them', async () => {
+    await say(
+      A,
+      [
+        [0, 1000, 'Die Häuser stehen am Meer'],
+        [5000, 6000, 'Ein Haus und ein Hund'],
+      ],
+      'de',
+    );
+    await say(B, [[0, 1000, 'she went home with the children']]);
+    const said = async (query: string) =>
+      (await find(query, { modalities: ['passages'] })).map(({ confidence, evidence: [one] }) => ({
+        sure: confidence > 0.5,
+        marked: one?.highlights?.map(([from, to]) => one.text?.slice(from, to)),
+      }));
+    expect(await said('das Haus am Meer')).toEqual([
+      { sure: true, marked: ['Häuser', 'Meer'] },
+      { sure: false, marked: ['Haus'] },
+    ]);
+    expect(await said('when does a child go home')).toEqual([{ sure: true, marked: ['went', 'home', 'children'] }]);
+    expect((await said('"Haus und Hund"'))[0]).toEqual({ sure: true, marked: ['Haus', 'Hund'] });
+    expect(await said('-Meer Haus')).toEqual([{ sure: true, marked: ['Haus'] }]);
   });
 
   it('gives each modality the weight that the caller sets', async () => {

@@ -136,6 +136,7 @@ describe('The vector index in LanceDB', () => {
     const [one, two] = [await open({}), await open({})];
     const all = await Promise.all([one, two].map((index) => index.listPassages('t', 'v')));
     for (const passages of all) expect(passages).toMatchObject([{ text: 'rain', kind: 'speech' }]);
+    expect(await one.searchPassages('rain', { tenant: 't' }, 10)).toHaveLength(1);
     await one.upsertPassages([{ ...passage('t', 'v', 1, 'snow'), kind: 'caption' }]);
     expect(await two.listPassages('t', 'v', { kinds: ['caption'] })).toHaveLength(1);
   });

@@ -269,6 +269,28 @@ describe.each(stores)('The vector index in $name', ({ url, skip }) => {
     expect(await index.searchPassagesByVector(other, direction(0), { tenant }, 10)).toEqual([]);
   });
 
+  holds('finds other forms of a word, by the rules of the passage’s language', async () => {
+    const said = (second: number, text: string, language?: string) => ({
+      ...passage(tenant, 'v', second, text),
+      ...(language && { language }),
+    });
+    await index.upsertPassages([
+      said(0, 'Die Häuser am Meer', 'de'),
+      said(1, 'un cheval blanc', 'fr'),
+      said(2, 'two white horses'),
+      said(3, 'köpek ve kediler', 'xx'),
+    ]);
+    const found = async (text: string, language?: string) =>
+      (await index.searchPassages(text, { tenant, ...(language && { language }) }, 10)).map(({ text }) => text);
+    expect(await found('Haus')).toEqual(['Die Häuser am Meer']);
+    expect(await found('wo sind die chevaux')).toEqual(['un cheval blanc']);
+    expect(await found('chevaux', 'fr')).toEqual(['un cheval blanc']);
+    expect(await found('horse', 'en')).toEqual([]);
+    expect(await found('horse')).toEqual(['two white horses']);
+    expect(await found('kediler')).toEqual(['köpek ve kediler']);
+    expect(await found('die', 'de')).toEqual([]);
+  });
+
   holds('tells captions from speech, and replaces one without the other', async () => {
     const caption = { ...passage(tenant, 'v', 1, 'rain'), kind: 'caption', language: 'de' } as const;
     await index.upsertPassages([passage(tenant, 'v', 0, 'rain'), { ...caption, vector: direction(0) }], MODEL);
