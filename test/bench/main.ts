@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- [encoders] [ingest] [search] [--quick] [--minutes N] [--name NAME]`: the promises about speed and memory as ratios, measured in
- * one run on one machine: compare within one run only. Printed as a table, and written to bench/results/. Exits with 1 where a bar is missed.
+ * `npm run bench -- [encoders] [ingest] [search] [--quick] [--minutes N] [--frames N] [--passages N] [--name NAME]`: the promises about speed
+ * and memory, most as ratios, measured in one run on one machine: compare within one run only. Printed as a table, and written to bench/results/. Exits with 1 where a bar is missed.
  */
 import { parseArgs } from 'node:util';
 import { encoders } from './encoders.ts';
@@ -13,16 +13,27 @@ import { search } from './search.ts';
 const PARTS = ['encoders', 'ingest', 'search'] as const;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean' }, minutes: { type: 'string' }, name: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean' },
+    minutes: { type: 'string' },
+    frames: { type: 'string' },
+    passages: { type: 'string' },
+    name: { type: 'string' },
+  },
 });
 const wanted = positionals.length > 0 ? positionals : [...PARTS];
 const unknown = wanted.find((part) => !(PARTS as readonly string[]).includes(part));
-if (unknown) {
-  process.stderr.write(`usage: npm run bench -- [${PARTS.join('] [')}] [--quick] [--minutes N] [--name NAME]\n`);
-  process.exit(64);
-}
 const quick = values.quick ?? false;
 const minutes = Number(values.minutes ?? (quick ? 2 : 10));
+/** Of the library that is searched; a video of it has a passage for each five frames. */
+const frames = Number(values.frames ?? (quick ? 10_000 : 100_000));
+const passages = Number(values.passages ?? Math.round(frames / 5));
+const isCount = (value: number) => Number.isSafeInteger(value) && value > 0;
+if (unknown || !(minutes > 0) || !isCount(frames) || !isCount(passages)) {
+  const options = '[--quick] [--minutes N] [--frames N] [--passages N] [--name NAME]';
+  process.stderr.write(`usage: npm run bench -- [${PARTS.join('] [')}] ${options}\n`);
+  process.exit(64);
+}
 
 const models = await benchModels();
 const rows: Row[] = [];
@@ -45,7 +56,11 @@ if (wanted.includes('ingest')) {
   await measure(ingest(models, { minutes, rounds: quick ? 1 : 2 }));
   await measure(product(quick ? 10 : 60));
 }
-if (wanted.includes('search')) await measure(search(quick ? 10_000 : 100_000));
+if (wanted.includes('search')) {
+  await measure(
+    search(models, { frames, passages, ...(quick ? { requests: 40, seconds: 3 } : { requests: 300, seconds: 15 }) }),
+  );
+}
 
 console.log(`\nModels: ${models.name}\nWritten to ${file}`);
 const missed = rows.filter((row) => !kept(row)).length;

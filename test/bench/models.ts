@@ -11,6 +11,8 @@ export interface BenchModels {
   name: string;
   clip: string;
   whisper: string;
+  /** Embeds passages; left out where there is none. */
+  text?: string | undefined;
 }
 
 /**
@@ -19,12 +21,13 @@ export interface BenchModels {
  */
 export async function benchModels(): Promise<BenchModels> {
   const folder = process.env.BENCH_MODELS;
-  const { clip, whisper } = PROFILES.base;
+  const { clip, whisper, text } = PROFILES.base;
   if (folder) {
     const models = {
       name: `random weights (${clip}, ${whisper})`,
       clip: join(folder, clip),
       whisper: join(folder, whisper),
+      ...(text && existsSync(join(folder, text)) && { text: join(folder, text) }),
     };
     for (const path of [models.clip, models.whisper]) {
       if (!existsSync(join(path, 'config.json'))) throw new Error(`BENCH_MODELS: there is no model in ${path}`);
@@ -47,7 +50,8 @@ export async function benchModels(): Promise<BenchModels> {
         '  BENCH_MODELS=build/random_models npm run bench\n',
     );
   }
-  return { name: `${found.clip.id}, ${found.whisper.id}`, clip: found.clip.folder, whisper: found.whisper.folder };
+  const folders = { clip: found.clip.folder, whisper: found.whisper.folder, text: found.text?.folder };
+  return { name: `${found.clip.id}, ${found.whisper.id}`, ...folders };
 }
 
 /** Installs transformers.js beside the benchmark unless it is there. False when it can't be had, said on the screen. */

@@ -3,8 +3,12 @@ import type { EmbeddedPassageRow, FrameRow } from '#store';
 
 /** Frames of one scene, of one video, and subjects that scenes are about. */
 const SCENE_FRAMES = 20;
-const VIDEO_FRAMES = 400;
+export const VIDEO_FRAMES = 400;
 const SUBJECTS = 200;
+/** Passages of one video, each so many words long, and words there are. */
+export const VIDEO_PASSAGES = 80;
+const PASSAGE_WORDS = 12;
+const WORDS = 20_000;
 
 export interface DataOptions {
   count: number;
@@ -29,7 +33,7 @@ export function* clusteredFrames({ count, dimension, tenants, seed = 1 }: DataOp
     yield {
       id: uuid(`frame ${seed} ${i}`),
       tenant: tenants[video % tenants.length] as string,
-      videoId: uuid(`video ${seed} ${video}`),
+      videoId: videoId(video, seed),
       startMs: second * 1000,
       endMs: second * 1000 + 1000,
       vector: unit(scene, noise(dimension, 0.25, random)),
@@ -37,17 +41,37 @@ export function* clusteredFrames({ count, dimension, tenants, seed = 1 }: DataOp
   }
 }
 
-/** Passages with vectors of the same kind, and words whose frequencies fall as in speech (Zipf). */
+/** Passages with vectors of the same kind, and words whose frequencies fall as in speech (Zipf). Their videos are the first ones of the frames. */
 export function* clusteredPassages(options: DataOptions): Generator<EmbeddedPassageRow> {
-  const random = generator((options.seed ?? 1) + 1);
-  for (const { id, vector, ...row } of clusteredFrames(options)) {
-    const words = Array.from({ length: 12 }, () => zipfWord(random));
-    yield { ...row, id: uuid(`passage ${id}`), text: words.join(' '), language: 'en', vector };
+  const seed = options.seed ?? 1;
+  const random = generator(seed + 1);
+  let i = 0;
+  for (const { id, vector } of clusteredFrames(options)) {
+    const video = Math.floor(i / VIDEO_PASSAGES);
+    const startMs = (i++ % VIDEO_PASSAGES) * ((VIDEO_FRAMES / VIDEO_PASSAGES) * 1000);
+    yield {
+      id: uuid(`passage ${id}`),
+      tenant: options.tenants[video % options.tenants.length] as string,
+      videoId: videoId(video, seed),
+      startMs,
+      endMs: startMs + 4000,
+      text: sentence(PASSAGE_WORDS, random),
+      language: 'en',
+      vector,
+    };
   }
 }
-/** A word of the passages; smaller ranks are common ones. */
-export const word = (rank: number): string => `word${rank.toString(36)}`;
-const zipfWord = (random: () => number): string => word(Math.floor(20_000 ** random()));
+export const videoId = (video: number, seed = 1): string => uuid(`video ${seed} ${video}`);
+
+/** Words as they come in speech: the commonest is 7% of them. No stop word of English is among them. */
+export const sentence = (words: number, random: () => number): string =>
+  Array.from({ length: words }, () => word(Math.floor(WORDS ** random()) - 1)).join(' ');
+/** A made-up word; smaller ranks are common ones. One token of the vocabularies of tools/random_models. */
+const word = (rank: number): string => {
+  const [a, b, c] = [rank % 65, Math.floor(rank / 65) % 65, Math.floor(rank / 65 ** 2)];
+  return `${SYLLABLES[b]}${SYLLABLES[a]}${SYLLABLES[c + 30]}`;
+};
+const SYLLABLES = [...'bdfgklmnprstvz'].flatMap((consonant) => [...'aeiou'].map((vowel) => consonant + vowel));
 
 /** Half of them ask for something that is there, half for something that is near no scene. */
 export function clusteredQueries({ count, dimension, seed = 1 }: Omit<DataOptions, 'tenants'>): Float32Array[] {
