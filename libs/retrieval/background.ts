@@ -41,16 +41,34 @@ export async function background(
 ): Promise<Background> {
   const frames = await index.sampleFrames(encoder, { tenant }, SAMPLE);
   const part = frames.slice(0, SPREAD_SAMPLE);
-  const common = part.length === 0 ? [] : isPicture ? [vector] : await commonTexts(encoder);
-  let variance = 0;
-  for (const other of common) {
-    const cosines = part.map((frame) => dot(frame, other));
-    const mean = cosines.reduce((sum, one) => sum + one, 0) / cosines.length;
-    variance += cosines.reduce((sum, one) => sum + (one - mean) ** 2, 0) / cosines.length / common.length;
-  }
+  const variance = isPicture ? meanVariance(part, [vector]) : await commonVariance(encoder, frames, part);
   const prior = PRIOR_SPREAD_LOGITS / encoder.logitScale;
   const spread = Math.sqrt((variance * part.length + prior ** 2 * PRIOR_FRAMES) / (part.length + PRIOR_FRAMES));
   return { middle: median(frames.map((frame) => dot(frame, vector))), spread, frames: frames.length };
+}
+
+/** Mean over `texts` of the variance of their cosines with `frames`. */
+function meanVariance(frames: Float32Array[], texts: Float32Array[]): number {
+  if (frames.length === 0) return 0;
+  let variance = 0;
+  for (const text of texts) {
+    const cosines = frames.map((frame) => dot(frame, text));
+    const mean = cosines.reduce((sum, one) => sum + one, 0) / cosines.length;
+    variance += cosines.reduce((sum, one) => sum + (one - mean) ** 2, 0) / cosines.length / texts.length;
+  }
+  return variance;
+}
+
+/** By the sample, which the index keeps in memory and gives again: a million products that no query needs to repeat. */
+const variances = new WeakMap<TextEncoder, WeakMap<Float32Array[], Promise<number>>>();
+function commonVariance(encoder: TextEncoder, sample: Float32Array[], part: Float32Array[]): Promise<number> {
+  if (part.length === 0) return Promise.resolve(0);
+  const known = variances.get(encoder) ?? new WeakMap<Float32Array[], Promise<number>>();
+  variances.set(encoder, known);
+  const variance = known.get(sample) ?? commonTexts(encoder).then((texts) => meanVariance(part, texts));
+  known.set(sample, variance);
+  variance.catch(() => known.delete(sample));
+  return variance;
 }
 
 const encoded = new WeakMap<TextEncoder, Promise<Float32Array[]>>();

@@ -23,7 +23,7 @@ function modelName(model: VectorModel): string {
 }
 
 /** A SQL string: within one, only the quote itself has a meaning (DataFusion's generic dialect, no backslash escapes). */
-const quote = (value: string): string => `'${value.toWellFormed().replaceAll("'", "''")}'`;
+export const quote = (value: string): string => `'${value.toWellFormed().replaceAll("'", "''")}'`;
 export const isIn = (column: string, values: string[]): string => `${column} IN (${values.map(quote).join(', ')})`;
 
 /** `of`: frames have neither kind nor language. */

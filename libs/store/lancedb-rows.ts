@@ -90,9 +90,12 @@ export async function* readRows(query: AsyncIterable<arrow.RecordBatch>): AsyncG
   for (;;) {
     const next = await guard(() => batches.next());
     if (next.done) return;
-    const columns = next.value.schema.fields.map((field, i) => [field.name, next.value.getChildAt(i)] as const);
+    const names = next.value.schema.fields.map((field) => field.name);
+    const columns = names.map((_, i) => next.value.getChildAt(i));
     for (let i = 0; i < next.value.numRows; i++) {
-      yield Object.fromEntries(columns.map(([name, column]) => [name, column?.get(i)]));
+      const row: Row = {};
+      for (const [at, name] of names.entries()) row[name] = columns[at]?.get(i);
+      yield row;
     }
     await nextTurn();
   }

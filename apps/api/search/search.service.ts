@@ -9,14 +9,19 @@ import { MAX_OFFSET, offsetOf, toCursor } from './cursor.ts';
 import { decodeImage } from './image.ts';
 import { ModelsService, NO_ENCODER } from './models.service.ts';
 import { publicMoment } from './public-moment.ts';
+import { Turns } from './turns.ts';
 import { rowFilterOf, videosOf } from './video-filter.ts';
 
 /** Moments of one video where results are grouped. */
 const MOMENTS_OF_VIDEO = 5;
+/** Text is encoded one after the other, and LanceDB spreads one search over all cores: more at a time finish no more in a second. */
+const AT_A_TIME = 4;
 
 /** A question in words, by a picture or by order in time, to moments. */
 @Injectable()
 export class SearchService {
+  readonly #turns = new Turns(AT_A_TIME);
+
   constructor(
     @Inject(INDEX) private readonly index: VectorIndex,
     private readonly catalog: Catalog,
@@ -25,7 +30,11 @@ export class SearchService {
   ) {}
 
   /** `image`: bytes of the picture, where it came as a file. */
-  async search(tenant: Tenant, request: SearchRequest, image?: Uint8Array): Promise<SearchResult> {
+  search(tenant: Tenant, request: SearchRequest, image?: Uint8Array): Promise<SearchResult> {
+    return this.#turns.take(() => this.#search(tenant, request, image));
+  }
+
+  async #search(tenant: Tenant, request: SearchRequest, image?: Uint8Array): Promise<SearchResult> {
     const startedAt = performance.now();
     const offset = offsetOf(request);
     const videoIds = await videosOf(this.catalog, tenant, request);
