@@ -12,7 +12,7 @@ import { clusteredFrames, clusteredQueries } from '../bench/search-data.ts';
 import { frame, MODEL, passage } from './index-rows.ts';
 
 const WIDE = { id: 'test/wide', dimension: 128 };
-/** An index at 4,000 rows, so that a test sees what a library of 50,000 frames has. */
+/** An index at 4,000 rows, so that a test sees what a library of 10,000 frames has. */
 const SMALL = { indexRows: 4000, exactRows: 500 };
 
 describe('The vector index in LanceDB', () => {
