@@ -1,6 +1,6 @@
 /**
- * Lets so many pieces of work run at a time; the others wait in the order they came. Fifty searches at once would share the same cores, finish
- * together, and have their hits turned into moments in one go, while nobody else is answered.
+ * Lets so many pieces of work run at a time; the others wait in the order they came. Fifty searches at once share the same cores and finish together:
+ * with four at a time as many were answered in a second, in 570 MB in place of 979 (10,000 frames, `npm run bench -- search --quick`).
  */
 export class Turns {
   #free: number;
