@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { VectorIndex } from '#store';
 import type { TextEncoder } from './search.ts';
 
@@ -19,14 +20,22 @@ const COMMON = [
 /** Counts like so many frames where few are indexed yet. In logits: the spread of OpenAI's and of our tiny CLIP lies between 2.5 and 5. */
 const PRIOR_FRAMES = 16;
 const PRIOR_SPREAD_LOGITS = 3;
+/** Between two turns of the event loop: some ms. */
+const TEXTS_A_TURN = 8;
 
 /** How the cosines of frames lie that have nothing to do with a query. */
 export interface Background {
   /** Cosine of the middle frame. */
   middle: number;
+  /** Cosine of the nearest frame of the sample. */
+  nearest: number;
   /** Standard deviation of cosines for a query that is not special: a property of model and library, not of this query. */
   spread: number;
   frames: number;
+}
+interface Deps {
+  index: VectorIndex;
+  encoder: TextEncoder;
 }
 
 /**
@@ -34,17 +43,43 @@ export interface Background {
  * of one query is wide just where the library has much of what it asks for. A picture as query has its own: pictures are nearer to pictures.
  */
 export async function background(
-  { index, encoder }: { index: VectorIndex; encoder: TextEncoder },
+  deps: Deps,
   tenant: string,
   vector: Float32Array,
   isPicture: boolean,
 ): Promise<Background> {
-  const frames = await index.sampleFrames(encoder, { tenant }, SAMPLE);
+  const frames = await deps.index.sampleFrames(deps.encoder, { tenant }, SAMPLE);
+  return beneath(vector, frames, await spreadOf(deps.encoder, frames, isPicture ? vector : undefined));
+}
+
+/** The same of many texts. Gives way to others in between: two hundred texts take a fifth of a second. */
+export async function backgrounds(
+  deps: Deps,
+  tenant: string,
+  vectors: Float32Array[],
+  signal?: AbortSignal,
+): Promise<Background[]> {
+  const frames = await deps.index.sampleFrames(deps.encoder, { tenant }, SAMPLE);
+  const spread = await spreadOf(deps.encoder, frames);
+  const all: Background[] = [];
+  for (const vector of vectors) {
+    all.push(beneath(vector, frames, spread));
+    if (all.length % TEXTS_A_TURN === 0) await nextTurn(undefined, { signal });
+  }
+  return all;
+}
+
+/** Common to all texts, or a picture's own. */
+async function spreadOf(encoder: TextEncoder, frames: Float32Array[], picture?: Float32Array): Promise<number> {
   const part = frames.slice(0, SPREAD_SAMPLE);
-  const variance = isPicture ? meanVariance(part, [vector]) : await commonVariance(encoder, frames, part);
+  const variance = picture ? meanVariance(part, [picture]) : await commonVariance(encoder, frames, part);
   const prior = PRIOR_SPREAD_LOGITS / encoder.logitScale;
-  const spread = Math.sqrt((variance * part.length + prior ** 2 * PRIOR_FRAMES) / (part.length + PRIOR_FRAMES));
-  return { middle: median(frames.map((frame) => dot(frame, vector))), spread, frames: frames.length };
+  return Math.sqrt((variance * part.length + prior ** 2 * PRIOR_FRAMES) / (part.length + PRIOR_FRAMES));
+}
+
+function beneath(vector: Float32Array, frames: Float32Array[], spread: number): Background {
+  const cosines = frames.map((frame) => dot(frame, vector)).sort((a, b) => a - b);
+  return { middle: middleOf(cosines), nearest: cosines.at(-1) ?? 0, spread, frames: frames.length };
 }
 
 /** Mean over `texts` of the variance of their cosines with `frames`. */
@@ -72,7 +107,8 @@ function commonVariance(encoder: TextEncoder, sample: Float32Array[], part: Floa
 }
 
 const encoded = new WeakMap<TextEncoder, Promise<Float32Array[]>>();
-function commonTexts(encoder: TextEncoder): Promise<Float32Array[]> {
+/** Embeddings of what any library is asked for. */
+export function commonTexts(encoder: TextEncoder): Promise<Float32Array[]> {
   const vectors = encoded.get(encoder) ?? encoder.encodeTexts(COMMON);
   encoded.set(encoder, vectors);
   vectors.catch(() => encoded.delete(encoder));
@@ -85,7 +121,6 @@ export function dot(a: Float32Array, b: Float32Array): number {
   for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
   return sum;
 }
-function median(values: number[]): number {
-  const sorted = values.sort((a, b) => a - b);
+function middleOf(sorted: number[]): number {
   return ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2;
 }

@@ -29,8 +29,7 @@ export function momentsOfFrames(
 ): Candidate[] {
   const best = hits[0]?.score;
   if (best === undefined) return [];
-  const prior = best - SURE_SPREADS * background.spread;
-  const middle = (background.middle * background.frames + prior * PRIOR_FRAMES) / (background.frames + PRIOR_FRAMES);
+  const middle = middleBeneath(best, background);
   const over = (cosine: number): number => (cosine - middle) * logitScale;
 
   const strong = hits.filter((hit) => (best - hit.score) * logitScale <= WEAK_LOGITS);
@@ -80,6 +79,12 @@ function* runsOf(frames: FrameHit[], maxGapMs: number, fall: (peak: number) => n
     for (const frame of run) taken.add(frame);
     yield run;
   }
+}
+
+/** The middle frame's cosine, drawn towards imagined ones where there are few frames. */
+export function middleBeneath(best: number, { middle, spread, frames }: Background): number {
+  const prior = best - SURE_SPREADS * spread;
+  return (middle * frames + prior * PRIOR_FRAMES) / (frames + PRIOR_FRAMES);
 }
 
 /** How likely a frame of this cosine shows what was asked for, 0..1. */

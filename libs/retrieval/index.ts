@@ -1,5 +1,13 @@
 /** Query → hits → moments → answer. */
 export * from './answer/index.ts';
+export {
+  type HeldLabel,
+  type LabelInVideo,
+  type Labels,
+  labelsOfMoments,
+  labelsOfVideo,
+  readLabels,
+} from './labels.ts';
 export type { PassageEncoder } from './meaning.ts';
 export { wantsNothing } from './query.ts';
 export {

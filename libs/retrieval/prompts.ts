@@ -1,3 +1,4 @@
+import { dot } from './background.ts';
 import type { TextEncoder } from './search.ts';
 
 /**
@@ -21,4 +22,14 @@ export function promptsOf(text: string, { logitScale }: Pick<TextEncoder, 'logit
   const noun = text.replace(/^(?:an?|the)\s+/i, '');
   if (logitScale < MIN_LOGIT_SCALE || noun.split(/\s+/).length > MAX_WORDS || NOT_A_NOUN.test(text)) return [text];
   return [text, ...TEMPLATES.map((template) => template.replace('{}', noun))];
+}
+
+/** Of vectors of length 1; of length 1 again. */
+export function mean(vectors: Float32Array[]): Float32Array {
+  const [first] = vectors;
+  if (!first) throw new RangeError('There is no text to encode');
+  if (vectors.length === 1) return first;
+  const sum = first.map((_, i) => vectors.reduce((total, vector) => total + (vector[i] as number), 0));
+  const length = Math.sqrt(dot(sum, sum)) || 1;
+  return sum.map((value) => value / length);
 }

@@ -5,7 +5,7 @@ import { momentsOfFrames, showsSurely } from './frame-moments.ts';
 import { fuse } from './fuse.ts';
 import { nearInMeaning, type PassageEncoder, withMeaning } from './meaning.ts';
 import { momentsOfPassages } from './passage-moments.ts';
-import { promptsOf } from './prompts.ts';
+import { mean, promptsOf } from './prompts.ts';
 import { highlights, inLanguage, type Query, readQuery } from './query.ts';
 
 export type Modality = 'frames' | 'passages';
@@ -193,14 +193,4 @@ function says({ text, language }: Pick<PassageHit, 'text' | 'language'>, unwante
   const said = new Set(terms(text, language));
   const words = terms(unwanted, language);
   return words.length > 0 && words.every((word) => said.has(word));
-}
-
-/** Of vectors of length 1; of length 1 again. */
-function mean(vectors: Float32Array[]): Float32Array {
-  const [first] = vectors;
-  if (!first) throw new RangeError('There is no text to encode');
-  if (vectors.length === 1) return first;
-  const sum = first.map((_, i) => vectors.reduce((total, vector) => total + (vector[i] as number), 0));
-  const length = Math.sqrt(dot(sum, sum)) || 1;
-  return sum.map((value) => value / length);
 }

@@ -232,9 +232,14 @@ export class LanceIndex implements VectorIndex {
     return this.#sample(embeddedPassagesTable(model), filterSql(filter, 'passages'), filter, count);
   }
 
-  async listFrames(model: VectorModel, tenant: Tenant, videoId: string): Promise<FrameRow[]> {
+  async listFrames(
+    model: VectorModel,
+    tenant: Tenant,
+    videoId: string,
+    { timeRange }: Pick<IndexFilter, 'timeRange'> = {},
+  ): Promise<FrameRow[]> {
     const table = await this.#find(framesTable(model));
-    return table ? framesOf(table, filterSql({ tenant, videoIds: [videoId] }, 'frames'), IN_TIME) : [];
+    return table ? framesOf(table, filterSql({ tenant, videoIds: [videoId], timeRange }, 'frames'), IN_TIME) : [];
   }
 
   async listPassages(

@@ -222,9 +222,14 @@ export class QdrantIndex implements VectorIndex {
     return this.#sample(name, PASSAGE_VECTOR, filter, filterOf(filter, 'passages'), count);
   }
 
-  async listFrames(model: VectorModel, tenant: Tenant, videoId: string): Promise<FrameRow[]> {
+  async listFrames(
+    model: VectorModel,
+    tenant: Tenant,
+    videoId: string,
+    { timeRange }: Pick<IndexFilter, 'timeRange'> = {},
+  ): Promise<FrameRow[]> {
     const rows: FrameRow[] = [];
-    const filter = filterOf({ tenant, videoIds: [videoId] }, 'frames');
+    const filter = filterOf({ tenant, videoIds: [videoId], timeRange }, 'frames');
     for await (const point of this.#scroll(framesCollection(model), filter, FRAME_VECTOR)) rows.push(frameOf(point));
     return inTime(rows);
   }

@@ -106,8 +106,13 @@ export interface VectorIndex {
   sampleFrames(model: VectorModel, filter: IndexFilter, count: number): Promise<Float32Array[]>;
   /** The same of passages with vectors. */
   samplePassages(model: VectorModel, filter: IndexFilter, count: number): Promise<Float32Array[]>;
-  /** All frames of a video in time order, vectors included: for tests, comparison and export. */
-  listFrames(model: VectorModel, tenant: Tenant, videoId: string): Promise<FrameRow[]>;
+  /** All frames of a video, or of a part of it, in time order, vectors included: 2 KB each. */
+  listFrames(
+    model: VectorModel,
+    tenant: Tenant,
+    videoId: string,
+    filter?: Pick<IndexFilter, 'timeRange'>,
+  ): Promise<FrameRow[]>;
   /** All passages of a video in time order: its transcript. */
   listPassages(
     tenant: Tenant,

@@ -104,6 +104,10 @@ describe.each(stores)('The vector index in $name', ({ url, skip }) => {
     const listed = await index.listFrames(MODEL, tenant, 'v');
     expect(listed).toEqual([...rows].sort((a, b) => a.startMs - b.startMs));
     expect(listed[0]?.vector).toBeInstanceOf(Float32Array);
+    const part = await index.listFrames(MODEL, tenant, 'v', { timeRange: { startMs: 1500, endMs: 5000 } });
+    expect(part.map(({ startMs }) => startMs)).toEqual([1000, 3000]);
+    const rest = { startMs: 1000, endMs: Number.POSITIVE_INFINITY };
+    expect((await index.listFrames(MODEL, tenant, 'v', { timeRange: rest })).length).toBe(3);
     const later = { ...passage(tenant, 'v', 9, 'later'), language: 'en' };
     const earlier = passage(tenant, 'v', 2, 'earlier');
     await index.upsertPassages([later, earlier]);
