@@ -20,6 +20,8 @@ import { HealthService } from './health/health.service.ts';
 import { MetricsController } from './health/metrics.controller.ts';
 import { Metrics } from './health/metrics.ts';
 import { SystemController } from './health/system.controller.ts';
+import { LabelsController } from './labels/labels.controller.ts';
+import { LabelsService } from './labels/labels.service.ts';
 import { Links } from './links.ts';
 import { MediaController } from './media/media.controller.ts';
 import { DocsController } from './openapi/docs.controller.ts';
@@ -57,6 +59,7 @@ export class AppModule {
         TranscriptsController,
         CaptionsController,
         ChaptersController,
+        LabelsController,
         SearchController,
         AskController,
         WebhooksController,
@@ -83,6 +86,7 @@ export class AppModule {
         IntakeService,
         CaptionsService,
         ModelsService,
+        LabelsService,
         SearchService,
         { provide: LLM, useValue: openLlm(parts.config) },
         ChaptersService,

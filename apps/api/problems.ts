@@ -12,6 +12,7 @@ export const PROBLEMS = {
   file_missing: [400, 'The upload has no file'],
   media_empty: [400, 'The file is empty'],
   image_invalid: [400, 'The picture cannot be read'],
+  labels_missing: [400, 'There is no label to look for'],
   url_invalid: [400, 'The address cannot be used'],
   address_refused: [400, 'The address is one that must not be reached'],
   key_missing: [401, 'An API key is needed'],

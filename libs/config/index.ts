@@ -13,6 +13,22 @@ const bytes = z
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1');
 const reach = z.enum(['none', 'loopback', 'all']);
 
+/** One of the things to look for in every frame; a request names them too. */
+export const label = z.string().trim().min(1).max(100);
+export const MAX_LABELS = 200;
+/** Labels between commas, each once. */
+export const labelList = z
+  .string()
+  .transform((text) => [
+    ...new Set(
+      text
+        .split(',')
+        .map((one) => one.trim())
+        .filter(Boolean),
+    ),
+  ])
+  .pipe(z.array(label).max(MAX_LABELS));
+
 /** Every setting there is, by the name of its environment variable. README.md has the same table. */
 const environment = z.object({
   HOST: z.string().default('127.0.0.1').describe('Address the api listens on'),
@@ -182,6 +198,9 @@ const environment = z.object({
     .describe('Frames shown to the chat model with a question; 0: text only'),
   LLM_INPUT_PRICE: z.coerce.number().min(0).optional().describe('Price of a million tokens read, for `usage.cost`'),
   LLM_OUTPUT_PRICE: z.coerce.number().min(0).optional().describe('Price of a million tokens written'),
+  LABELS: labelList
+    .prefault('')
+    .describe('What to look for in each video and moment, between commas (a car,a dog): at most 200 labels'),
   WEBHOOK_ADDRESSES: reach
     .optional()
     .describe(
@@ -279,6 +298,7 @@ function shape(env: z.output<typeof environment>) {
           outputPrice: env.LLM_OUTPUT_PRICE,
         }
       : undefined,
+    labels: env.LABELS,
     outgoing: {
       webhooks: env.WEBHOOK_ADDRESSES ?? (loopback && !env.API_KEYS.length ? ('loopback' as const) : ('none' as const)),
       ingest: env.INGEST_ADDRESSES,

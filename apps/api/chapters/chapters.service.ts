@@ -3,12 +3,13 @@ import type { Logger } from 'pino';
 import { type Chapter, chaptersOf, type Llm, type Scene, scenesOf, titleChapters } from '#retrieval';
 import type { FrameRow, VectorIndex, Video } from '#store';
 import { LLM } from '../ask/llm.ts';
+import { Kept, keyOf } from '../kept.ts';
 import { ProblemError } from '../problems.ts';
 import { ModelsService } from '../search/models.service.ts';
 import { INDEX, LOGGER } from '../tokens.ts';
 import { transcriptOf } from '../transcripts/transcript.ts';
 
-/** Videos whose chapters and scenes are kept in memory. */
+/** Chapters and scenes that are kept in memory. */
 const MAX_KEPT = 200;
 /** Titles are asked for again so long after the chat model failed. */
 const RETRY_MS = 60_000;
@@ -22,7 +23,7 @@ type Model = { id: string; dimension: number };
 /** Chapters and scenes of videos, made when they are asked for and kept while the video stays as it is. */
 @Injectable()
 export class ChaptersService {
-  readonly #kept = new Map<string, Promise<unknown>>();
+  readonly #kept = new Kept(MAX_KEPT);
 
   constructor(
     @Inject(INDEX) private readonly index: VectorIndex,
@@ -36,7 +37,8 @@ export class ChaptersService {
     const durationMs = video.media?.durationMs;
     if (!durationMs) throw new ProblemError('video_not_ready', `It is ${video.status}; nothing is known of it yet.`);
     const model = await this.#model();
-    return this.#keep(`chapters/${model?.id}`, video, async (forget) => {
+    return this.#kept.get(keyOf(`chapters/${model?.id}`, video), async (forgetIn) => {
+      if (video.status !== 'ready') forgetIn(0);
       const [frames, passages] = await Promise.all([
         model ? this.index.listFrames(model, video.tenant, video.id) : [],
         transcriptOf(this.index, video),
@@ -47,7 +49,7 @@ export class ChaptersService {
       if (titled.failure) {
         const { code, detail, message } = titled.failure;
         this.log.warn({ videoId: video.id, code, detail }, message);
-        setTimeout(forget, RETRY_MS).unref();
+        forgetIn(RETRY_MS);
       }
       const isTitled = titled.chapters !== chapters;
       return { chapters: titled.chapters, titledBy: isTitled ? ('llm' as const) : ('passages' as const) };
@@ -56,7 +58,8 @@ export class ChaptersService {
 
   /** From cut to cut. */
   scenes(video: Video, model: Model): Promise<Scene[]> {
-    return this.#keep(`scenes/${model.id}`, video, async () => {
+    return this.#kept.get(keyOf(`scenes/${model.id}`, video), async (forgetIn) => {
+      if (video.status !== 'ready') forgetIn(0);
       const frames: FrameRow[] = await this.index.listFrames(model, video.tenant, video.id);
       return scenesOf(frames);
     });
@@ -70,18 +73,5 @@ export class ChaptersService {
       if (error instanceof ProblemError && error.code === 'models_unavailable') return undefined;
       throw error;
     }
-  }
-
-  /** Made once for all who ask; the longest unused goes first. What is still being indexed changes, and is made anew. */
-  #keep<T>(what: string, video: Video, make: (forget: () => void) => Promise<T>): Promise<T> {
-    const key = `${what}/${video.tenant}/${video.id}/${video.run}/${video.updatedAt}`;
-    const forget = () => void this.#kept.delete(key);
-    const made = (this.#kept.get(key) as Promise<T> | undefined) ?? make(forget);
-    this.#kept.delete(key);
-    this.#kept.set(key, made);
-    if (this.#kept.size > MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value as string);
-    made.catch(forget);
-    if (video.status !== 'ready') made.then(forget, forget);
-    return made;
   }
 }

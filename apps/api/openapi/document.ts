@@ -353,6 +353,27 @@ const ask: ZodOpenApiPathsObject = {
   },
 };
 
+const labels: ZodOpenApiPathsObject = {
+  '/v1/videos/{id}/labels': {
+    get: operation({
+      tags: ['Search'],
+      operationId: 'videoLabels',
+      summary: 'What is in a video: which of some labels its pictures show, how long and where',
+      description: 'A label that is nowhere in the video is left out. What is said is not looked at.',
+      requestParams: { path: schemas.videoIdParams, query: schemas.labelsQuery },
+      answers: [{ status: 200, description: 'Labels, longest in view first', schema: schemas.videoLabelsSchema }],
+      problems: [
+        'request_invalid',
+        'labels_missing',
+        'video_not_found',
+        'video_not_ready',
+        'models_loading',
+        'models_unavailable',
+      ],
+    }),
+  },
+};
+
 const webhooks: ZodOpenApiPathsObject = {
   '/v1/webhooks': {
     post: operation({
@@ -471,7 +492,7 @@ export function apiDocument() {
     },
     security: KEYS,
     tags: ['Videos', 'Media', 'Search', 'Ask', 'Webhooks', 'System'].map((name) => ({ name })),
-    paths: { ...videos, ...media, ...search, ...ask, ...webhooks, ...system },
+    paths: { ...videos, ...media, ...search, ...labels, ...ask, ...webhooks, ...system },
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'Not needed where no keys are configured' },

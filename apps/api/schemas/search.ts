@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import 'zod-openapi';
+import { label, MAX_LABELS } from '#config';
 import { dateTime, EXAMPLE_VIDEO_ID, seconds } from './common.ts';
+import { heldLabel } from './labels.ts';
 
 const words = z.string().trim().min(1).max(1000);
 const weight = z.number().min(0).max(10);
@@ -84,6 +86,15 @@ export const searchSchema = z
       .enum(['video'])
       .optional()
       .meta({ description: '`limit` then counts videos, each with its best moments' }),
+    labels: z
+      .array(label)
+      .max(MAX_LABELS)
+      .transform((all) => [...new Set(all)])
+      .optional()
+      .meta({
+        description: 'What to look for in the pictures of each moment; default: the labels of the server, if any',
+        example: ['a car', 'a whiteboard'],
+      }),
     limit: z.number().int().min(1).max(50).default(10),
     cursor: z
       .string()
@@ -132,6 +143,10 @@ export const momentSchema = z
         'How likely this is what was asked for; above 0.5, likelier than not. Calibrated on what the query scores with frames it has nothing to do with',
     }),
     evidence: z.array(evidence),
+    labels: z
+      .array(heldLabel)
+      .optional()
+      .meta({ description: 'Where labels are looked for: those that its pictures show, surest first' }),
   })
   .meta({ id: 'Moment' });
 const videoGroup = z.object({

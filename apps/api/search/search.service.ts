@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Moment, type SearchDeps, search, searchSequence, wantsNothing } from '#retrieval';
 import { Catalog, type Tenant, type VectorIndex, type Video } from '#store';
+import { LabelsService } from '../labels/labels.service.ts';
 import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
 import type { PublicMoment, SearchRequest, SearchResult } from '../schemas/index.ts';
@@ -26,6 +27,7 @@ export class SearchService {
     @Inject(INDEX) private readonly index: VectorIndex,
     private readonly catalog: Catalog,
     private readonly models: ModelsService,
+    private readonly labels: LabelsService,
     private readonly links: Links,
   ) {}
 
@@ -61,16 +63,23 @@ export class SearchService {
       found.map(({ videoId }) => videoId),
       videos,
     );
-    const moments = found.flatMap((moment) => {
+    const sources = new Map<PublicMoment, Moment>();
+    for (const moment of found) {
       const video = videos.get(moment.videoId);
-      return video ? [publicMoment(tenant, moment, video.title, this.links)] : []; // A video that is being deleted is not found any more.
-    });
+      // A video that is being deleted is not found any more.
+      if (video) sources.set(publicMoment(tenant, moment, video.title, this.links), moment);
+    }
+    const moments = [...sources.keys()];
 
     const groups = groupBy ? grouped(moments) : undefined;
     const page = groups?.slice(offset, offset + limit);
     const hasMore = (groups ? groups.length > offset + limit : found.length > limit) && offset + limit <= MAX_OFFSET;
+    const shown = page ? page.flatMap((group) => group.moments) : moments.slice(0, limit);
+    const labelledAt = performance.now();
+    if (await this.#label(tenant, shown, sources, request.labels))
+      steps.labels = rounded(performance.now() - labelledAt);
     return {
-      moments: page ? page.flatMap((group) => group.moments) : moments.slice(0, limit),
+      moments: shown,
       ...(page && { videos: page }),
       ...(hasMore && { nextCursor: toCursor(request, offset + limit) }),
       tookMs: rounded(performance.now() - startedAt),
@@ -130,6 +139,22 @@ export class SearchService {
     return moments
       .filter((moment) => moment.videoId !== videoId || shown < moment.startMs || shown >= moment.endMs)
       .slice(offset, offset + limit);
+  }
+
+  /** Adds what their frames show; false where no labels are asked for. */
+  async #label(
+    tenant: Tenant,
+    shown: PublicMoment[],
+    sources: Map<PublicMoment, Moment>,
+    names: string[] | undefined,
+  ): Promise<boolean> {
+    const held = await this.labels.ofMoments(
+      tenant,
+      shown.map((moment) => sources.get(moment) as Moment),
+      names,
+    );
+    for (const [i, moment] of shown.entries()) moment.labels = held[i];
+    return held.some((one) => one !== undefined);
   }
 
   /** Records that are not in `known` yet. */
