@@ -59,6 +59,14 @@ export interface AskRequest {
   videoIds?: string[];
   conversationId?: string;
 }
+export interface Label {
+  label: string;
+  confidence: number;
+  total: number;
+  first: number;
+  count: number;
+  spans: { start: number; end: number; confidence: number; thumbnailUrl: string }[];
+}
 export interface UploadWords {
   title?: string;
   language?: string;
@@ -159,6 +167,16 @@ export class ApiClient {
     signal?: AbortSignal,
   ): Promise<{ moments: Moment[]; tookMs: number }> {
     return this.post('/v1/search', query, signal);
+  }
+
+  /** What is in a video; without `labels`, what is configured is looked for. */
+  async labels(
+    id: string,
+    labels: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<{ videoId: string; complete: boolean; labels: Label[] }> {
+    const query = labels === undefined ? '' : `?labels=${encodeURIComponent(labels.toWellFormed())}`;
+    return this.get(`/v1/videos/${encodeURIComponent(id)}/labels${query}`, signal);
   }
 
   async ask(request: AskRequest, signal?: AbortSignal): Promise<Answer> {

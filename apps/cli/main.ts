@@ -7,6 +7,7 @@ import { addDoctor } from './doctor.ts';
 import { CliError, problemOf } from './errors.ts';
 import { addIndex } from './index-videos.ts';
 import { Interrupted, interruption } from './interrupt.ts';
+import { addLabels } from './labels.ts';
 import { addModels } from './models.ts';
 import { addReindex } from './reindex.ts';
 import { addSearch } from './search.ts';
@@ -56,7 +57,8 @@ const program = new Command('cuepoint')
   .showHelpAfterError('(cuepoint --help says what there is)')
   .configureOutput({ writeErr: (text) => process.stderr.write(text) })
   .exitOverride();
-for (const add of [addUp, addIndex, addReindex, addSearch, addAsk, addModels, addDoctor, addDemo]) add(program, run);
+for (const add of [addUp, addIndex, addReindex, addSearch, addAsk, addLabels, addModels, addDoctor, addDemo])
+  add(program, run);
 
 try {
   await program.parseAsync();
