@@ -10,10 +10,10 @@ import type { Moment, TextEncoder } from './search.ts';
  * A frame half as likely as not to show a label stands so many spreads above the middle frame; its odds grow by e with each slope. Fitted on one library of
  * tools/library with the tiny CLIP, reported on another (docs/search.md). Lower than what search asks of the best of all frames.
  */
-const SURE_SPREADS = 2.75;
+const SURE_SPREADS = 2.6;
 const SURE_SLOPE = 0.2;
 /** Of the probability that softmax shares out among all labels and the everyday texts, what a label that holds has at least. */
-const MIN_SHARE = 0.1;
+const MIN_SHARE = 0.15;
 /** Frames that lie this close together show a label without a break. */
 const MAX_GAP_MS = 500;
 const MAX_SPANS = 20;
