@@ -7,8 +7,8 @@ import { mean, promptsOf } from './prompts.ts';
 import type { Moment, TextEncoder } from './search.ts';
 
 /**
- * A frame half as likely as not to show a label stands so many spreads above the middle frame; its odds grow by e with each slope. Fitted on one library of
- * tools/library with the tiny CLIP, reported on another (docs/search.md). Lower than what search asks of the best of all frames.
+ * A frame half as likely as not to show a label stands so many spreads above the middle frame; its odds grow by e with each slope. Chosen on two libraries
+ * of tools/library with the tiny CLIP (docs/search.md). Lower than what search asks of the best of all frames.
  */
 const SURE_SPREADS = 2.6;
 const SURE_SLOPE = 0.2;
