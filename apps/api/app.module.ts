@@ -24,6 +24,8 @@ import { LabelsController } from './labels/labels.controller.ts';
 import { LabelsService } from './labels/labels.service.ts';
 import { Links } from './links.ts';
 import { MediaController } from './media/media.controller.ts';
+import { FramesModelsService } from './models/frames-models.service.ts';
+import { ModelsController } from './models/models.controller.ts';
 import { DocsController } from './openapi/docs.controller.ts';
 import { ProblemFilter } from './problem.filter.ts';
 import type { Resources } from './resources.ts';
@@ -63,6 +65,7 @@ export class AppModule {
         SearchController,
         AskController,
         WebhooksController,
+        ModelsController,
         HealthController,
         MetricsController,
         SystemController,
@@ -87,6 +90,7 @@ export class AppModule {
         CaptionsService,
         ModelsService,
         LabelsService,
+        FramesModelsService,
         SearchService,
         { provide: LLM, useValue: openLlm(parts.config) },
         ChaptersService,

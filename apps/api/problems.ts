@@ -34,6 +34,8 @@ export const PROBLEMS = {
   not_cancellable: [409, 'The video cannot be cancelled in its state'],
   not_retryable: [409, 'The video cannot be tried again in its state'],
   not_reindexable: [409, 'The video cannot be indexed again in its state'],
+  models_mixed: [409, 'Workers have different models'],
+  reindex_incomplete: [409, 'Not all videos are indexed with the new model'],
   idempotency_in_progress: [409, 'The first request with this Idempotency-Key is still running'],
   body_too_large: [413, 'The body is too large'],
   image_too_large: [413, 'The picture is too large'],

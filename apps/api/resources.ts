@@ -41,7 +41,7 @@ export async function openResources(config: Config, redisUrl: string, log: Logge
   return {
     redis,
     availability,
-    catalog: answeringWithin(catalog, STORE_TIMEOUT_MS, availability, ['watch', 'unfinished']),
+    catalog: answeringWithin(catalog, STORE_TIMEOUT_MS, availability, ['watch', 'unfinished', 'allVideos']),
     jobs: answeringWithin(jobs, STORE_TIMEOUT_MS, availability),
     blobs,
     index,

@@ -29,7 +29,7 @@ export interface Video {
   etaSeconds?: number;
   warnings: { code: string; message: string }[];
   error?: { code: string; message: string };
-  models?: { profile: string };
+  models?: { profile: string; frames?: string[] };
   counts: { frames: number; passages: number };
   startedAt?: string;
   finishedAt?: string;

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DelayedError } from 'bullmq';
-import type { VideoRef } from '#store';
+import { framesModelsOf, type Video, type VideoRef } from '#store';
 import type { Handler, JobContext } from './handler.ts';
 import { Stores } from './stores.ts';
 
@@ -29,6 +29,8 @@ export class CleanupHandler implements Handler<'cleanup'> {
       await job.moveToDelayed(Date.now() + LOOK_AGAIN_MS, job.token);
       throw new DelayedError();
     }
+    if (video && (await this.#keepWhatWas(video))) return;
+    if (video) await catalog.patchVideo(ref, { models: undefined }, { run: video.run, status: ['cancelled'] });
     await index.deleteVideo(tenant, videoId);
     if (video) {
       await blobs.deletePrefix(`${tenant}/${videoId}/thumbnails/`);
@@ -38,6 +40,25 @@ export class CleanupHandler implements Handler<'cleanup'> {
     await blobs.deletePrefix(`${tenant}/${videoId}/`);
     await catalog.removeVideo(tenant, videoId);
     log.info('video is removed');
+  }
+
+  /** Frames that were to be made beside others go, and the video is again what it was before. False where there is nothing to go back to. */
+  async #keepWhatWas({ tenant, id: videoId, run, reindex, models, ...video }: Video): Promise<boolean> {
+    const { catalog, index } = this.stores;
+    const beside = reindex?.only && reindex.beside;
+    if (!beside || !models || framesModelsOf({ models }).length === 0) return false;
+    await index.deleteFrames(tenant, videoId, beside);
+    const ref = { tenant, videoId, run };
+    const warning = { code: 'reindex_cancelled', message: 'Indexing its frames again was cancelled.' };
+    const patch: Partial<Video> = {
+      status: 'ready',
+      warnings: [...video.warnings, warning],
+      finishedAt: Date.now(),
+    };
+    if (!(await catalog.patchVideo(ref, patch, { run, status: ['cancelled'] }))) return true;
+    await catalog.setStage(ref, 'probe', { state: 'done' });
+    for (const stage of ['frames', 'finalize'] as const) await catalog.setStage(ref, stage, { state: 'done' });
+    return true;
   }
 
   /** A video that is being deleted is not found any more; its run is kept with what is unfinished. */

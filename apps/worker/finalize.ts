@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { JobPayloads } from '#jobs';
-import type { Video } from '#store';
+import { framesModelsOf, type Video } from '#store';
 import type { CaptionsResult } from './captions.ts';
 import { announce } from './events.ts';
 import type { FramesResult } from './frames.ts';
@@ -41,7 +41,7 @@ export class FinalizeHandler implements Handler<'finalize'> {
     if (!video) throw new NoLongerWanted();
     let closed: Video | undefined = video;
     if (video.status === 'queued' || video.status === 'indexing') {
-      closed = failure ? await this.#fail(data, failure) : await this.#close(data, video, await outcomes(job));
+      closed = failure ? await this.#fail(data, video, failure) : await this.#close(data, video, await outcomes(job));
     }
     if (!closed) throw new NoLongerWanted();
     log.info(
@@ -58,9 +58,10 @@ export class FinalizeHandler implements Handler<'finalize'> {
     [frames, speech, captions]: [Outcome<FramesResult>, Outcome<SpeechResult>, Outcome<CaptionsResult>],
   ) {
     const { catalog } = this.stores;
+    const { beside, only } = video.reindex ?? {};
     const counts = {
       frames: frames.results.reduce((sum, each) => sum + each.frames, 0),
-      passages: speech.results.reduce((sum, each) => sum + each.passages, 0),
+      passages: only ? video.counts.passages : speech.results.reduce((sum, each) => sum + each.passages, 0),
     };
     // Each video has a frame and each sound track samples, silent ones too: none at all is damage, though no shard has failed over it.
     if (video.stages.frames.state !== 'skipped' && frames.failures.length === 0 && counts.frames === 0)
@@ -74,7 +75,7 @@ export class FinalizeHandler implements Handler<'finalize'> {
       ['frames', frames],
       ['speech', speech],
     ] as const) {
-      if (video.stages[stage].state === 'skipped') continue;
+      if (video.stages[stage].state === 'skipped' || (stage === 'speech' && only)) continue;
       const [error] = failures;
       await catalog.setStage(ref, stage, error ? { state: 'failed', error } : { state: 'done' });
       if (error) {
@@ -98,19 +99,28 @@ export class FinalizeHandler implements Handler<'finalize'> {
     for (const { code, message } of captions.failures)
       warnings.push({ code, message: `captions could not be indexed: ${message}` });
     const [error] = [...frames.failures, ...speech.failures];
-    if (error && counts.frames === 0 && counts.passages === 0 && cues === 0) return this.#fail(ref, error);
+    const captionCues = only ? (video.captions?.cues ?? 0) : cues;
+    if (error && counts.frames === 0 && counts.passages === 0 && captionCues === 0)
+      return this.#fail(ref, video, error);
+    const made = [...new Set(frames.results.map((each) => each.model))];
+    const before = framesModelsOf(video);
+    // Beside others, only what is whole counts: what is searched meanwhile is whole.
+    const isKept = beside !== undefined && before.length > 0;
+    const isWhole = made.length === 1 && frames.failures.length === 0;
+    const models = isKept ? [...new Set([...before, ...(isWhole ? made : [])])] : made.length === 1 ? made : [];
     await catalog.setStage(ref, 'finalize', { state: 'done' });
     return catalog.patchVideo(
       ref,
       {
         status: 'ready',
-        counts,
+        counts: isKept && !isWhole ? { ...counts, frames: video.counts.frames } : counts,
         warnings,
         ...(video.language ? {} : mostSpoken(speech.results)),
         models: {
-          clip: frames.results[0]?.model,
-          whisper: speech.results[0]?.model,
+          clip: isKept && !isWhole ? video.models?.clip : made[0],
+          whisper: only ? video.models?.whisper : speech.results[0]?.model,
           profile: frames.results[0]?.profile ?? speech.results[0]?.profile ?? 'none',
+          frames: models,
         },
         finishedAt: Date.now(),
       },
@@ -118,11 +128,23 @@ export class FinalizeHandler implements Handler<'finalize'> {
     );
   }
 
-  async #fail(ref: JobPayloads['finalize'], error: Problem) {
+  async #fail(ref: JobPayloads['finalize'], video: Video, error: Problem) {
     const { catalog, index, blobs } = this.stores;
+    const { beside, only } = video.reindex ?? {};
     if (ref.failure) {
       await catalog.setStage(ref, 'probe', { state: 'failed', error });
-      for (const stage of ['frames', 'speech'] as const) await catalog.setStage(ref, stage, { state: 'skipped' });
+      for (const stage of only ? (['frames'] as const) : (['frames', 'speech'] as const))
+        await catalog.setStage(ref, stage, { state: 'skipped' });
+    }
+    if ((beside && framesModelsOf(video).some((id) => id !== beside.id)) || (only && video.counts.passages > 0)) {
+      // What was there before this run is still there, and found.
+      const message = `The video could not be indexed again: ${error.message}`;
+      await catalog.setStage(ref, 'finalize', { state: 'done' });
+      return catalog.patchVideo(
+        ref,
+        { status: 'ready', warnings: [...video.warnings, { code: error.code, message }], finishedAt: Date.now() },
+        { run: ref.run, status: ['queued', 'indexing'] },
+      );
     }
     // A shard that failed midway has written some of its rows.
     await index.deleteVideo(ref.tenant, ref.videoId);

@@ -44,9 +44,9 @@ export class FramesHandler implements Handler<'frames'> {
 
   async handle(context: JobContext<'frames'>): Promise<FramesResult> {
     const { tenant, videoId, startMs, endMs } = context.data;
-    const { clip, profile } = this.models.forFrames();
     const { index, blobs } = this.stores;
-    return runShard(this.stores, 'frames', context, async ({ media, path, signal, done }) => {
+    return runShard(this.stores, 'frames', context, async ({ video, media, path, signal, done }) => {
+      const { clip, profile } = await this.models.forFrames(video.reindex?.beside);
       await mkdir(SCRATCH_DIR, { recursive: true });
       const thumbnailDir = await mkdtemp(join(SCRATCH_DIR, 'frames-'));
       let damaged = false;

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { WorkerStatus } from '#store';
@@ -10,12 +11,15 @@ import { LOGGER } from './tokens.ts';
 
 const EVERY_MS = 5_000;
 const LOOP_RESOLUTION_MS = 10;
+const FORGET_MS = 500;
 
 /** Tells the catalog every 5 s that this worker lives, and with which models. */
 @Injectable()
 export class Heartbeat implements OnModuleDestroy {
   readonly workerId = `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
   #timer?: NodeJS.Timeout;
+  #beating?: Promise<unknown>;
+  #stopped = false;
   #loop?: ReturnType<typeof monitorEventLoopDelay>;
 
   constructor(
@@ -32,12 +36,18 @@ export class Heartbeat implements OnModuleDestroy {
     void this.models.loaded.then(() => this.beat());
   }
 
-  onModuleDestroy(): void {
+  async onModuleDestroy(): Promise<void> {
     clearInterval(this.#timer);
     this.#loop?.disable();
+    this.#stopped = true;
+    await this.#beating;
+    const forgotten = this.stores.catalog.forgetWorker(this.workerId).catch(() => {});
+    // Redis may be away: what it has of us then goes by itself.
+    await Promise.race([forgotten, sleep(FORGET_MS, undefined, { ref: false })]);
   }
 
   private async beat(): Promise<void> {
+    if (this.#stopped) return;
     const p99Ns = this.#loop?.percentile(99) ?? 0;
     this.#loop?.reset();
     const pulse: WorkerStatus = {
@@ -48,8 +58,10 @@ export class Heartbeat implements OnModuleDestroy {
       rssBytes: process.memoryUsage.rss(),
     };
     this.log.debug({ eventLoopP99Ms: pulse.eventLoopP99Ms, rssBytes: pulse.rssBytes }, 'pulse');
-    await this.stores.catalog
+    const announced = this.stores.catalog
       .announceWorker(pulse)
       .catch((err: unknown) => this.log.debug({ err }, 'the worker was not announced'));
+    this.#beating = Promise.race([announced, sleep(FORGET_MS, undefined, { ref: false })]);
+    await announced;
   }
 }

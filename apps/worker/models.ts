@@ -1,21 +1,24 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { Config } from '#config';
 import {
   type ClipModel,
+  ModelError,
   openClip,
   openPassageEncoder,
   openWhisper,
   type Part,
   type PassageEncoder,
+  PROFILES,
   type ResolvedProfile,
   resolveProfile,
   type WhisperModel,
 } from '#models';
-import type { WorkerStatus } from '#store';
+import type { FramesModel, WorkerStatus } from '#store';
 import { problemOf } from './problems.ts';
+import { Stores } from './stores.ts';
 import { CONFIG, LOGGER } from './tokens.ts';
 
 const FIRST_RETRY_MS = 2_000;
@@ -33,6 +36,8 @@ export class Models implements OnApplicationShutdown {
   #clip?: ClipModel;
   #whisper?: WhisperModel;
   #text?: PassageEncoder;
+  /** By id: models other than this worker's own, which a change of models is coming from or going to. */
+  readonly #others = new Map<string, Promise<ClipModel>>();
   #note? = 'loading models';
   #ready = false;
   #loading?: Promise<void>;
@@ -40,6 +45,7 @@ export class Models implements OnApplicationShutdown {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(LOGGER) private readonly log: Logger,
+    private readonly stores: Stores,
   ) {}
 
   /** Resolves when the models are loaded and whole; never rejects. */
@@ -51,9 +57,25 @@ export class Models implements OnApplicationShutdown {
     this.#loading ??= this.#loadUntilDone();
   }
 
-  forFrames(): { clip: ClipModel; profile: string } {
+  /**
+   * What frames are made with: `wanted` where a run names a model, else the active model, so that they are found at once. Where the active one can't be had
+   * here it is this worker's own, and its frames are found when that one is active. Throws ModelError where `wanted` can't be had.
+   */
+  async forFrames(wanted: FramesModel | undefined): Promise<{ clip: ClipModel; profile: string }> {
     if (!this.#clip || !this.#resolved) throw new Error('A frames job was taken before CLIP was loaded');
-    return { clip: this.#clip, profile: this.#resolved.profile };
+    const own = { clip: this.#clip, profile: this.#resolved.profile };
+    const model = wanted ?? (await this.stores.catalog.framesModel());
+    if (!model || model.id === own.clip.id) return own;
+    try {
+      return { ...own, clip: await this.#other(model) };
+    } catch (error) {
+      if (wanted || this.#closing.signal.aborted) throw error;
+      this.log.error(
+        { err: error, active: model.id, used: own.clip.id },
+        'frames are not found before the active model is changed',
+      );
+      return own;
+    }
   }
   forSpeech(): { whisper: WhisperModel; profile: string } {
     if (!this.#whisper || !this.#resolved) throw new Error('A speech job was taken before Whisper was loaded');
@@ -69,6 +91,7 @@ export class Models implements OnApplicationShutdown {
       ready: this.#ready,
       profile: this.#resolved?.profile,
       fallbackReason: this.#resolved?.fallbackReason,
+      framesModel: this.#framesModel,
       models: { clip: this.#clip?.id, whisper: this.#whisper?.id, text: this.#text?.id },
       device: (this.#clip ?? this.#whisper)?.runtime.device ?? this.config.models.device,
       note: this.#note,
@@ -78,7 +101,61 @@ export class Models implements OnApplicationShutdown {
   async onApplicationShutdown(): Promise<void> {
     this.#closing.abort();
     await this.#loading;
+    for (const other of this.#others.values()) await other.then((clip) => clip.close()).catch(() => {});
     await Promise.allSettled([this.#clip?.close(), this.#whisper?.close(), this.#text?.close()]);
+  }
+
+  get #framesModel(): FramesModel | undefined {
+    if (!this.#clip || !this.#resolved) return undefined;
+    const { clip, profile, fallbackReason } = this.#resolved;
+    const asked = this.config.models.clip ?? PROFILES[profile].clip;
+    const named = [asked, PROFILES.tiny.clip].find((name) => clip.id.startsWith(`${name}@`));
+    return {
+      id: clip.id,
+      dimension: this.#clip.dimension,
+      name: named ?? resolve(clip.folder),
+      ...(fallbackReason && named !== asked && { isFallback: true }),
+    };
+  }
+
+  #other({ id, name }: FramesModel): Promise<ClipModel> {
+    let other = this.#others.get(id);
+    if (!other) {
+      other = this.#openOther(id, name);
+      this.#others.set(id, other);
+      other.catch(() => this.#others.delete(id));
+    }
+    return other;
+  }
+
+  async #openOther(id: string, name: string): Promise<ClipModel> {
+    const { models } = this.config;
+    const parts = ['clip'] as const;
+    const { clip } = await resolveProfile({
+      ...models,
+      clip: name,
+      parts,
+      allowFallback: false,
+      signal: this.#closing.signal,
+    });
+    if (clip.id !== id) throw new ModelError('model_not_found', `${name} is another model now: ${clip.id}, not ${id}.`);
+    this.log.info({ model: id }, 'a second model is opened, for frames beside those of this worker’s own');
+    return openClip(clip.folder, { device: models.device, threads: models.threads, id, towers: 'image' });
+  }
+
+  /** Without an active model, or with one that no video needs, this worker's own becomes it. */
+  async #offer(): Promise<void> {
+    const own = this.#framesModel;
+    if (!own) return;
+    const active = await this.stores.catalog.offerFramesModel(own);
+    if (active.id !== own.id)
+      this.log.warn(
+        { active: active.id, own: own.id },
+        'search goes on with the active model; `cuepoint reindex` indexes all videos with the one that is set, then changes over',
+      );
+    await this.stores.index
+      .nameActiveFrames(active)
+      .catch((err: unknown) => this.log.warn({ err }, 'the active frames were not named in the index'));
   }
 
   async #loadUntilDone(): Promise<void> {
@@ -129,6 +206,7 @@ export class Models implements OnApplicationShutdown {
     if (text) this.#text ??= await openPassageEncoder(text.folder, { device, threads, id: text.id });
     const { device: used, deviceNote } = (this.#clip ?? this.#whisper)?.runtime ?? {};
     if (deviceNote) this.log.info({ device: used, deviceNote }, 'the models run on another device than the best one');
+    await this.#offer();
     this.#note = undefined;
     this.#ready = true;
     this.log.info(

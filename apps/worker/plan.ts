@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Config } from '#config';
 import { cutShards, type JobPayloads } from '#jobs';
-import type { Video } from '#store';
+import { framesModelsOf, type Video } from '#store';
 import { type KeyframeSpacing, type MediaInfo, measureKeyframes, probe } from '#video';
 import { type CaptionSource, captionsOf } from './captions.ts';
 import { fetchSource } from './fetch-source.ts';
@@ -31,7 +31,7 @@ export class PlanHandler implements Handler<'plan'> {
   ) {}
 
   async handle({ data: ref, signal, log }: JobContext<'plan'>): Promise<void> {
-    const { catalog, jobs, index, blobs } = this.stores;
+    const { catalog, jobs, blobs } = this.stores;
     const found = await this.stores.wanted(ref, ['queued', 'indexing']);
     if (!found) throw new NoLongerWanted();
     // Before the flow, so that no shard meets a video that is not being indexed. Should we die in between, this job runs again.
@@ -60,17 +60,24 @@ export class PlanHandler implements Handler<'plan'> {
     }
     if (ref.run > 1) {
       await this.#olderJobsEnd(ref, signal);
-      await index.deleteVideo(ref.tenant, ref.videoId);
-      await blobs.deletePrefix(`${ref.tenant}/${ref.videoId}/thumbnails/`);
+      await this.#makeRoom(video);
     }
+    const onlyFrames = video.reindex?.only === 'frames';
 
     const shards = cutShards(media.durationMs, shardMs, adaptive?.maxGapMs ?? frameIntervalMs);
     const { container, durationMs, statedMs, startMs, audio } = media;
     const picture = media.video && { ...media.video, keyframes };
-    const warnings: Problem[] = statedMs ? [truncated(durationMs, statedMs)] : [];
+    const warnings: Problem[] = [
+      ...(statedMs ? [truncated(durationMs, statedMs)] : []),
+      ...(onlyFrames ? video.warnings.filter((one) => !isOfFrames(one)) : []),
+    ];
     const patched = await catalog.patchVideo(
       ref,
-      { media: { container, durationMs, startMs, video: picture, audio }, captions: undefined, warnings },
+      {
+        media: { container, durationMs, startMs, video: picture, audio },
+        warnings,
+        ...(!onlyFrames && { captions: undefined }),
+      },
       { run: ref.run, status: ['indexing'] },
     );
     if (!patched) throw new NoLongerWanted();
@@ -78,9 +85,13 @@ export class PlanHandler implements Handler<'plan'> {
       has ? ({ state: 'waiting', totalMs: durationMs } as const) : ({ state: 'skipped', totalMs: 0 } as const);
     await catalog.setStage(ref, 'frames', stage(picture));
     const spoken = audio && video.transcribe !== 'never' && !(video.transcribe === 'auto' && captions);
-    await catalog.setStage(ref, 'speech', stage(spoken));
+    if (!onlyFrames) await catalog.setStage(ref, 'speech', stage(spoken));
     await catalog.setStage(ref, 'probe', { state: 'done' });
-    await jobs.addIndexFlow(ref, { frames: picture ? shards : [], speech: spoken ? shards : [], captions: !!captions });
+    await jobs.addIndexFlow(ref, {
+      frames: picture ? shards : [],
+      speech: spoken && !onlyFrames ? shards : [],
+      captions: !!captions && !onlyFrames,
+    });
     const parts = { picture: !!picture, sound: !!spoken, captions };
     log.info({ durationMs, shards: shards.length, ...parts }, 'video is planned');
   }
@@ -88,6 +99,22 @@ export class PlanHandler implements Handler<'plan'> {
   /** finalize, as a job of its own, marks the video failed and sends the event: it is done again until it is done. */
   async gaveUp(ref: JobPayloads['plan'], problem: Problem): Promise<void> {
     await this.stores.jobs.addFailure(ref, problem);
+  }
+
+  /**
+   * Removes what this run writes anew, and says so in the record first: what the record says is there, is. Frames of the active model stay where another
+   * model's are made beside them, and their thumbnails with them.
+   */
+  async #makeRoom(video: Video): Promise<void> {
+    const { catalog, index, blobs } = this.stores;
+    const { tenant, id: videoId, run, models, reindex } = video;
+    const beside = reindex?.beside;
+    const frames = beside ? framesModelsOf(video).filter((id) => id !== beside.id) : [];
+    if (models && !(await catalog.patchVideo({ tenant, videoId }, { models: { ...models, frames } }, { run })))
+      throw new NoLongerWanted();
+    if (beside || reindex?.only) await index.deleteFrames(tenant, videoId, beside);
+    if (!reindex?.only) await (beside ? index.deletePassages(tenant, videoId) : index.deleteVideo(tenant, videoId));
+    if (!beside) await blobs.deletePrefix(`${tenant}/${videoId}/thumbnails/`);
   }
 
   async #fetch(video: Video, signal: AbortSignal): Promise<string> {
@@ -114,6 +141,10 @@ export class PlanHandler implements Handler<'plan'> {
     }
   }
 }
+
+/** A warning that indexing the frames again replaces. */
+const isOfFrames = ({ code, message }: Problem): boolean =>
+  ['media_truncated', 'media_damaged', 'models_mixed'].includes(code) || message.startsWith('frames ');
 
 function truncated(durationMs: number, statedMs: number): Problem {
   const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;

@@ -32,6 +32,10 @@ export const keys = {
   deliveries: (tenant: Tenant, webhookId: string) => key('deliveries', tenant, webhookId),
   /** Set of `webhookId:deliveryId` about a video. */
   videoDeliveries: (tenant: Tenant, videoId: string) => key('video-deliveries', tenant, videoId),
+  /** String: the model whose frames are searched (JSON). */
+  framesModel: key('frames-model'),
+  /** Pattern of all videos' keys, of all tenants. */
+  everyVideo: `${key('video')}:*`,
   worker: (id: string) => key('worker', id),
   workers: key('workers'),
 };

@@ -8,6 +8,9 @@ import { StoreError } from './errors.ts';
 import { closeRedis } from './redis.ts';
 import {
   type Delivery,
+  type FramesModel,
+  framesModelsOf,
+  type Reindex,
   STAGES,
   type Stage,
   type StageName,
@@ -36,6 +39,8 @@ export interface WorkerStatus {
   profile?: string;
   fallbackReason?: string;
   models?: { clip?: string; whisper?: string; text?: string };
+  /** What it makes frames with when videos are indexed again. */
+  framesModel?: FramesModel;
   device?: string;
   /** While not ready: what it is waiting for. */
   note?: string;
@@ -62,6 +67,7 @@ const OPTIONAL: readonly string[] = [
   'media',
   'error',
   'models',
+  'reindex',
   'startedAt',
   'finishedAt',
 ];
@@ -149,14 +155,20 @@ export class Catalog {
     });
     return video !== undefined;
   }
-  /** Starts a new run: all stages back to waiting, progress and errors forgotten, status `queued`. */
+  /** Starts a new run: its stages back to waiting, progress and errors forgotten, status `queued`. */
   async startRun(
     { tenant, videoId }: { tenant: Tenant; videoId: string },
     from: VideoStatus[],
+    reindex?: Reindex,
   ): Promise<Video | undefined> {
-    const set: Record<string, string> = { status: json('queued'), warnings: json([]) };
+    const onlyFrames = reindex?.only === 'frames';
+    const set: Record<string, string> = { status: json('queued') };
     const unset = ['error', 'startedAt', 'finishedAt'];
+    if (reindex) set.reindex = json(reindex);
+    else unset.push('reindex');
+    if (!onlyFrames) set.warnings = json([]);
     for (const stage of STAGES) {
+      if (onlyFrames && stage === 'speech') continue;
       const fields = stageFields(stage, { state: 'waiting', doneMs: 0, totalMs: 0, error: undefined });
       Object.assign(set, fields.set);
       unset.push(...fields.unset);
@@ -355,9 +367,67 @@ export class Catalog {
     await this.#redis.cuepointRecordAttempt(keys.delivery(tenant, deliveryId), json(attempt), state);
   }
 
+  /** The model whose frames are searched; undefined before any worker has had one. */
+  async framesModel(): Promise<FramesModel | undefined> {
+    const text = await this.#redis.get(keys.framesModel);
+    return text === null ? undefined : JSON.parse(text);
+  }
+  /**
+   * Offers a worker's model as the one that is searched: it becomes that where there is none yet, where that one only stood in, or where no video needs it.
+   * Gives the one that is active then.
+   */
+  async offerFramesModel(model: FramesModel): Promise<FramesModel> {
+    await this.#redis.set(keys.framesModel, json(model), 'NX');
+    const active = (await this.framesModel()) ?? model;
+    if (active.id === model.id) {
+      // What was asked for by now has stood in before, or lies elsewhere.
+      if (json(active) !== json(model) && !model.isFallback) await this.activateFramesModel(model);
+      return active;
+    }
+    if (model.isFallback) return active;
+    if (!active.isFallback && (await this.#isAnyInNeedOf(active.id))) return active;
+    await this.activateFramesModel(model);
+    return model;
+  }
+  /** From now on this model's frames are searched, by all processes at once. */
+  async activateFramesModel(model: FramesModel): Promise<void> {
+    await this.#redis.set(keys.framesModel, json(model));
+  }
+  /** Every video of every tenant but those being deleted, in no order. Walks all of Redis' keys: for what an operator asks for, not for requests of users. */
+  async *allVideos(): AsyncGenerator<Video> {
+    const seen = new Set<string>();
+    let cursor = '0';
+    do {
+      const [next, names] = await this.#redis.scan(cursor, 'MATCH', keys.everyVideo, 'COUNT', PAGE * 10);
+      cursor = next;
+      for (let at = 0; at < names.length; at += PAGE) {
+        const some = names.slice(at, at + PAGE).filter((name) => !seen.has(name));
+        for (const name of some) seen.add(name);
+        const found = await this.#redis.cuepointReadVideos(
+          2 * some.length,
+          ...some.flatMap((name) => [name, `${name}:none`]),
+        );
+        for (const video of found.map(parseVideo)) if (video && video.status !== 'deleting') yield video;
+      }
+    } while (cursor !== '0');
+  }
+  /** Whether a video has frames of this model, or may get some. */
+  async #isAnyInNeedOf(modelId: string): Promise<boolean> {
+    for await (const video of this.allVideos()) {
+      if (video.status === 'queued' || video.status === 'indexing') return true;
+      if (video.counts.frames > 0 && framesModelsOf(video).includes(modelId)) return true;
+    }
+    return false;
+  }
+
   async announceWorker(status: WorkerStatus): Promise<void> {
     await this.#redis.set(keys.worker(status.id), json(status), 'EX', WORKER_SECONDS);
     await this.#redis.sadd(keys.workers, status.id);
+  }
+  /** For a worker that goes down: what it said of itself counts no more. */
+  async forgetWorker(id: string): Promise<void> {
+    await this.#redis.del(keys.worker(id));
+    await this.#redis.srem(keys.workers, id);
   }
   async listWorkers(): Promise<WorkerStatus[]> {
     const ids = (await this.#redis.smembers(keys.workers)).sort();

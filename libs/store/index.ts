@@ -6,6 +6,10 @@ export { captionId, captionsKey, frameId, newId, passageId } from './ids.ts';
 export { connectRedis, durabilityRisks } from './redis.ts';
 export {
   type Delivery,
+  type FramesModel,
+  framesModelsOf,
+  lacksFramesOf,
+  type Reindex,
   STAGES,
   type Stage,
   type StageName,

@@ -14,8 +14,9 @@ const EMBEDDED_PASSAGES_PREFIX = 'passages_';
 /** A table for each model, named so that a person can read it; the hash keeps apart ids that look alike once cleaned. */
 export const framesTable = (model: VectorModel): string => FRAMES_PREFIX + modelName(model);
 export const embeddedPassagesTable = (model: VectorModel): string => EMBEDDED_PASSAGES_PREFIX + modelName(model);
+export const isFrames = (table: string): boolean => table.startsWith(FRAMES_PREFIX);
 export const isOurs = (table: string): boolean =>
-  table === PASSAGES || table.startsWith(FRAMES_PREFIX) || table.startsWith(EMBEDDED_PASSAGES_PREFIX);
+  table === PASSAGES || isFrames(table) || table.startsWith(EMBEDDED_PASSAGES_PREFIX);
 function modelName(model: VectorModel): string {
   const readable = model.id.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 60);
   const hash = createHash('sha256').update(model.id).digest('hex').slice(0, 8);

@@ -6,6 +6,7 @@ import {
   embeddedPassagesTable,
   filterSql,
   framesTable,
+  isFrames,
   isIn,
   isOurs,
   PASSAGES,
@@ -133,6 +134,15 @@ export class LanceIndex implements VectorIndex {
     this.#upkeepLater();
   }
 
+  async deleteFrames(tenant: Tenant, videoId: string, model?: VectorModel): Promise<void> {
+    const where = filterSql({ tenant, videoIds: [videoId] }, 'frames');
+    for (const name of await this.#writtenTables()) {
+      const isMeant = model ? name === framesTable(model) : isFrames(name);
+      if (isMeant) await this.#writerOf(name).exclusive((table) => table.delete(where));
+    }
+    this.#upkeepLater();
+  }
+
   async deletePassages(tenant: Tenant, videoId: string, kinds?: PassageKind[]): Promise<void> {
     if (kinds?.length === 0) return;
     const where = filterSql({ tenant, videoIds: [videoId], kinds }, 'passages');
@@ -254,6 +264,25 @@ export class LanceIndex implements VectorIndex {
     const query = table.query().where(filterSql(all, 'passages')).orderBy(IN_TIME);
     for await (const row of readRows(query.select(PASSAGE_COLUMNS))) rows.push(passage(row));
     return rows;
+  }
+
+  /** LanceDB has no aliases: who reads the folder finds the active model in the catalog. */
+  async nameActiveFrames(): Promise<void> {}
+
+  /** Tables are emptied and stay: other processes hold them open, and write to them again should their model come back. */
+  async dropFramesExcept(keep: VectorModel[]): Promise<number> {
+    const kept = keep.map(framesTable);
+    let dropped = 0;
+    for (const name of await this.#writtenTables()) {
+      if (!isFrames(name) || kept.includes(name)) continue;
+      dropped += await this.#writerOf(name).exclusive(async (table) => {
+        if ((await table.countRows()) === 0) return 0;
+        await table.delete('true');
+        return 1;
+      });
+    }
+    this.#upkeepLater();
+    return dropped;
   }
 
   /** One after the other: two in one process would only get in each other's way. */

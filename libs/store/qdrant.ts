@@ -28,6 +28,8 @@ import { SampleCache } from './vector-index-sample.ts';
 
 const PASSAGES = 'cuepoint_passages';
 const FRAMES_PREFIX = 'cuepoint_frames_';
+/** Alias of the frames that are searched, for other programs that read this Qdrant. */
+const ACTIVE_FRAMES = 'cuepoint_frames';
 /** Names of the vectors: of a frame, of a passage with an embedding, and the sparse one of every passage. */
 const FRAME_VECTOR = 'image';
 const PASSAGE_VECTOR = 'text';
@@ -76,8 +78,7 @@ export class QdrantIndex implements VectorIndex {
     for (const row of rows) checkVector(row.vector, model);
     if (rows.length === 0) return;
     const name = framesCollection(model);
-    await this.#ensure(name, this.#denseSchema(FRAME_VECTOR, model));
-    await this.#upsert(name, rows, (row) => ({
+    await this.#upsert(name, this.#denseSchema(FRAME_VECTOR, model), rows, (row) => ({
       id: pointId(row.id),
       vector: { [FRAME_VECTOR]: Array.from(row.vector) },
       payload: spanPayload(row),
@@ -91,16 +92,14 @@ export class QdrantIndex implements VectorIndex {
     if (model && embedded.length > 0) {
       for (const { vector } of embedded) checkVector(vector as Float32Array, model);
       const name = embeddedPassagesCollection(model);
-      await this.#ensure(name, this.#denseSchema(PASSAGE_VECTOR, model));
-      await this.#upsert(name, embedded, (row) => ({
+      await this.#upsert(name, this.#denseSchema(PASSAGE_VECTOR, model), embedded, (row) => ({
         id: pointId(row.id),
         vector: { [PASSAGE_VECTOR]: Array.from(row.vector as Float32Array) },
         payload: passagePayload(row),
       }));
     }
     const index = this.options.onDisk ? { index: { on_disk: true } } : {};
-    await this.#ensure(PASSAGES, { sparse_vectors: { [BM25]: { modifier: 'idf', ...index } } });
-    await this.#upsert(PASSAGES, rows, (row) => ({
+    await this.#upsert(PASSAGES, { sparse_vectors: { [BM25]: { modifier: 'idf', ...index } } }, rows, (row) => ({
       id: pointId(row.id),
       vector: { [BM25]: documentVector(row.text, row.language) },
       payload: passagePayload(row),
@@ -109,6 +108,13 @@ export class QdrantIndex implements VectorIndex {
 
   async deleteVideo(tenant: Tenant, videoId: string): Promise<void> {
     await this.#deleteWhere(filterOf({ tenant, videoIds: [videoId] }, 'frames'), isOurs);
+  }
+
+  async deleteFrames(tenant: Tenant, videoId: string, model?: VectorModel): Promise<void> {
+    const filter = filterOf({ tenant, videoIds: [videoId] }, 'frames');
+    await this.#deleteWhere(filter, (name) =>
+      model ? name === framesCollection(model) : name.startsWith(FRAMES_PREFIX),
+    );
   }
 
   async deletePassages(tenant: Tenant, videoId: string, kinds?: PassageKind[]): Promise<void> {
@@ -246,6 +252,35 @@ export class QdrantIndex implements VectorIndex {
     return inTime(rows);
   }
 
+  /** In one request, so that at any moment the alias names one collection. */
+  async nameActiveFrames(model: VectorModel): Promise<void> {
+    const collection_name = framesCollection(model);
+    await this.#ensure(collection_name, this.#denseSchema(FRAME_VECTOR, model));
+    await guard(async () => {
+      const { aliases } = await this.#client.getAliases();
+      const named = aliases.find(({ alias_name }) => alias_name === ACTIVE_FRAMES);
+      if (named?.collection_name === collection_name) return;
+      await this.#client.updateCollectionAliases({
+        actions: [
+          ...(named ? [{ delete_alias: { alias_name: ACTIVE_FRAMES } }] : []),
+          { create_alias: { alias_name: ACTIVE_FRAMES, collection_name } },
+        ],
+      });
+    });
+  }
+
+  async dropFramesExcept(keep: VectorModel[]): Promise<number> {
+    const kept = keep.map(framesCollection);
+    const { collections } = await guard(() => this.#client.getCollections());
+    const dropped = collections.filter(({ name }) => name.startsWith(FRAMES_PREFIX) && !kept.includes(name));
+    for (const { name } of dropped) {
+      this.#ensured.delete(name);
+      await guard(() => this.#client.deleteCollection(name));
+    }
+    this.#writes++;
+    return dropped.length;
+  }
+
   /** Qdrant's optimiser runs by itself. */
   async optimize(): Promise<void> {}
 
@@ -254,13 +289,24 @@ export class QdrantIndex implements VectorIndex {
 
   async #upsert<Row extends { id: string }>(
     name: string,
+    schema: Schemas['CreateCollection'],
     rows: Row[],
     toPoint: (row: Row) => Schemas['PointStruct'],
   ): Promise<void> {
     const last = [...new Map(rows.map((row) => [row.id, row])).values()];
     for (let at = 0; at < last.length; at += MAX_POINTS) {
       const points = last.slice(at, at + MAX_POINTS).map(toPoint);
-      await guard(() => this.#client.upsert(name, { wait: true, points }));
+      await this.#ensure(name, schema);
+      const write = () => this.#client.upsert(name, { wait: true, points });
+      await guard(() =>
+        write().catch(async (error: unknown) => {
+          if (statusOf(error) !== 404) throw error;
+          // Another process has dropped the collection of a model that was no longer wanted.
+          this.#ensured.delete(name);
+          await this.#ensure(name, schema);
+          return write();
+        }),
+      );
     }
     this.#writes++;
   }
@@ -268,7 +314,7 @@ export class QdrantIndex implements VectorIndex {
   async #deleteWhere(filter: Schemas['Filter'], isMeant: (name: string) => boolean): Promise<void> {
     const { collections } = await guard(() => this.#client.getCollections());
     for (const { name } of collections) {
-      if (isMeant(name)) await guard(() => this.#client.delete(name, { wait: true, filter }));
+      if (isMeant(name)) await guard(() => this.#client.delete(name, { wait: true, filter }), { status: 'completed' });
     }
     this.#writes++;
   }

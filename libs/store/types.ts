@@ -76,13 +76,42 @@ export interface Video {
   /** What went wrong without failing the whole, in words for the uploader. */
   warnings: Problem[];
   error?: Problem;
-  /** Models the index of this video was made with. */
-  models?: { clip?: string; whisper?: string; profile: string };
+  /** Models the index of this video was made with last. `frames`: every model in whose collection the frames of this video are whole. */
+  models?: { clip?: string; whisper?: string; profile: string; frames?: string[] };
+  /** Set while and since a person had it indexed again: what that run does. Left out: it does all, in place of what was there. */
+  reindex?: Reindex;
   counts: { frames: number; passages: number };
   createdAt: number;
   updatedAt: number;
   startedAt?: number;
   finishedAt?: number;
+}
+
+/** A model whose collection of frames can be searched, and what to open it by. */
+export interface FramesModel {
+  id: string;
+  dimension: number;
+  /** Hub id or folder, as `CLIP_MODEL` takes it. */
+  name: string;
+  /** It stood in for the model that was asked for: the first worker with another one takes its place. */
+  isFallback?: boolean;
+}
+export interface Reindex {
+  /** Frames alone; passages stay as they are. */
+  only?: 'frames';
+  /** Frames are made with this model beside those of the active one, which stay and are searched meanwhile. */
+  beside?: FramesModel;
+}
+
+/** Ids of the models in whose collections the frames of a video are whole. */
+export function framesModelsOf({ models }: Pick<Video, 'models'>): string[] {
+  return models?.frames ?? (models?.clip ? [models.clip] : []);
+}
+/** Whether a search among the frames of a model misses something of this video: it has frames of other models only, or is not indexed yet. */
+export function lacksFramesOf(video: Pick<Video, 'models' | 'status' | 'counts'>, modelId: string): boolean {
+  const isUnfinished = video.status === 'queued' || video.status === 'indexing';
+  const hasFrames = video.status === 'ready' && video.counts.frames > 0;
+  return (isUnfinished || hasFrames) && !framesModelsOf(video).includes(modelId);
 }
 
 export const TRANSCRIBE = ['always', 'auto', 'never'] as const;

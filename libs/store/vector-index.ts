@@ -69,6 +69,8 @@ export interface VectorIndex {
   upsertPassages(rows: EmbeddedPassageRow[], model?: VectorModel): Promise<void>;
   /** Removes every frame (of all models) and passage of a video. */
   deleteVideo(tenant: Tenant, videoId: string): Promise<void>;
+  /** Removes the frames of a video: of one model, or of all. */
+  deleteFrames(tenant: Tenant, videoId: string, model?: VectorModel): Promise<void>;
   /** Removes the passages of a video, or those of some kinds: before a caption track is put in another's place. */
   deletePassages(tenant: Tenant, videoId: string, kinds?: PassageKind[]): Promise<void>;
   searchFrames(
@@ -119,6 +121,10 @@ export interface VectorIndex {
     videoId: string,
     filter?: Pick<IndexFilter, 'kinds' | 'language' | 'timeRange'>,
   ): Promise<PassageRow[]>;
+  /** Names the collection that is searched for others who read the store (an alias, where the store has such a thing). Done again, it changes nothing. */
+  nameActiveFrames(model: VectorModel): Promise<void>;
+  /** Removes all frames of all tenants but those of `keep`. Gives how many collections had any. Who writes to one of them later makes it anew. */
+  dropFramesExcept(keep: VectorModel[]): Promise<number>;
   /** Merges small writes and updates search structures; safe beside readers and writers in other processes. */
   optimize(): Promise<void>;
   close(): Promise<void>;

@@ -87,12 +87,14 @@ describe('The documentation', () => {
 });
 
 describe('The system', () => {
-  it('warns when workers and search use different models', async () => {
+  it('warns where workers are set to another model than search uses', async () => {
     await expect
       .poll(async () => (await request(api.url).get('/health/ready')).body.search.state, { timeout: 20_000 })
       .toBe('ready');
     expect((await request(api.url).get('/health/ready')).body.warnings).toEqual([]);
-    await api.catalog.announceWorker({ id: 'worker-0', ready: true, models: { clip: 'another/model' } });
+    await api.catalog.activateFramesModel({ id: 'a/model', dimension: 8, name: 'a/model' });
+    const framesModel = { id: 'another/model', dimension: 8, name: 'another/model' };
+    await api.catalog.announceWorker({ id: 'worker-0', ready: true, framesModel });
     const { body } = await request(api.url).get('/health/ready');
     expect(body).toMatchObject({ status: 'ready', warnings: [expect.stringContaining('another/model')] });
     await api.connection.flushall();

@@ -88,6 +88,28 @@ describe('The vector index in Qdrant', () => {
     expect(requests).toHaveLength(3);
   });
 
+  it('names the frames that are searched by an alias, which changes over in one request', async () => {
+    const { index, requests, bodies } = await open();
+    const next = { id: 'test/next', dimension: 16 };
+    await index.nameActiveFrames(MODEL);
+    await index.nameActiveFrames(next);
+    const created = (collection_name: unknown) => ({
+      create_alias: { alias_name: 'cuepoint_frames', collection_name },
+    });
+    expect(bodies('POST', /^\/collections\/aliases$/)).toEqual([
+      { actions: [created(expect.stringContaining('test-model_8'))] },
+      {
+        actions: [
+          { delete_alias: { alias_name: 'cuepoint_frames' } },
+          created(expect.stringContaining('test-next_16')),
+        ],
+      },
+    ]);
+    requests.length = 0;
+    await index.nameActiveFrames(next);
+    expect(requests.map(({ method, path }) => `${method} ${path}`)).toEqual(['GET /aliases']);
+  });
+
   it.skipIf(!problemWith)('is told of a request that Qdrant would not take', () => {
     const query = '/collections/c/points/query/batch';
     const good = { searches: [{ query: [1, 2], using: 'image', limit: 3, params: { hnsw_ef: 5 } }] };

@@ -30,6 +30,10 @@ interface Query {
   with_vector?: boolean | string[];
 }
 interface Body {
+  actions?: {
+    create_alias?: { alias_name: string; collection_name: string };
+    delete_alias?: { alias_name: string };
+  }[];
   points?: Point[];
   searches?: Query[];
   filter?: Filter;
@@ -52,11 +56,24 @@ export interface QdrantRequest {
  */
 export async function startQdrantStandIn(onRequest?: (request: QdrantRequest) => void) {
   const collections = new Map<string, Map<string, Point>>();
+  const aliases = new Map<string, string>();
   const problemWith = qdrantRequests();
 
   function answer(method: string, path: string, body: Body): { status: number; result: unknown } {
     if (path === '/collections') {
       return { status: 200, result: { collections: [...collections.keys()].map((name) => ({ name })) } };
+    }
+    if (path === '/aliases') {
+      const named = [...aliases].map(([alias_name, collection_name]) => ({ alias_name, collection_name }));
+      return { status: 200, result: { aliases: named } };
+    }
+    if (path === '/collections/aliases') {
+      for (const { create_alias: made, delete_alias: removed } of body.actions ?? []) {
+        if (removed) aliases.delete(removed.alias_name);
+        if (made && !collections.has(made.collection_name)) return { status: 404, result: null };
+        if (made) aliases.set(made.alias_name, made.collection_name);
+      }
+      return { status: 200, result: true };
     }
     const [name = '', ...rest] = path.split('/').slice(2).map(decodeURIComponent);
     const action = `${method} ${rest.join('/')}`;
@@ -67,6 +84,7 @@ export async function startQdrantStandIn(onRequest?: (request: QdrantRequest) =>
       collections.set(name, new Map());
       return { status: 200, result: true };
     }
+    if (action === 'DELETE ') return { status: 200, result: collections.delete(name) };
     if (!points) return { status: 404, result: null };
     const matching = [...points.values()].filter((point) => matches(point, body.filter));
     switch (action) {

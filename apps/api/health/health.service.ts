@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { NIL } from 'uuid';
-import { Catalog, type VectorIndex, type WorkerStatus } from '#store';
+import { Catalog, type FramesModel, type VectorIndex, type WorkerStatus } from '#store';
 import { ModelsService } from '../search/models.service.ts';
 import { Availability, within } from '../store-guard.ts';
 import { INDEX } from '../tokens.ts';
@@ -20,10 +20,11 @@ export class HealthService {
 
   /** Ready means: what is acknowledged is kept, and what is kept can be read. Models and workers are told, not asked for. */
   async report() {
-    const [redis, index, workers] = await Promise.all([
+    const [redis, index, workers, active] = await Promise.all([
       verdict(this.availability.within(CHECK_MS).then(() => this.redis.ping())),
       verdict(this.index.listPassages('default', NIL)),
       this.workers(),
+      within(this.catalog.framesModel(), CHECK_MS).catch(() => undefined),
     ]);
     const reasons = [
       ...(redis === 'ok' ? [] : [`Redis: ${redis.failed}`]),
@@ -34,26 +35,25 @@ export class HealthService {
       reasons,
       redis: redis === 'ok' ? ('ok' as const) : ('failed' as const),
       index: index === 'ok' ? ('ok' as const) : ('failed' as const),
-      warnings: this.#warnings(workers),
+      warnings: this.#warnings(workers, active),
       search: this.models.state,
-      workers,
+      workers: workers.map(({ framesModel: _, ...worker }) => worker),
     };
   }
 
-  /** Vectors of one model are not found with another: an api and workers that disagree must not do so silently. */
-  #warnings(workers: WorkerStatus[]): string[] {
+  /** A change of models that is under way, or was forgotten half-way, must not be so silently. */
+  #warnings(workers: WorkerStatus[], active: FramesModel | undefined): string[] {
     const waiting = workers.find(({ ready }) => !ready);
     const idle =
       waiting && workers.every(({ ready }) => !ready)
         ? [`No worker takes frames or speech yet, videos wait: ${waiting.note ?? 'not ready'}`]
         : [];
-    const { model } = this.models.state;
     const others = new Set(
-      workers.map((worker) => worker.models?.clip).filter((clip) => clip && model && clip !== model),
+      workers.flatMap(({ framesModel }) => framesModel?.id ?? []).filter((id) => active && id !== active.id),
     );
     const strange = [...others].map(
-      (clip) =>
-        `A worker makes vectors with ${clip}, but search uses ${model}: what it indexes is not found by picture.`,
+      (id) =>
+        `Workers are set to ${id}; search stays with ${active?.id} until \`cuepoint reindex\` has indexed all videos with it.`,
     );
     return [...idle, ...strange];
   }

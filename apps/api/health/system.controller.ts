@@ -24,7 +24,7 @@ export class SystemController {
       fallbackReason: resolved?.fallbackReason,
       models: { clip: resolved?.clip.id, whisper: workers.find(({ models }) => models?.whisper)?.models?.whisper },
       search: state,
-      workers,
+      workers: workers.map(({ framesModel: _, ...worker }) => worker),
       limits: { maxUploadBytes: this.config.http.maxUploadBytes, maxQueryLength: 1000, maxSearchLimit: 50 },
     };
   }

@@ -156,10 +156,21 @@ const videos: ZodOpenApiPathsObject = {
     post: operation({
       tags: ['Videos'],
       operationId: 'reindexVideo',
-      summary: 'Index a video again, with the models in use now',
+      summary: 'Index a video again, with the models that are set now',
+      description:
+        'Where the CLIP that is set is not the active one, its frames are made beside those that are searched, which stay: see `/v1/models`.',
       requestParams: videoId,
+      requestBody: { content: { 'application/json': { schema: schemas.reindexSchema } } },
       answers: [video(202, 'Queued')],
-      problems: ['video_not_found', 'not_reindexable'],
+      problems: [
+        'request_invalid',
+        'json_invalid',
+        'video_not_found',
+        'not_reindexable',
+        'models_mixed',
+        'body_too_large',
+        'content_type_unsupported',
+      ],
     }),
   },
   '/v1/videos/{id}/events': {
@@ -442,7 +453,37 @@ const webhooks: ZodOpenApiPathsObject = {
 const open = (operationId: string, summary: string, answers: Answer[]) =>
   operation({ tags: ['System'], operationId, summary, answers, access: 'open' });
 const html = { 'text/html': text };
+const BODY_PROBLEMS: ProblemCode[] = ['request_invalid', 'json_invalid', 'body_too_large', 'content_type_unsupported'];
 const system: ZodOpenApiPathsObject = {
+  '/v1/models': {
+    get: operation({
+      tags: ['System'],
+      operationId: 'readModels',
+      summary: 'Whose frames are searched, and which model is to take over',
+      answers: [{ status: 200, description: 'The models', schema: schemas.modelsSchema }],
+      problems: ['models_mixed'],
+    }),
+  },
+  '/v1/models/switch': {
+    post: operation({
+      tags: ['System'],
+      operationId: 'switchModel',
+      summary: 'Search with the model that the workers have, once every video is indexed with it',
+      requestBody: { content: { 'application/json': { schema: schemas.switchModelSchema } } },
+      answers: [{ status: 200, description: 'From now on, all at once', schema: schemas.switchedSchema }],
+      problems: ['models_mixed', 'reindex_incomplete', 'models_loading', ...BODY_PROBLEMS],
+    }),
+  },
+  '/v1/models/prune': {
+    post: operation({
+      tags: ['System'],
+      operationId: 'pruneModels',
+      summary: 'Remove frames of models that are not in use any more',
+      description: 'Until then a change of models can be taken back without indexing anything again.',
+      answers: [{ status: 200, description: 'They are gone', schema: schemas.prunedSchema }],
+      problems: ['models_mixed', 'reindex_incomplete'],
+    }),
+  },
   '/v1/system': {
     get: operation({
       tags: ['System'],

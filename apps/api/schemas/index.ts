@@ -2,6 +2,7 @@
 export * from './ask.ts';
 export * from './common.ts';
 export * from './labels.ts';
+export * from './models.ts';
 export * from './problem.ts';
 export * from './search.ts';
 export * from './system.ts';

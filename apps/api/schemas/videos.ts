@@ -82,6 +82,16 @@ export const patchVideoSchema = z
     example: { title: 'Lecture 4', metadata: { course: 'biology-101' } },
   });
 
+export const reindexSchema = z
+  .strictObject({
+    only: z
+      .enum(['frames'])
+      .optional()
+      .meta({ description: 'Frames alone, of a video that is ready; its passages stay' }),
+  })
+  .optional()
+  .meta({ id: 'VideoReindex' });
+
 export const publicStatus = z.enum(['queued', 'indexing', 'ready', 'failed', 'cancelled']);
 export const listVideosQuery = z.object({
   cursor: z.string().max(512).optional().meta({ description: '`nextCursor` of the page before' }),
@@ -186,6 +196,9 @@ export const videoSchema = z
         whisper: z.string().optional(),
         text: z.string().optional(),
         profile: z.string(),
+        frames: z.array(z.string()).optional().meta({
+          description: 'Every model that the frames are indexed with; search uses the `active` one of `/v1/models`',
+        }),
       })
       .optional(),
     counts: z.object({ frames: z.number().int().min(0), passages: z.number().int().min(0) }),

@@ -7,10 +7,12 @@ import {
   openPassageEncoder,
   type PassageEncoder,
   type Picture,
+  PROFILES,
   type ResolvedProfile,
   resolveProfile,
 } from '#models';
 import type { TextEncoder } from '#retrieval';
+import { Catalog, type FramesModel } from '#store';
 import { ProblemError } from '../problems.ts';
 import type { SearchState } from '../schemas/index.ts';
 import { CONFIG, LOGGER } from '../tokens.ts';
@@ -29,15 +31,26 @@ export const NO_ENCODER: TextEncoder = {
   encodeTexts: () => Promise.reject(new Error('a search among passages encodes no text')),
 };
 
-/** Loads the text tower of CLIP in the background, so that the api answers at once; tries again for as long as it can't be had. */
+/** A CLIP as search uses it: its text tower, and its image tower once a picture comes. */
+interface Opened {
+  clip: ClipModel;
+  encoder: TextEncoder;
+  folder: string;
+  imageTower?: Promise<ClipModel>;
+}
+
+/**
+ * Loads the text tower of CLIP in the background, so that the api answers at once; tries again for as long as it can't be had. Search uses the active model's:
+ * while `cuepoint reindex` has not changed over to the one that is set, that is another one, which is opened beside it.
+ */
 @Injectable()
 export class ModelsService {
   #state: SearchState = { state: 'loading' };
-  #loading: Promise<ClipModel | undefined> | undefined;
+  #loading: Promise<Opened | undefined> | undefined;
+  /** By id: active models other than the one that is set. */
+  readonly #others = new Map<string, Promise<Opened>>();
   #retryMs = FIRST_RETRY_MS;
   #resolved: ResolvedProfile<'clip'> | undefined;
-  #cached: TextEncoder | undefined;
-  #imageTower: Promise<ClipModel> | undefined;
   #passages: PassageEncoder | undefined;
   #loadingPassages: Promise<void> | undefined;
   readonly #closing = new AbortController();
@@ -45,6 +58,7 @@ export class ModelsService {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(LOGGER) private readonly log: Logger,
+    private readonly catalog: Catalog,
   ) {}
 
   get state(): SearchState {
@@ -65,29 +79,30 @@ export class ModelsService {
   }
 
   /**
-   * Embeddings of pictures, with the image tower, which is opened when the first one comes. Throws as `encoder` does, and `models_unavailable` where the
-   * image tower cannot be opened.
+   * Embeddings of pictures, with the image tower, which is opened when the first one comes; of the model `id`, which `encoder` gave. Throws as `encoder` does,
+   * and `models_unavailable` where the image tower cannot be opened.
    */
-  async encodePictures(pictures: Picture[]): Promise<Float32Array[]> {
-    await this.encoder();
-    this.#imageTower ??= this.#loadImageTower();
-    return (await this.#imageTower).encodePictures(pictures);
+  async encodePictures(id: string, pictures: Picture[]): Promise<Float32Array[]> {
+    const own = await this.#loading;
+    const opened = own?.clip.id === id ? own : await (this.#others.get(id) ?? this.#active());
+    opened.imageTower ??= this.#loadImageTower(opened);
+    return (await opened.imageTower).encodePictures(pictures);
   }
 
-  /** The text encoder. Throws `models_loading` when it is not there in time, `models_unavailable` when it cannot be. */
+  /** The text encoder of the active model. Throws `models_loading` when it is not there in time, `models_unavailable` when it cannot be. */
   async encoder(): Promise<TextEncoder> {
+    return (await this.#active()).encoder;
+  }
+
+  async #active(): Promise<Opened> {
     this.start();
-    let timer: NodeJS.Timeout | undefined;
-    const waited = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, WAIT_MS, undefined);
-    });
-    const model = await Promise.race([this.#loading, waited]);
-    clearTimeout(timer);
-    if (model) {
-      this.#cached ??= cached(model);
-      return this.#cached;
-    }
-    if (this.#state.state === 'failed') {
+    const active = await this.catalog.framesModel();
+    const isOwn = !active || (this.#resolved ? this.#resolved.clip.id === active.id : this.#ownName === active.name);
+    const opened = await this.#inTime(isOwn ? this.#loading : this.#other(active));
+    // Of one name and yet another content: it is known only now.
+    if (isOwn && opened && active && opened.clip.id !== active.id) return this.#active();
+    if (opened) return opened;
+    if (isOwn && this.#state.state === 'failed') {
       throw new ProblemError('models_unavailable', this.#state.reason ?? 'The models could not be loaded.');
     }
     throw new ProblemError('models_loading', 'Search works as soon as the models are loaded.', {
@@ -95,28 +110,69 @@ export class ModelsService {
     });
   }
 
+  async #inTime<T>(loading: Promise<T | undefined> | undefined): Promise<T | undefined> {
+    let timer: NodeJS.Timeout | undefined;
+    const waited = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, WAIT_MS, undefined);
+    });
+    return Promise.race([loading, waited]).finally(() => clearTimeout(timer));
+  }
+
+  get #ownName(): string {
+    const { clip, profile } = this.config.models;
+    return clip ?? PROFILES[profile].clip;
+  }
+
+  #other(active: FramesModel): Promise<Opened> {
+    let other = this.#others.get(active.id);
+    if (!other) {
+      other = this.#openOther(active);
+      this.#others.set(active.id, other);
+      other.catch(() => this.#others.delete(active.id));
+    }
+    return other;
+  }
+
+  async #openOther({ id, name }: FramesModel): Promise<Opened> {
+    const { device, threads } = this.config.models;
+    const { signal } = this.#closing;
+    try {
+      const parts = ['clip'] as const;
+      const { clip } = await resolveProfile({ ...this.config.models, clip: name, parts, allowFallback: false, signal });
+      if (clip.id !== id) throw new Error(`${name} is another model now (${clip.id})`);
+      const model = await openClip(clip.folder, { id, towers: 'text', device, threads });
+      this.log.info({ model: id }, 'search uses the active model, beside the one that is set');
+      return { clip: model, encoder: cached(model), folder: clip.folder };
+    } catch (error) {
+      const detail = `Videos are indexed with ${id}, which cannot be opened: ${(error as Error).message} Passages can be searched (\`modalities\`); \`cuepoint reindex\` indexes all videos with the model that is set.`;
+      throw new ProblemError('models_unavailable', detail, { cause: error });
+    }
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
-    await (await this.#loading)?.close();
-    await this.#imageTower?.then((model) => model.close()).catch(() => {});
+    for (const opening of [this.#loading, ...this.#others.values()]) {
+      const opened = await opening?.catch(() => undefined);
+      await opened?.clip.close();
+      await opened?.imageTower?.then((model) => model.close()).catch(() => {});
+    }
     await this.#loadingPassages;
     await this.#passages?.close();
   }
 
-  async #loadImageTower(): Promise<ClipModel> {
-    const { clip } = this.#resolved as ResolvedProfile<'clip'>;
+  async #loadImageTower(opened: Opened): Promise<ClipModel> {
     const { device, threads } = this.config.models;
     try {
-      return await openClip(clip.folder, { id: clip.id, towers: 'image', device, threads });
+      return await openClip(opened.folder, { id: opened.clip.id, towers: 'image', device, threads });
     } catch (error) {
-      this.#imageTower = undefined;
+      opened.imageTower = undefined;
       throw new ProblemError('models_unavailable', `Pictures cannot be encoded: ${(error as Error).message}`, {
         cause: error,
       });
     }
   }
 
-  async #load(): Promise<ClipModel | undefined> {
+  async #load(): Promise<Opened | undefined> {
     const { profile, device, threads, ...places } = this.config.models;
     try {
       this.#resolved = await resolveProfile({
@@ -137,7 +193,7 @@ export class ModelsService {
       this.#state = { state: 'ready', profile: this.#resolved.profile, model: clip.id, fallbackReason };
       this.log.info(this.#state, fallbackReason ? 'search is ready, with the fallback models' : 'search is ready');
       this.#loadingPassages ??= this.#loadPassages();
-      return model;
+      return { clip: model, encoder: cached(model), folder: clip.folder };
     } catch (error) {
       if (this.#closing.signal.aborted) return undefined;
       this.#state = { state: 'failed', profile, reason: (error as Error).message };

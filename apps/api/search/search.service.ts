@@ -111,7 +111,7 @@ export class SearchService {
     if (sequence) return searchSequence(deps, { ...options, steps: sequence, windowMs: within * 1000, limit, offset });
     if (like) return this.#like(deps, options, like, offset, limit);
     if (request.image !== undefined) {
-      const [picture] = await this.models.encodePictures([
+      const [picture] = await this.models.encodePictures(deps.encoder.id, [
         await decodeImage(image ?? Buffer.from(request.image, 'base64')),
       ]);
       return search(deps, { ...options, query: '', picture, limit, offset });

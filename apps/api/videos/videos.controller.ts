@@ -5,7 +5,7 @@ import type { Tenant, Video } from '#store';
 import { CurrentTenant } from '../auth/index.ts';
 import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
-import { listVideosQuery, type PublicVideo, patchVideoSchema } from '../schemas/index.ts';
+import { listVideosQuery, type PublicVideo, patchVideoSchema, reindexSchema } from '../schemas/index.ts';
 import { IntakeService } from './intake.ts';
 import { publicVideo } from './public-video.ts';
 import { VideosService } from './videos.service.ts';
@@ -82,8 +82,12 @@ export class VideosController {
 
   @Post(':id/reindex')
   @HttpCode(202)
-  async reindex(@CurrentTenant() tenant: Tenant, @Param('id') id: string) {
-    return this.#public(await this.videos.reindex(tenant, id));
+  async reindex(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Body({ schema: reindexSchema }) request: z.output<typeof reindexSchema>,
+  ) {
+    return this.#public(await this.videos.reindex(tenant, id, request?.only));
   }
 
   #public(video: Video): PublicVideo {

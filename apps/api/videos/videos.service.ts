@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { validate as isUuid } from 'uuid';
 import { Jobs } from '#jobs';
-import { Catalog, type Tenant, type Video, type VideoStatus } from '#store';
+import { Catalog, type Reindex, type Tenant, type Video, type VideoStatus } from '#store';
+import { FramesModelsService } from '../models/frames-models.service.ts';
 import { type ProblemCode, ProblemError } from '../problems.ts';
 
 type Patch = { title?: string; metadata?: Record<string, string>; language?: string | null };
@@ -12,6 +13,7 @@ export class VideosService {
   constructor(
     private readonly catalog: Catalog,
     private readonly jobs: Jobs,
+    private readonly models: FramesModelsService,
   ) {}
 
   /** Throws `video_not_found`, for ids of other tenants and for what is no id as well. */
@@ -60,13 +62,18 @@ export class VideosService {
     return this.#startRun(tenant, id, ['failed', 'cancelled'], 'not_retryable');
   }
 
-  reindex(tenant: Tenant, id: string): Promise<Video> {
-    return this.#startRun(tenant, id, ['ready', 'failed', 'cancelled'], 'not_reindexable');
+  /** With the models and settings of now. Frames of another model than the active one are made beside those that are searched. Throws `models_mixed`. */
+  async reindex(tenant: Tenant, id: string, only?: 'frames'): Promise<Video> {
+    await this.get(tenant, id);
+    const beside = await this.models.beside();
+    // Frames alone: of what has passages to keep.
+    const from: VideoStatus[] = only ? ['ready'] : ['ready', 'failed', 'cancelled'];
+    return this.#startRun(tenant, id, from, 'not_reindexable', { ...(only && { only }), ...(beside && { beside }) });
   }
 
-  async #startRun(tenant: Tenant, id: string, from: VideoStatus[], otherwise: ProblemCode): Promise<Video> {
+  async #startRun(tenant: Tenant, id: string, from: VideoStatus[], otherwise: ProblemCode, reindex?: Reindex) {
     await this.get(tenant, id);
-    const video = await this.catalog.startRun({ tenant, videoId: id }, from);
+    const video = await this.catalog.startRun({ tenant, videoId: id }, from, reindex);
     if (!video) return this.#refuse(tenant, id, otherwise);
     await this.jobs.addPlan({ tenant, videoId: id, run: video.run });
     return video;
