@@ -35,10 +35,8 @@ test('with another CLIP, search goes on over the old one until reindex has all v
   const [old] = video.models.frames as [string];
   const other = { CLIP_MODEL: anotherClip(folder.path) };
   const question = ['search', 'a red car', '--only', 'seen', '--limit', '1', ...data];
-  const [wanted] = (await run(question)).records as [{ start: number }];
-
   const before = await run(question, other);
-  expect(before.records).toMatchObject([{ start: wanted.start, videoId: video.id }]);
+  expect(before.records).toMatchObject([{ videoId: video.id }]);
   const changed = await run(['reindex', ...data], other);
   expect(changed.records).toMatchObject([
     { type: 'video', id: video.id, status: 'ready', warnings: [], models: { frames: [old, expect.any(String)] } },
@@ -46,17 +44,16 @@ test('with another CLIP, search goes on over the old one until reindex has all v
     { type: 'summary', ready: 1, failed: 0 },
   ]);
   expect(changed.status).toBe(0);
-  expect((await run(question, other)).records).toMatchObject([{ start: wanted.start, videoId: video.id }]);
 
-  // Back again: the old frames are still there.
-  const back = await run(['reindex', ...data]);
+  // The same weights, so the same second. And back again: the old frames are still there.
+  const [{ start }] = before.records as [{ start: number }];
+  expect((await run(question, other)).records).toMatchObject([{ start, videoId: video.id }]);
+  const back = await run(['reindex', '--prune', ...data]);
   expect(back.records).toMatchObject([
     { type: 'switch', active: old },
+    { type: 'prune', dropped: 1 },
     { type: 'summary', ready: 0, failed: 0 },
   ]);
-  const pruned = await run(['reindex', '--prune', ...data]);
-  expect(pruned.records).toMatchObject([{ type: 'prune', dropped: 1 }, { type: 'summary' }]);
-  expect((await run(question)).records).toMatchObject([{ start: wanted.start }]);
 }, 400_000);
 
 /** The tiny CLIP with other bytes in its text tower, and so another model by its id: a remark is added (field 6, `doc_string`, of ONNX's ModelProto). */
