@@ -32,6 +32,7 @@ import type { Resources } from './resources.ts';
 import { ModelsService } from './search/models.service.ts';
 import { SearchController } from './search/search.controller.ts';
 import { SearchService } from './search/search.service.ts';
+import { searchTurns, Turns } from './search/turns.ts';
 import { Availability } from './store-guard.ts';
 import { BLOBS, CONFIG, INDEX, LOGGER, SHUTDOWN } from './tokens.ts';
 import { TranscriptsController } from './transcripts/transcripts.controller.ts';
@@ -89,6 +90,7 @@ export class AppModule {
         IntakeService,
         CaptionsService,
         ModelsService,
+        { provide: Turns, useFactory: searchTurns },
         LabelsService,
         FramesModelsService,
         SearchService,

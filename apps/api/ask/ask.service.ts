@@ -10,6 +10,7 @@ import { ProblemError } from '../problems.ts';
 import type { askSchema, PublicAnswer, PublicMoment } from '../schemas/index.ts';
 import { ModelsService, NO_ENCODER } from '../search/models.service.ts';
 import { publicMoment } from '../search/public-moment.ts';
+import { Turns } from '../search/turns.ts';
 import { rowFilterOf, videosOf } from '../search/video-filter.ts';
 import { BLOBS, INDEX, LOGGER } from '../tokens.ts';
 import { transcriptOf } from '../transcripts/transcript.ts';
@@ -37,6 +38,7 @@ export class AskService {
     private readonly models: ModelsService,
     private readonly conversations: Conversations,
     private readonly chapters: ChaptersService,
+    private readonly turns: Turns,
     private readonly links: Links,
   ) {}
 
@@ -62,7 +64,7 @@ export class AskService {
           encoder: encoder ?? NO_ENCODER,
           passageEncoder: this.models.passageEncoder,
         };
-        return search(deps, { tenant, ...within, ...query, modalities }, aborted);
+        return this.turns.take(() => search(deps, { tenant, ...within, ...query, modalities }, aborted), aborted);
       },
       passages: async (id) => {
         const video = await this.catalog.getVideo(tenant, id);

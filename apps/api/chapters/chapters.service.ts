@@ -1,11 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { type Chapter, chaptersOf, type Llm, type Scene, scenesOf, titleChapters } from '#retrieval';
-import type { FrameRow, VectorIndex, Video } from '#store';
+import type { VectorIndex, Video } from '#store';
 import { LLM } from '../ask/llm.ts';
 import { Kept, keyOf } from '../kept.ts';
 import { ProblemError } from '../problems.ts';
 import { ModelsService } from '../search/models.service.ts';
+import { Turns } from '../search/turns.ts';
 import { INDEX, LOGGER } from '../tokens.ts';
 import { transcriptOf } from '../transcripts/transcript.ts';
 
@@ -30,6 +31,7 @@ export class ChaptersService {
     @Inject(LLM) private readonly llm: Llm | undefined,
     @Inject(LOGGER) private readonly log: Logger,
     private readonly models: ModelsService,
+    private readonly turns: Turns,
   ) {}
 
   /** Throws `video_not_ready` while not even the video's length is known. */
@@ -39,11 +41,11 @@ export class ChaptersService {
     const model = await this.#model();
     return this.#kept.get(keyOf(`chapters/${model?.id}`, video), async (forgetIn) => {
       if (video.status !== 'ready') forgetIn(0);
-      const [frames, passages] = await Promise.all([
-        model ? this.index.listFrames(model, video.tenant, video.id) : [],
-        transcriptOf(this.index, video),
-      ]);
-      const chapters = await chaptersOf({ frames, passages, durationMs });
+      const passages = await transcriptOf(this.index, video);
+      const chapters = await this.turns.take(async () => {
+        const frames = model ? await this.index.listFrames(model, video.tenant, video.id) : [];
+        return chaptersOf({ frames, passages, durationMs });
+      });
       if (!this.llm || video.status !== 'ready') return { chapters, titledBy: 'passages' as const };
       const titled = await titleChapters(this.llm, chapters, passages);
       if (titled.failure) {
@@ -60,8 +62,7 @@ export class ChaptersService {
   scenes(video: Video, model: Model): Promise<Scene[]> {
     return this.#kept.get(keyOf(`scenes/${model.id}`, video), async (forgetIn) => {
       if (video.status !== 'ready') forgetIn(0);
-      const frames: FrameRow[] = await this.index.listFrames(model, video.tenant, video.id);
-      return scenesOf(frames);
+      return this.turns.take(async () => scenesOf(await this.index.listFrames(model, video.tenant, video.id)));
     });
   }
 

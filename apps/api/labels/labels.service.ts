@@ -15,6 +15,7 @@ import type { Tenant, VectorIndex, Video } from '#store';
 import { Kept, keyOf } from '../kept.ts';
 import { ProblemError } from '../problems.ts';
 import { ModelsService } from '../search/models.service.ts';
+import { Turns } from '../search/turns.ts';
 import { CONFIG, INDEX } from '../tokens.ts';
 
 /** Answers kept in memory, and lists of labels. One of either takes 0.6 MB at most. */
@@ -32,6 +33,7 @@ export class LabelsService {
     @Inject(CONFIG) private readonly config: Config,
     @Inject(INDEX) private readonly index: VectorIndex,
     private readonly models: ModelsService,
+    private readonly turns: Turns,
   ) {}
 
   /** `names`: default is what is configured. Throws `labels_missing`, `video_not_ready`, and as `ModelsService.encoder`. */
@@ -41,14 +43,16 @@ export class LabelsService {
     const { tenant, id, media } = video;
     if (!media) throw new ProblemError('video_not_ready', `It is ${video.status}; nothing is known of it yet.`);
     const encoder = await this.models.encoder();
-    return this.#found.get(keyOf(`${encoder.id}/${hashOf(names)}`, video), async (forgetIn) => {
+    return this.#found.get(keyOf(`${encoder.id}/${hashOf(names)}`, video), (forgetIn) => {
       forgetIn(video.status === 'ready' ? KEEP_MS : 0);
-      const labels = await this.#read(encoder, tenant, names);
-      return labelsOfVideo({ index: this.index, encoder }, labels, { tenant, id, durationMs: media.durationMs });
+      return this.turns.take(async () => {
+        const labels = await this.#read(encoder, tenant, names);
+        return labelsOfVideo({ index: this.index, encoder }, labels, { tenant, id, durationMs: media.durationMs });
+      });
     });
   }
 
-  /** Of each moment, those that its frames show; undefined where no labels are asked for, and for what is only said. */
+  /** Of each moment, those that its frames show, within the turn of the search that found them; undefined where no labels are asked for, and for what is only said. */
   async ofMoments(tenant: Tenant, moments: Moment[], names = this.config.labels): Promise<(HeldLabel[] | undefined)[]> {
     const isSeen = moments.some(({ evidence }) => evidence.some(({ kind }) => kind === 'frame'));
     if (names.length === 0 || !isSeen) return moments.map(() => undefined);

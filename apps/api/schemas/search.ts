@@ -161,10 +161,11 @@ export const searchResultSchema = z
     moments: z.array(momentSchema).meta({ description: 'Best first; with `groupBy`, those of `videos` in a row' }),
     videos: z.array(videoGroup).optional().meta({ description: 'With `groupBy`' }),
     nextCursor: z.string().optional(),
-    tookMs: z.number(),
-    steps: z
-      .record(z.string(), z.number())
-      .meta({ description: 'Milliseconds of each step; frames and passages are searched side by side' }),
+    tookMs: z.number().meta({ description: 'From the request to its answer, with the time it waited for others' }),
+    steps: z.record(z.string(), z.number()).meta({
+      description:
+        'Milliseconds of each step; `wait` is for other searches to end, and frames and passages are searched side by side',
+    }),
   })
   .meta({
     id: 'SearchResult',
@@ -197,7 +198,7 @@ export const searchResultSchema = z
         },
       ],
       tookMs: 24,
-      steps: { text: 6.1, frames: 9.4, passages: 3.2, fuse: 0.2 },
+      steps: { wait: 0, text: 6.1, frames: 9.4, passages: 3.2, fuse: 0.2 },
     },
   });
 export type PublicMoment = z.output<typeof momentSchema>;

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Moment, type SearchDeps, search, searchSequence, wantsNothing } from '#retrieval';
+import { type Moment, type SearchDeps, search, searchSequence, type TextEncoder, wantsNothing } from '#retrieval';
 import { Catalog, type Tenant, type VectorIndex, type Video } from '#store';
 import { LabelsService } from '../labels/labels.service.ts';
 import { Links } from '../links.ts';
@@ -15,36 +15,53 @@ import { rowFilterOf, videosOf } from './video-filter.ts';
 
 /** Moments of one video where results are grouped. */
 const MOMENTS_OF_VIDEO = 5;
-/** Text is encoded one after the other, and LanceDB spreads one search over all cores: more at a time finish no more in a second. */
-const AT_A_TIME = 4;
+
+/** What a search has before its turn comes. */
+interface Prepared {
+  encoder: TextEncoder;
+  offset: number;
+  image: Uint8Array | undefined;
+  /** Milliseconds of each step; it adds its own. */
+  steps: Record<string, number>;
+}
 
 /** A question in words, by a picture or by order in time, to moments. */
 @Injectable()
 export class SearchService {
-  readonly #turns = new Turns(AT_A_TIME);
-
   constructor(
     @Inject(INDEX) private readonly index: VectorIndex,
     private readonly catalog: Catalog,
     private readonly models: ModelsService,
     private readonly labels: LabelsService,
+    private readonly turns: Turns,
     private readonly links: Links,
   ) {}
 
   /** `image`: bytes of the picture, where it came as a file. */
-  search(tenant: Tenant, request: SearchRequest, image?: Uint8Array): Promise<SearchResult> {
-    return this.#turns.take(() => this.#search(tenant, request, image));
-  }
-
-  async #search(tenant: Tenant, request: SearchRequest, image?: Uint8Array): Promise<SearchResult> {
+  async search(tenant: Tenant, request: SearchRequest, image?: Uint8Array): Promise<SearchResult> {
     const startedAt = performance.now();
     const offset = offsetOf(request);
-    const videoIds = await videosOf(this.catalog, tenant, request);
+    // What has to wait for a model holds up no one's turn.
+    const encoder = this.#needsEncoder(request) ? await this.models.encoder() : NO_ENCODER;
     const steps: Record<string, number> = {};
+    const waiting = performance.now();
+    const found = await this.turns.take(() => {
+      steps.wait = rounded(performance.now() - waiting);
+      return this.#search(tenant, request, { encoder, offset, image, steps });
+    });
+    return { ...found, tookMs: rounded(performance.now() - startedAt), steps };
+  }
+
+  async #search(
+    tenant: Tenant,
+    request: SearchRequest,
+    { encoder, offset, image, steps }: Prepared,
+  ): Promise<Omit<SearchResult, 'tookMs' | 'steps'>> {
+    const videoIds = await videosOf(this.catalog, tenant, request);
     const videos = new Map<string, Video | undefined>();
     const deps: SearchDeps = {
       index: this.index,
-      encoder: this.#needsEncoder(request) ? await this.models.encoder() : NO_ENCODER,
+      encoder,
       passageEncoder: this.models.passageEncoder,
       describe: async (ids) => {
         await this.#read(tenant, ids, videos);
@@ -82,8 +99,6 @@ export class SearchService {
       moments: shown,
       ...(page && { videos: page }),
       ...(hasMore && { nextCursor: toCursor(request, offset + limit) }),
-      tookMs: rounded(performance.now() - startedAt),
-      steps,
     };
   }
 
