@@ -196,6 +196,13 @@ const environment = z.object({
     .max(50)
     .default(0)
     .describe('Frames shown to the chat model with a question; 0: text only'),
+  LLM_IMAGE_SIZE: z.coerce
+    .number()
+    .int()
+    .min(64)
+    .max(480)
+    .default(480)
+    .describe('Longest edge in pixels of frames shown to the chat model; they are kept at 480'),
   LLM_INPUT_PRICE: z.coerce.number().min(0).optional().describe('Price of a million tokens read, for `usage.cost`'),
   LLM_OUTPUT_PRICE: z.coerce.number().min(0).optional().describe('Price of a million tokens written'),
   LABELS: labelList
@@ -294,6 +301,7 @@ function shape(env: z.output<typeof environment>) {
           maxTokens: env.LLM_MAX_TOKENS,
           contextTokens: env.LLM_CONTEXT_TOKENS,
           images: env.LLM_IMAGES,
+          imageSize: env.LLM_IMAGE_SIZE,
           inputPrice: env.LLM_INPUT_PRICE,
           outputPrice: env.LLM_OUTPUT_PRICE,
         }

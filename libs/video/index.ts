@@ -13,7 +13,7 @@ export { MediaError, type MediaErrorCode } from './errors.ts';
 export { checkFfmpeg, configureFfmpeg, type FfmpegSettings } from './ffmpeg.ts';
 export { type Frame, type SampleOptions, sampleFrames } from './frames.ts';
 export { languageOf } from './language.ts';
-export { type DecodedPicture, decodePicture } from './picture.ts';
+export { type DecodedPicture, decodePicture, shrinkPicture } from './picture.ts';
 export { type AudioInfo, type KeyframeSpacing, type MediaInfo, probe, type VideoInfo } from './probe.ts';
 export { nextPictureMs } from './seek.ts';
 export { quietestCut } from './silence.ts';

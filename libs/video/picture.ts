@@ -28,6 +28,25 @@ const STALL_MS = 10_000;
  * `media_not_recognised`, `media_broken`, `media_too_large` (over 35 million pixels or so).
  */
 export async function decodePicture(bytes: Uint8Array, signal?: AbortSignal): Promise<DecodedPicture> {
+  const ppm = await convert(bytes, MAX_SIDE, ['-pix_fmt', 'rgb24', '-c:v', 'ppm'], signal);
+  const [header, width, height] = /^P6\n(\d+) (\d+)\n255\n/.exec(ppm.subarray(0, 40).toString('latin1')) ?? [];
+  const rgb = new Uint8Array(ppm.subarray(header?.length ?? 0));
+  if (!header || rgb.length !== Number(width) * Number(height) * 3)
+    throw new MediaError('media_broken', 'The picture cannot be decoded.');
+  if (Math.min(Number(width), Number(height)) < MIN_SIDE)
+    throw new MediaError('media_broken', `A picture of ${width}x${height} (as scaled) shows nothing.`);
+  return { rgb, width: Number(width), height: Number(height) };
+}
+
+/** The same as a JPEG with no side over `maxSide` pixels; never enlarged. Throws as `decodePicture` does. */
+export async function shrinkPicture(bytes: Uint8Array, maxSide: number, signal?: AbortSignal): Promise<Buffer> {
+  const jpeg = await convert(bytes, maxSide, ['-pix_fmt', 'yuvj420p', '-q:v', '3', '-c:v', 'mjpeg'], signal);
+  if (jpeg.length === 0) throw new MediaError('media_broken', 'The picture cannot be decoded.');
+  return jpeg;
+}
+
+/** The first picture of a file, no side over `maxSide`, as ffmpeg's `encoding` writes it; empty where it cannot be decoded. */
+async function convert(bytes: Uint8Array, maxSide: number, encoding: string[], signal?: AbortSignal): Promise<Buffer> {
   if (bytes.length === 0) throw new MediaError('media_empty', 'The picture has no bytes.');
   const head = Buffer.from(bytes.subarray(0, 16)).toString('latin1');
   const kind = KINDS.find(({ begins }) => begins(head));
@@ -36,14 +55,20 @@ export async function decodePicture(bytes: Uint8Array, signal?: AbortSignal): Pr
   try {
     const path = join(folder, 'picture');
     await writeFile(path, bytes);
-    return await decode(path, kind.demuxer, signal);
+    return await run(path, kind.demuxer, maxSide, encoding, signal);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function decode(path: string, demuxer: string, signal?: AbortSignal): Promise<DecodedPicture> {
-  const factor = `min(1,${MAX_SIDE}/max(iw,ih))`;
+async function run(
+  path: string,
+  demuxer: string,
+  maxSide: number,
+  encoding: string[],
+  signal?: AbortSignal,
+): Promise<Buffer> {
+  const factor = `min(1,${maxSide}/max(iw,ih))`;
   const chunks: Buffer[] = [];
   let said = '';
   try {
@@ -54,7 +79,7 @@ async function decode(path: string, demuxer: string, signal?: AbortSignal): Prom
           .output('pipe:1')
           .outputOptions('-frames:v', '1', '-map', '0:v:0')
           .outputOptions('-vf', `scale=w='max(1,round(iw*${factor}))':h='max(1,round(ih*${factor}))':flags=bicubic`)
-          .outputOptions('-pix_fmt', 'rgb24', '-c:v', 'ppm', '-f', 'image2pipe'),
+          .outputOptions(...encoding, '-f', 'image2pipe'),
       {
         inputOptions: ['-format_whitelist', demuxer, '-f', demuxer],
         signal,
@@ -68,12 +93,5 @@ async function decode(path: string, demuxer: string, signal?: AbortSignal): Prom
   }
   if (/pixels|invalid (?:size|dimensions)|too large|picture size/i.test(said) && chunks.length === 0)
     throw new MediaError('media_too_large', `The picture has more than ${MAX_PIXELS} pixels, or sides that cannot be.`);
-  const ppm = Buffer.concat(chunks);
-  const [header, width, height] = /^P6\n(\d+) (\d+)\n255\n/.exec(ppm.subarray(0, 40).toString('latin1')) ?? [];
-  const rgb = new Uint8Array(ppm.subarray(header?.length ?? 0));
-  if (!header || rgb.length !== Number(width) * Number(height) * 3)
-    throw new MediaError('media_broken', 'The picture cannot be decoded.');
-  if (Math.min(Number(width), Number(height)) < MIN_SIDE)
-    throw new MediaError('media_broken', `A picture of ${width}x${height} (as scaled) shows nothing.`);
-  return { rgb, width: Number(width), height: Number(height) };
+  return Buffer.concat(chunks);
 }

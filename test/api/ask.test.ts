@@ -1,8 +1,11 @@
+import { execFileSync } from 'node:child_process';
+import { Readable } from 'node:stream';
 import { createParser } from 'eventsource-parser';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openClip, resolveProfile } from '#models';
 import { frameId, passageId } from '#store';
+import { decodePicture } from '#video';
 import { API_KEYS, type ApiFixture, KEYS, setVideo, startApi } from '../fixtures/api.ts';
 import { begin, type LlmFixture, piece, startLlm } from '../fixtures/llm.ts';
 
@@ -257,6 +260,30 @@ describe('With a chat model', () => {
       found: true,
       usage: { promptTokens: 1000, totalTokens: 1050 },
     });
+  });
+
+  it('frames are shown to it no larger than LLM_IMAGE_SIZE', async () => {
+    const settings = { LLM_BASE_URL: llm.url, LLM_MODEL: 'm', LLM_IMAGES: '2', LLM_IMAGE_SIZE: '128' };
+    const api = await startApi({ API_KEYS, ...settings });
+    try {
+      const video = await add(api, 'Cells', [[30_000, 'the mitochondria is the powerhouse']]);
+      const args = ['-v', 'error', '-f', 'lavfi', '-i', 'color=red:s=480x270', '-frames:v', '1', '-f', 'mjpeg', '-'];
+      const jpeg = execFileSync('ffmpeg', args);
+      for (const atMs of [0, 60_000]) {
+        await api.blobs.put(`alice/${video}/thumbnails/${atMs}.jpg`, Readable.from([jpeg]));
+      }
+      llm.behave('It is red [1].');
+      expect((await ask({ question: 'when is a red circle shown' }, api)).body).toMatchObject({ mode: 'llm' });
+      const content = llm.requests[0]?.body.messages[1]?.content;
+      const urls = Array.isArray(content) ? content.flatMap(({ image_url }) => image_url?.url ?? []) : [];
+      expect(urls.length).toBeGreaterThan(0);
+      for (const url of urls) {
+        const { width, height } = await decodePicture(Buffer.from(url.split(',')[1] ?? '', 'base64'));
+        expect([width, height]).toEqual([128, 72]);
+      }
+    } finally {
+      await api.close();
+    }
   });
 
   it('that fails the answer is what was found, and says so', async () => {

@@ -47,8 +47,13 @@ describe('configuration', () => {
     expect(loadConfig({ LLM_BASE_URL: 'http://localhost:11434/v1' }).llm).toBeUndefined();
     const { llm } = loadConfig({ LLM_MODEL: 'm', LLM_API_KEY: 'sk-1', LLM_TIMEOUT_SECONDS: '1.5' });
     expect(llm).toMatchObject({ baseUrl: 'https://api.openai.com/v1', model: 'm', apiKey: 'sk-1', timeoutMs: 1500 });
-    expect(llm).toMatchObject({ maxTokens: 800, contextTokens: 8192, images: 0 });
-    for (const wrong of [{ LLM_API_KEY: 'sk\n1' }, { LLM_BASE_URL: 'file:///etc' }, { LLM_IMAGES: '-1' }]) {
+    expect(llm).toMatchObject({ maxTokens: 800, contextTokens: 8192, images: 0, imageSize: 480 });
+    for (const wrong of [
+      { LLM_API_KEY: 'sk\n1' },
+      { LLM_BASE_URL: 'file:///etc' },
+      { LLM_IMAGES: '-1' },
+      { LLM_IMAGE_SIZE: '481' },
+    ]) {
       expect(() => loadConfig({ LLM_MODEL: 'm', ...wrong })).toThrow(ConfigError);
     }
     expect(() => loadConfig({ LLM_MODEL: 'm', LLM_API_KEY: 'se cret' })).not.toThrow(/se cret/);

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { decodePicture } from '#video';
+import { decodePicture, shrinkPicture } from '#video';
 
 /** Half red, half blue, as ffmpeg writes it. */
 function picture(size: string, codec: string, format = 'image2pipe'): Buffer {
@@ -29,6 +29,24 @@ describe('A picture', () => {
   it('is made smaller where a side is long, and keeps its shape', async () => {
     const { width, height } = await decodePicture(picture('3000x1500', 'mjpeg'));
     expect([width, height]).toEqual([1024, 512]);
+  });
+
+  it.each([
+    ['480x270', 128, [128, 72]],
+    ['270x480', 64, [36, 64]],
+    ['64x32', 480, [64, 32]],
+  ])('of %s becomes a JPEG with no side over %i', async (size, most, sides) => {
+    const jpeg = await shrinkPicture(picture(size, 'mjpeg'), most);
+    expect(jpeg.subarray(0, 3)).toEqual(Buffer.from([0xff, 0xd8, 0xff]));
+    const { rgb, width, height } = await decodePicture(jpeg);
+    expect([width, height]).toEqual(sides);
+    expect([rgb[0], rgb[2]].map((part = 0) => part > 128)).toEqual([true, false]);
+  });
+
+  it('that cannot be decoded cannot be made smaller', async () => {
+    await expect(shrinkPicture(picture('64x64', 'mjpeg').subarray(0, 40), 64)).rejects.toMatchObject({
+      code: 'media_broken',
+    });
   });
 
   it.each([

@@ -2,8 +2,10 @@ import { buffer } from 'node:stream/consumers';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
+import type { Config } from '#config';
 import { type AnswerSources, ask, type Citation, type Degraded, type Llm, search, type VideoFacts } from '#retrieval';
 import { type BlobStore, Catalog, newId, type Tenant, type VectorIndex, type Video } from '#store';
+import { shrinkPicture } from '#video';
 import { ChaptersService } from '../chapters/chapters.service.ts';
 import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
@@ -12,7 +14,7 @@ import { ModelsService, NO_ENCODER } from '../search/models.service.ts';
 import { publicMoment } from '../search/public-moment.ts';
 import { Turns } from '../search/turns.ts';
 import { rowFilterOf, videosOf } from '../search/video-filter.ts';
-import { BLOBS, INDEX, LOGGER } from '../tokens.ts';
+import { BLOBS, CONFIG, INDEX, LOGGER } from '../tokens.ts';
 import { transcriptOf } from '../transcripts/transcript.ts';
 import { Conversations } from './conversations.ts';
 import { LLM } from './llm.ts';
@@ -25,11 +27,18 @@ export type AskEvent =
   | { event: 'done'; data: PublicAnswer };
 
 const MAX_THUMBNAIL_BYTES = 2 * 2 ** 20;
+/** As workers keep them. */
+const THUMBNAIL_SIZE = 480;
+/** Pictures made smaller at a time: each is a run of ffmpeg. */
+const SHRUNK_AT_A_TIME = 2;
 
 /** A question in words to an answer. */
 @Injectable()
 export class AskService {
+  readonly #shrinking = new Turns(SHRUNK_AT_A_TIME);
+
   constructor(
+    @Inject(CONFIG) private readonly config: Config,
     @Inject(INDEX) private readonly index: VectorIndex,
     @Inject(BLOBS) private readonly blobs: BlobStore,
     @Inject(LLM) private readonly llm: Llm | undefined,
@@ -75,7 +84,7 @@ export class AskService {
         return video && encoder ? this.chapters.scenes(video, encoder) : [];
       },
       videos: async (ids, most) => (await this.#videos(tenant, ids, most)).map(factsOf),
-      thumbnail: (id, atMs) => this.#thumbnail(tenant, id, atMs),
+      thumbnail: (id, atMs) => this.#thumbnail(tenant, id, atMs, signal),
     };
 
     let titles = new Map<string, VideoFacts>();
@@ -152,13 +161,15 @@ export class AskService {
     return found.filter((video) => video !== undefined);
   }
 
-  /** Undefined when it is not there: a picture less is no failure. */
-  async #thumbnail(tenant: Tenant, videoId: string, atMs: number): Promise<Buffer | undefined> {
+  /** No larger than the chat model is to see it. Undefined when it is not there: a picture less is no failure. */
+  async #thumbnail(tenant: Tenant, videoId: string, atMs: number, signal: AbortSignal): Promise<Buffer | undefined> {
     const key = `${tenant}/${videoId}/thumbnails/${Math.round(atMs)}.jpg`;
     try {
       const stat = await this.blobs.stat(key);
       if (!stat || stat.sizeBytes > MAX_THUMBNAIL_BYTES) return undefined;
-      return await buffer(await this.blobs.get(key));
+      const jpeg = await buffer(await this.blobs.get(key));
+      const size = this.config.llm?.imageSize ?? THUMBNAIL_SIZE;
+      return size < THUMBNAIL_SIZE ? await this.#shrinking.take(() => shrinkPicture(jpeg, size, signal), signal) : jpeg;
     } catch {
       return undefined;
     }
