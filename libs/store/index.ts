@@ -18,6 +18,7 @@ export {
   TRANSCRIBE,
   type Transcribe,
   type Video,
+  type VideoName,
   type VideoRef,
   type VideoStatus,
   type Webhook,

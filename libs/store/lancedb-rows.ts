@@ -90,15 +90,23 @@ export async function* readRows(query: AsyncIterable<arrow.RecordBatch>): AsyncG
   for (;;) {
     const next = await guard(() => batches.next());
     if (next.done) return;
-    const names = next.value.schema.fields.map((field) => field.name);
-    const columns = names.map((_, i) => next.value.getChildAt(i));
+    const columns = next.value.schema.fields.map(({ name }, i) => ({ name, at: reader(next.value.getChildAt(i)) }));
     for (let i = 0; i < next.value.numRows; i++) {
       const row: Row = {};
-      for (const [at, name] of names.entries()) row[name] = columns[at]?.get(i);
+      for (const { name, at } of columns) row[name] = at(i);
       yield row;
     }
     await nextTurn();
   }
+}
+/** Values of a column by row. Text by Node's own decoder: Arrow's takes several times as long for a short one, and a search reads two thousand. */
+function reader(column: arrow.Vector | null): (row: number) => unknown {
+  const [data] = column?.data ?? [];
+  if (!column || !data || column.data.length > 1 || column.nullCount > 0 || !arrow.DataType.isUtf8(column.type))
+    return (row) => column?.get(row);
+  const { values, valueOffsets } = data as arrow.Data<arrow.Utf8>;
+  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  return (row) => bytes.toString('utf8', valueOffsets[row], valueOffsets[row + 1]);
 }
 export const number = (value: unknown): number => Number(value);
 export const vectorOf = (row: Row): Float32Array => (row.vector as arrow.Vector<arrow.Float32>).toArray().slice();

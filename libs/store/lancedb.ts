@@ -58,8 +58,8 @@ const MAX_TERMS = 512;
 const NEAR_MS = 60_000;
 /** Partitions of a vector index that are searched where all rows match, */
 const PROBES = 24;
-/** and how many candidates by their codes are compared again by their vectors, for one that is wanted. */
-const REFINE = 3;
+/** and how many candidates by their codes are compared again by their vectors, at least: reading those is half of a search. */
+const CANDIDATES = 200;
 
 /** What a test sets to see in seconds what takes a large index or an hour. */
 export interface LanceTuning {
@@ -350,7 +350,9 @@ export class LanceIndex implements VectorIndex {
         else {
           // The fewer rows match, the more partitions hold the nearest of them.
           const probes = Math.ceil(PROBES * Math.sqrt(indexedRows / rows));
-          query.nprobes(Math.min(probes, Math.ceil(indexedRows / PARTITION_ROWS))).refineFactor(REFINE);
+          query
+            .nprobes(Math.min(probes, Math.ceil(indexedRows / PARTITION_ROWS)))
+            .refineFactor(Math.ceil(CANDIDATES / fetch));
         }
       }
       const hits: (Hit & { id: string; videoId: string; score: number })[] = [];

@@ -8,6 +8,9 @@ export type StageName = (typeof STAGES)[number];
 export type VideoStatus = 'queued' | 'indexing' | 'ready' | 'failed' | 'cancelled' | 'deleting';
 export const TERMINAL: readonly VideoStatus[] = ['ready', 'failed', 'cancelled'];
 
+/** What a person calls a video, and says of it. */
+export type VideoName = Pick<Video, 'title' | 'metadata'>;
+
 export interface Problem {
   code: string;
   message: string;

@@ -62,8 +62,12 @@ const IRREGULAR = new Map(
 interface Rules {
   stem: (word: string) => string;
   stops: ReadonlySet<string>;
+  /** Terms of words met before: stemming one takes longer than everything else that is done with it. */
+  known: Map<string, string>;
 }
-const rules = (stem: Rules['stem'], stops: string[] = []): Rules => ({ stem, stops: new Set(stops) });
+const rules = (stem: Rules['stem'], stops: string[] = []): Rules => ({ stem, stops: new Set(stops), known: new Map() });
+/** Words kept for one language, some hundred KB. */
+const MAX_KNOWN = 5000;
 
 /**
  * By ISO 639-1 code. Stop words only where the list at hand has none that somebody may look for (others name "house" and "fist"); without one, rarity
@@ -104,6 +108,9 @@ const MAX_WORD_LENGTH = 40;
 
 /** Words of a text in order, lower case. Chinese and Japanese are cut by ICU's dictionary. */
 export function wordsOf(text: string): string[] {
+  // What ICU finds in ASCII, in a tenth of the time: its words, cut where there is no letter or digit.
+  if (isAscii(text))
+    return (text.toLowerCase().match(/[a-z0-9]+/g) ?? []).filter((word) => word.length <= MAX_WORD_LENGTH);
   const found: string[] = [];
   for (const { segment, isWordLike } of segmenter.segment(text.toWellFormed().normalize('NFKC').toLowerCase())) {
     if (!isWordLike) continue;
@@ -116,8 +123,15 @@ export function wordsOf(text: string): string[] {
 
 /** A word as it is compared in a language: its stem, without accents. Undefined for a word that says nothing by itself ("the"). */
 export function termOf(word: string, language: string = DEFAULT_LANGUAGE): string | undefined {
-  const { stem, stops } = LANGUAGES.get(language) ?? NO_RULES;
-  return stops.has(word) ? undefined : folded(stem(word)) || undefined;
+  const { stem, stops, known } = LANGUAGES.get(language) ?? NO_RULES;
+  if (stops.has(word)) return undefined;
+  let term = known.get(word);
+  if (term === undefined) {
+    if (known.size >= MAX_KNOWN) known.clear();
+    term = folded(stem(word));
+    known.set(word, term);
+  }
+  return term || undefined;
 }
 
 /** Terms of a text in order. */
@@ -132,7 +146,9 @@ export function queryTerms(text: string, language?: string): string[] {
   return [...new Set(words.flatMap((word) => languages.flatMap((one) => termOf(word, one) ?? [])))];
 }
 
-const folded = (word: string): string => word.normalize('NFKD').replace(/\p{M}+/gu, '');
+const folded = (word: string): string => (isAscii(word) ? word : word.normalize('NFKD').replace(/\p{M}+/gu, ''));
+// biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant.
+const isAscii = (text: string): boolean => /^[\x00-\x7f]*$/.test(text);
 
 const CONSONANT = '(?:[^aeiouy]|(?<=^|[aeiou])y)';
 const hasVowel = (word: string): boolean => /[aeiou]|[^aeiou]y/.test(word);

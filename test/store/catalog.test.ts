@@ -64,6 +64,21 @@ describe('a video in the catalog', () => {
     await catalog.createVideo(whole);
     expect(await catalog.getVideo('acme', whole.id)).toEqual(whole);
   });
+  it('has a name, which is read without the rest; not of what is being deleted, is not there, or is of another tenant', async () => {
+    const [first, second, gone, other] = [
+      await add({ metadata: { a: 'b' } }),
+      await add(),
+      await add(),
+      await add({ tenant: 'other' }),
+    ];
+    await catalog.markDeleting('acme', gone.id);
+    const names = await catalog.namesOf('acme', [first.id, newId(), second.id, gone.id, other.id]);
+    expect([...names]).toEqual([
+      [first.id, { title: first.title, metadata: { a: 'b' } }],
+      [second.id, { title: second.title, metadata: {} }],
+    ]);
+    expect(await catalog.namesOf('acme', [])).toEqual(new Map());
+  });
   it('is not written over by a second one of the same id', async () => {
     const first = await add({ title: 'first' });
     await expect(catalog.createVideo(video({ id: first.id, title: 'second' }))).rejects.toThrow(/already/);

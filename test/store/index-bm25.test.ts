@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { termOf, terms } from '#store';
 import { documentVector, queryVector } from '../../libs/store/bm25.ts';
-import { queryTerms } from '../../libs/store/words.ts';
+import { queryTerms, wordsOf } from '../../libs/store/words.ts';
 
 describe('Words of a text', () => {
   it('are lower case, without accents, function words and inflection', () => {
@@ -21,6 +21,15 @@ describe('Words of a text', () => {
   it('are cut by a dictionary where there are no spaces', () => {
     expect(terms('今天天气很好')).toContain('天气');
     expect(terms('погода сегодня', 'uk')).toEqual(['погода', 'сегодня']);
+  });
+
+  it('are the same whether a text is all ASCII or not', () => {
+    const ascii = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code));
+    for (const a of ascii)
+      for (const b of ascii) {
+        const text = `don${a}t x${b}9${a}${b}Z`;
+        expect(wordsOf(text)).toEqual(wordsOf(`${text} é`).slice(0, -1));
+      }
   });
 
   it('are stemmed as in step 1 of Porter 1980', () => {

@@ -19,7 +19,7 @@ beforeAll(async () => {
   folder = await tempDir();
   system = await startSystem({ SHARD_MINUTES: '0.1' });
   clip = join(folder.path, 'part.mp4');
-  execFileSync('ffmpeg', ['-v', 'error', '-i', SAMPLE, '-t', '36', '-c', 'copy', clip]);
+  execFileSync('ffmpeg', ['-v', 'error', '-i', SAMPLE, '-t', '20', '-c', 'copy', clip]);
   const first = await system.startWorker();
   video = await system.finished((await system.addVideo(clip)).id, 300_000);
   old = (await system.catalog.framesModel()) as FramesModel;

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Moment, type SearchDeps, search, searchSequence, type TextEncoder, wantsNothing } from '#retrieval';
-import { Catalog, type Tenant, type VectorIndex, type Video } from '#store';
+import { Catalog, type Tenant, type VectorIndex, type VideoName } from '#store';
 import { LabelsService } from '../labels/labels.service.ts';
 import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
@@ -58,14 +58,14 @@ export class SearchService {
     { encoder, offset, image, steps }: Prepared,
   ): Promise<Omit<SearchResult, 'tookMs' | 'steps'>> {
     const videoIds = await videosOf(this.catalog, tenant, request);
-    const videos = new Map<string, Video | undefined>();
+    const videos = new Map<string, VideoName | undefined>();
     const deps: SearchDeps = {
       index: this.index,
       encoder,
       passageEncoder: this.models.passageEncoder,
       describe: async (ids) => {
         await this.#read(tenant, ids, videos);
-        return new Map(ids.flatMap((id) => describe(videos.get(id)) ?? []));
+        return new Map(ids.flatMap((id) => describe(id, videos.get(id))));
       },
       onStep: (step, ms) => {
         steps[step] = rounded((steps[step] ?? 0) + ms);
@@ -172,16 +172,17 @@ export class SearchService {
     return held.some((one) => one !== undefined);
   }
 
-  /** Records that are not in `known` yet. */
-  async #read(tenant: Tenant, ids: string[], known: Map<string, Video | undefined>): Promise<void> {
+  /** Names that are not in `known` yet. */
+  async #read(tenant: Tenant, ids: string[], known: Map<string, VideoName | undefined>): Promise<void> {
     const unknown = [...new Set(ids)].filter((id) => !known.has(id));
-    await Promise.all(unknown.map(async (id) => known.set(id, await this.catalog.getVideo(tenant, id))));
+    const names = await this.catalog.namesOf(tenant, unknown);
+    for (const id of unknown) known.set(id, names.get(id));
   }
 }
 
 /** Title and metadata as text, which a query's words are looked for in. */
-function describe(video: Video | undefined): [id: string, text: string][] {
-  return video ? [[video.id, [video.title, ...Object.values(video.metadata)].join('\n')]] : [];
+function describe(id: string, name: VideoName | undefined): [id: string, text: string][] {
+  return name ? [[id, [name.title, ...Object.values(name.metadata)].join('\n')]] : [];
 }
 
 /** In the order of each video's best moment. */
