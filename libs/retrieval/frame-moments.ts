@@ -1,5 +1,5 @@
 import type { FrameHit } from '#store';
-import type { Background } from './background.ts';
+import { type Background, dot } from './background.ts';
 import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
 
 /**
@@ -19,6 +19,12 @@ const WEAK_LOGITS = 8;
 const FALL = 1 / 3;
 const MIN_FALL_LOGITS = 2;
 const MAX_FALL_LOGITS = 4;
+/**
+ * A change of the picture (1 − cosine, as in scenes.ts) that is taken for a change of shot. There a moment goes on only where the next shot fits nearly as
+ * well: a tenth of the fall that ends it elsewhere.
+ */
+const SHOT_CHANGE = 0.2;
+const FALL_OF_SHOT = 0.1;
 
 /** Frames that follow each other in a video and fit the query alike become one moment. */
 export function momentsOfFrames(
@@ -57,19 +63,20 @@ export function momentsOfFrames(
   return moments.sort(byScore);
 }
 
-/** From the best frame outwards, both ways, as long as neighbours touch and stay within `fall(best)`; then again with what is left. */
+/** From the best frame outwards, both ways, as long as neighbours touch and stay within `fall(best)`, or less of a new shot; then again with what is left. */
 function* runsOf(frames: FrameHit[], maxGapMs: number, fall: (peak: number) => number): Generator<FrameHit[]> {
   const inTime = frames.toSorted((a, b) => a.startMs - b.startMs);
   const taken = new Set<FrameHit>();
   for (const peak of frames.toSorted(byScore)) {
     if (taken.has(peak)) continue;
     const run = [peak];
-    const lowest = peak.score - fall(peak.score);
+    const most = fall(peak.score);
     for (const step of [-1, 1]) {
       let last = peak;
       for (let i = inTime.indexOf(peak) + step; ; i += step) {
         const next = inTime[i];
-        if (!next || taken.has(next) || next.score < lowest) break;
+        if (!next || taken.has(next)) break;
+        if (peak.score - next.score > most * (isShotChange(last, next) ? FALL_OF_SHOT : 1)) break;
         const gap = step > 0 ? next.startMs - last.endMs : last.startMs - next.endMs;
         if (gap > maxGapMs) break;
         run.push(next);
@@ -80,6 +87,10 @@ function* runsOf(frames: FrameHit[], maxGapMs: number, fall: (peak: number) => n
     yield run;
   }
 }
+
+/** Of hits whose vectors are known. */
+const isShotChange = ({ vector: a }: FrameHit, { vector: b }: FrameHit): boolean =>
+  a !== undefined && b !== undefined && 1 - dot(a, b) >= SHOT_CHANGE;
 
 /** The middle frame's cosine, drawn towards imagined ones where there are few frames. */
 export function middleBeneath(best: number, { middle, spread, frames }: Background): number {

@@ -134,7 +134,7 @@ async function framesFor(
 
   const searching = step('frames');
   const [hits, own] = await Promise.all([
-    index.searchFrames(encoder, vector, filter, FRAME_HITS, { withVectors: unwanted.length > 0 }),
+    index.searchFrames(encoder, vector, filter, FRAME_HITS, { withVectors: true }),
     background(deps, filter.tenant, vector, picture !== undefined),
   ]);
   let wanted = hits;

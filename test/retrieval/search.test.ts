@@ -91,6 +91,28 @@ describe('Search', () => {
     ]);
   });
 
+  it('goes on over a change of shot only where the next shot fits nearly as well', async () => {
+    // As much like a car as the first, or a little less, with something else beside it: another shot all the same.
+    const other = (likeness: number): Float32Array => {
+      const vector = new Float32Array(MODEL.dimension);
+      vector[THINGS.indexOf('car')] = likeness;
+      vector[THINGS.indexOf('tree')] = Math.sqrt(1 - likeness ** 2);
+      return vector;
+    };
+    const row = (videoId: string, vector: Float32Array, second: number): FrameRow => {
+      const startMs = second * 1000;
+      return { id: frameId(videoId, startMs), tenant: 't', videoId, startMs, endMs: startMs + 1000, vector };
+    };
+    await show(A, [...many('house', 20), 0.9, 0.9, 0.8]);
+    await show(B, [...many('house', 20), 0.9, 0.9]);
+    await index.upsertFrames(MODEL, [row(A, other(0.8), 23), row(B, other(0.9), 22)]);
+    expect((await spans('a car')).sort()).toEqual([
+      ['A', 20_000, 23_000],
+      ['A', 23_000, 24_000],
+      ['B', 20_000, 23_000],
+    ]);
+  });
+
   it('takes a frame that stands for a long still as one moment', async () => {
     await show(A, many('house', 10));
     await index.upsertFrames(MODEL, [
