@@ -117,17 +117,9 @@ export function commonTexts(encoder: TextEncoder): Promise<Float32Array[]> {
 
 /** Cosine of vectors of length 1. */
 export function dot(a: Float32Array, b: Float32Array): number {
-  // Four sums side by side: one would wait for each addition before the next.
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
-  let i = 0;
-  for (const end = a.length - 3; i < end; i += 4) {
-    s0 += (a[i] as number) * (b[i] as number);
-    s1 += (a[i + 1] as number) * (b[i + 1] as number);
-    s2 += (a[i + 2] as number) * (b[i + 2] as number);
-    s3 += (a[i + 3] as number) * (b[i + 3] as number);
-  }
-  for (; i < a.length; i++) s0 += (a[i] as number) * (b[i] as number);
-  return s0 + s1 + s2 + s3;
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
+  return sum;
 }
 function middleOf(sorted: number[]): number {
   return ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2;
