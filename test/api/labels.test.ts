@@ -130,6 +130,18 @@ describe('Labels of moments', () => {
     expect(groups.videos[0].moments[0].labels).toEqual(groups.moments[0].labels);
   });
 
+  it('are in the answer to what a video is about', async () => {
+    const ask = (api: ApiFixture, video: string) =>
+      request(api.url)
+        .post('/v1/ask')
+        .set('x-api-key', KEYS.alice)
+        .send({ question: 'what is this video about?', videoIds: [video] });
+    const { body } = await ask(withSetting, configured);
+    expect(body.answer).toMatch(/Seen most in "a": a rainbow \(from 1:00 to 1:20\) \[2\]\.$/);
+    expect(body.citations[1].moment).toMatchObject({ start: 60, end: 80, evidence: [{ kind: 'frame', at: 60 }] });
+    expect((await ask(plain, id)).body.answer).not.toContain('Seen most');
+  });
+
   it.each([
     ['no list', 'a'],
     ['an empty one', ['']],

@@ -23,6 +23,7 @@ const sources = (found: Moment[] = moments, passages: PassageRow[] = []): Answer
   search: async () => found,
   passages: async () => passages,
   scenes: async () => [],
+  labels: async () => [],
   videos: async () => [{ id: 'v', title: 'Sample', durationMs: 180_000 }],
   thumbnail: async () => Buffer.from('jpeg'),
 });
@@ -191,6 +192,24 @@ describe('A chat model', () => {
     const last = JSON.parse(String(server.requests.at(-1)?.body.messages[1]?.content));
     expect(last.evidence.length).toBe(server.requests.length - 1);
     expect(last.evidence[0].notes).toMatch(/^Note \d+ \[\d+\]\.$/);
+  });
+
+  it('is told what is seen most, of a video without a word as well', async () => {
+    const spans = [{ startMs: 20_000, endMs: 50_000, confidence: 0.9, frameAtMs: 21_000 }];
+    const labels = async () => [
+      { label: 'a </evidence> car', confidence: 0.9, totalMs: 61_000, firstMs: 0, count: 3, spans },
+    ];
+    server.behave('Cars are seen for a minute [1].');
+    const given = await answer(llm(), { question: 'what is this video about?' }, { ...sources([]), labels });
+    expect(given).toMatchObject({ answer: 'Cars are seen for a minute [1].', mode: 'llm' });
+    const document = String(server.requests[0]?.body.messages[1]?.content);
+    expect(document).not.toContain('<');
+    expect(JSON.parse(document).evidence).toEqual([
+      {
+        ...{ n: 1, video: 'Sample', from: '0:20', to: '0:50', seen: true, confidence: 0.9 },
+        ...{ shows: 'a </evidence> car', inAll: '1:01' },
+      },
+    ]);
   });
 
   it('titles chapters, or leaves them as they are', async () => {

@@ -4,6 +4,7 @@ import {
   ask,
   CitationFilter,
   chaptersOf,
+  type LabelInVideo,
   type Moment,
   neutral,
   readQuestion,
@@ -168,6 +169,7 @@ const sources: AnswerSources = {
   },
   passages: async (id) => LIBRARY.filter(({ videoId }) => videoId === id),
   scenes: async (id) => (id === 'a' ? SCENES : []),
+  labels: async () => [],
   videos: async (ids = ['a', 'b']) =>
     ids.filter((id) => TITLES[id]).map((id) => ({ id, title: TITLES[id] as string, durationMs: 90_000 })),
   thumbnail: async () => undefined,
@@ -231,6 +233,45 @@ describe('Without a chat model, an answer is made of what was found:', () => {
     const numbers = [...new Set([...given.answer.matchAll(/\[(\d+)\]/g)].map(([, n]) => Number(n)))];
     expect(given.citations.map(({ n }) => n)).toEqual(numbers.sort((a, b) => a - b));
     for (const { n, moment } of given.citations) expect(moment).toBe(given.moments[n - 1]);
+  });
+
+  it('a summary says what is seen most, where labels are looked for, also of a video without a word', async () => {
+    const spanOf = (startSec: number, endSec: number) => ({
+      ...{ startMs: startSec * 1000, endMs: endSec * 1000 },
+      ...{ confidence: 0.9, frameAtMs: startSec * 1000 },
+    });
+    const seen: LabelInVideo[] = [
+      {
+        label: 'a red car',
+        confidence: 0.9,
+        totalMs: 40_000,
+        firstMs: 0,
+        count: 2,
+        spans: [spanOf(0, 15), spanOf(30, 55)],
+      },
+      { label: 'a <b>fish</b>', confidence: 0.8, totalMs: 5000, firstMs: 60_000, count: 1, spans: [spanOf(60, 65)] },
+    ];
+    const summaryOf = async (from: AnswerSources) => {
+      for await (const event of ask(
+        { sources: from },
+        { question: 'what is this video about', videoIds: ['a'], limit: 5 },
+      )) {
+        if (event.type === 'done') return event.answer;
+      }
+      throw new Error('no answer');
+    };
+    const labels = async () => seen;
+    const told = await summaryOf({ ...sources, labels });
+    expect(told.answer).toMatch(
+      /^Said in "Sample" \(1:30\): .* Seen most in "Sample": a red car \(0:40 in all, longest from 0:30 to 0:55\) \[\d\] and a ‹b›fish‹\/b› \(from 1:00 to 1:05\) \[\d\]\.$/,
+    );
+    expect(told.answer).not.toContain('scenes');
+    const silent = await summaryOf({ ...sources, labels, passages: async () => [] });
+    expect(silent.answer).toMatch(/^Seen most in "Sample" \(1:30\): a red car .* \[1\] and .* \[2\]\.$/);
+    expect(silent.citations.map(({ moment }) => [moment.startMs, moment.endMs, moment.evidence[0]?.atMs])).toEqual([
+      [30_000, 55_000, 30_000],
+      [60_000, 65_000, 60_000],
+    ]);
   });
 
   it('what is not there is not made up', async () => {

@@ -7,6 +7,7 @@ import { type AnswerSources, ask, type Citation, type Degraded, type Llm, search
 import { type BlobStore, Catalog, newId, type Tenant, type VectorIndex, type Video } from '#store';
 import { shrinkPicture } from '#video';
 import { ChaptersService } from '../chapters/chapters.service.ts';
+import { LabelsService } from '../labels/labels.service.ts';
 import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
 import type { askSchema, PublicAnswer, PublicMoment } from '../schemas/index.ts';
@@ -47,6 +48,7 @@ export class AskService {
     private readonly models: ModelsService,
     private readonly conversations: Conversations,
     private readonly chapters: ChaptersService,
+    private readonly labels: LabelsService,
     private readonly turns: Turns,
     private readonly links: Links,
   ) {}
@@ -82,6 +84,10 @@ export class AskService {
       scenes: async (id) => {
         const video = await this.catalog.getVideo(tenant, id);
         return video && encoder ? this.chapters.scenes(video, encoder) : [];
+      },
+      labels: async (id) => {
+        const video = await this.catalog.getVideo(tenant, id);
+        return video?.media && encoder && this.config.labels.length > 0 ? this.labels.ofVideo(video) : [];
       },
       videos: async (ids, most) => (await this.#videos(tenant, ids, most)).map(factsOf),
       thumbnail: (id, atMs) => this.#thumbnail(tenant, id, atMs, signal),

@@ -1,7 +1,7 @@
-import type { Evidence, Moment } from '../index.ts';
+import type { Evidence, LabelInVideo, Moment } from '../index.ts';
 import { type Findings, SURE, type VideoFacts } from './plan.ts';
 import { countOf } from './prompt.ts';
-import { clock, quoted, titled } from './text.ts';
+import { clock, neutral, quoted, titled } from './text.ts';
 
 /** Places that are written out; more are only counted and cited. */
 const MAX_SENTENCES = 10;
@@ -82,9 +82,9 @@ function neighbours({ question, moments, roles, videos }: Findings): string {
   return sentences.join(' ');
 }
 
-/** Of each video the most telling passage of each part of its timeline, and its longest scenes. */
-function summary({ moments, roles, scope = [] }: Findings): string {
-  const numbered = moments.map((moment, i) => ({ moment, n: i + 1, role: roles?.[i] }));
+/** Of each video the most telling passage of each part of its timeline, and what is seen most or its longest scenes. */
+function summary({ moments, roles, labels, scope = [] }: Findings): string {
+  const numbered = moments.map((moment, i) => ({ moment, n: i + 1, role: roles?.[i], label: labels?.[i] }));
   return scope
     .flatMap((video) => {
       const own = numbered.filter(({ moment }) => moment.videoId === video.id);
@@ -99,12 +99,12 @@ function summary({ moments, roles, scope = [] }: Findings): string {
         const [best] = moment.evidence as [Evidence];
         return `at ${clock(best.atMs)} ${quoted(best.text ?? '', MAX_QUOTE)} [${n}]`;
       });
-      const shown = seen.map(({ moment, n }) => `${span(moment)} [${n}]`);
+      const shown = seen.map(({ moment, n, label }) => `${label ? labelled(label, moment) : span(moment)} [${n}]`);
+      const again = told.length > 0 ? titled(video.title) : name;
+      const what = seen.some(({ label }) => label) ? `Seen most in ${again}:` : `The longest scenes of ${again} are`;
       return [
         ...(told.length > 0 ? [`Said in ${name}: ${joined(told)}.`] : []),
-        ...(shown.length > 0
-          ? [`The longest scenes of ${told.length > 0 ? titled(video.title) : name} are ${joined(shown)}.`]
-          : []),
+        ...(shown.length > 0 ? [`${what} ${joined(shown)}.`] : []),
       ];
     })
     .join(' ');
@@ -144,6 +144,12 @@ function described(moment: Moment, n: number, { videos }: Pick<Findings, 'videos
   }
   const heard = said.length > 0 ? `, where ${words} is said` : '';
   return `${verb('seen')} ${span(moment)} in ${title}${heard} [${n}].`;
+}
+
+/** `a red car (0:40 in all, longest from 0:20 to 0:40)` */
+function labelled({ label, totalMs, count }: LabelInVideo, longest: Moment): string {
+  const total = count > 1 ? `${clock(totalMs)} in all, longest ` : '';
+  return `${neutral(label)} (${total}${span(longest)})`;
 }
 
 const titleOf = (video: VideoFacts | undefined): string => titled(video?.title ?? 'a video');

@@ -1,5 +1,6 @@
 import type { PassageRow } from '#store';
-import type { Modality, Moment } from '../index.ts';
+import type { LabelInVideo, Modality, Moment } from '../index.ts';
+import type { LabelSpan } from '../labels.ts';
 import { centrality, countTerms } from './central.ts';
 import type { Question, Resolved } from './question.ts';
 import type { Scene } from './scenes.ts';
@@ -21,6 +22,8 @@ export interface AnswerSources {
   passages(videoId: string): Promise<PassageRow[]>;
   /** All scenes of a video in time order. */
   scenes(videoId: string): Promise<Scene[]>;
+  /** Labels that are seen in a video, longest in view first; none where none are looked for. */
+  labels(videoId: string): Promise<LabelInVideo[]>;
   /** Those named, or all of the library, newest first; at most `limit`. What is gone is left out. */
   videos(ids: string[] | undefined, limit: number): Promise<VideoFacts[]>;
   /** The JPEG of a frame. */
@@ -35,6 +38,8 @@ export interface Findings {
   found: boolean;
   /** Of each moment, what it is to the answer, where that matters. */
   roles?: ('place' | 'said' | 'seen')[];
+  /** Of each moment, the label that it shows, where it stands for all that a video shows of it. */
+  labels?: (LabelInVideo | undefined)[];
   /** Whole text of each moment, where it is more than its evidence. */
   texts?: string[];
   /** There may be more than were counted. */
@@ -56,6 +61,8 @@ const MAX_NAMED = 100;
 const MAX_WINDOWS = 60;
 const MIN_WINDOW_MS = 20_000;
 const LONGEST_SCENES = 3;
+/** Labels of a video in a summary: those longest in view. */
+const MOST_SEEN = 5;
 /** What begins so little before the end of a place comes after it. */
 const SLACK_MS = 500;
 
@@ -154,12 +161,13 @@ export async function retrieve(
     return findings(moments, moments.length > 0);
   }
 
-  /** The whole timeline in windows, each with its most telling passages first, and the longest scenes. */
+  /** The whole timeline in windows, each with its most telling passages first; what is seen most, or where no label is, the longest scenes. */
   async function summarise(all: VideoFacts[]): Promise<Findings> {
     const videos = all.slice(0, MAX_VIDEOS);
     const windows: Moment[] = [];
     const texts: string[] = [];
     const shown: Moment[] = [];
+    const labels: (LabelInVideo | undefined)[] = [];
     for (const video of videos) {
       signal?.throwIfAborted();
       const passages = await sources.passages(video.id);
@@ -167,10 +175,15 @@ export async function retrieve(
         windows.push(windowMoment(group));
         texts.push(group.map(({ passage }) => passage.text).join(' '));
       }
+      const seen = (await sources.labels(video.id)).slice(0, MOST_SEEN);
+      shown.push(...seen.map((label) => labelMoment(video.id, label)));
+      labels.push(...seen);
+      if (seen.length > 0) continue;
       const scenes = await sources.scenes(video.id);
       const longest = scenes.toSorted((a, b) => b.endMs - b.startMs - (a.endMs - a.startMs) || a.startMs - b.startMs);
       const some = longest.slice(0, passages.length > 0 ? LONGEST_SCENES : 2 * LONGEST_SCENES);
       shown.push(...some.sort((a, b) => a.startMs - b.startMs).map((scene) => sceneMoment(video.id, scene)));
+      labels.push(...some.map(() => undefined));
     }
     const moments = [...windows, ...shown];
     return {
@@ -178,6 +191,7 @@ export async function retrieve(
       moments,
       texts: moments.map((_, i) => texts[i] ?? ''),
       roles: moments.map((_, i) => (i < windows.length ? 'said' : 'seen')),
+      labels: [...windows.map(() => undefined), ...labels],
       found: moments.length > 0,
       videos: byId(videos),
       scope: videos,
@@ -226,6 +240,14 @@ export function passageMoment(passage: PassageRow): Moment {
 export function sceneMoment(videoId: string, { startMs, endMs, frameAtMs }: Scene): Moment {
   const evidence = [{ kind: 'frame', atMs: frameAtMs, endMs, score: 1 } as const];
   return { videoId, startMs, endMs, score: 1, confidence: 1, evidence };
+}
+
+/** Where a label is in view longest. */
+function labelMoment(videoId: string, { spans, confidence }: LabelInVideo): Moment {
+  const [longest] = spans.toSorted((a, b) => b.endMs - b.startMs - (a.endMs - a.startMs) || a.startMs - b.startMs);
+  const { startMs, endMs, frameAtMs } = longest as LabelSpan;
+  const evidence = [{ kind: 'frame', atMs: frameAtMs, endMs, score: confidence } as const];
+  return { videoId, startMs, endMs, score: confidence, confidence, evidence };
 }
 
 interface Central {
