@@ -19,4 +19,4 @@ export {
   search,
   type TextEncoder,
 } from './search.ts';
-export { searchSequence } from './sequence.ts';
+export { searchSequence, stepQuery } from './sequence.ts';

@@ -37,6 +37,9 @@ export interface Query {
   weights: Record<Modality, number>;
 }
 
+/** Letters, numbers and emoji: without any of them nothing is asked for, and what an encoder makes of "!?" is near to whatever there is. */
+const MEANING = /[\p{L}\p{N}\p{Extended_Pictographic}\p{RI}]/u;
+
 export function readQuery(text: string): Query {
   const without: string[] = [];
   // A minus before a word or a quote, after a space: "e-mail" and "5 - 3" are neither.
@@ -48,13 +51,14 @@ export function readQuery(text: string): Query {
     .replace(/\s+/g, ' ')
     .trim();
   const quotes = [...wanted.matchAll(/["“”]([^"“”]+)["“”]/g)].map((match) => match[1] as string);
-  const plain = wanted.replace(/["“”]/g, ' ').replace(/\s+/g, ' ').trim();
+  const plain = MEANING.test(wanted) ? wanted.replace(/["“”]/g, ' ').replace(/\s+/g, ' ').trim() : '';
   const phrases = quotes.filter((quote) => terms(quote).length > 0);
 
   const parts = AT_ONCE.exec(plain)?.groups as { left: string; joint: string; right: string } | undefined;
-  const isTwofold = parts !== undefined && (/^whil/i.test(parts.joint) || !ASKS.test(parts.left));
+  const isBoth = parts !== undefined && MEANING.test(parts.left) && MEANING.test(parts.right);
+  const isTwofold = isBoth && (/^whil/i.test(parts.joint) || !ASKS.test(parts.left));
   let [seen, said] = [plain, plain];
-  if (parts && isTwofold && SPEECH.test(parts.left) !== SPEECH.test(parts.right)) {
+  if (isTwofold && SPEECH.test(parts.left) !== SPEECH.test(parts.right)) {
     [seen, said] = SPEECH.test(parts.right) ? [parts.left, parts.right] : [parts.right, parts.left];
   }
   const all = [...new Set(wordsOf(said))];

@@ -8,6 +8,9 @@ const SLACK_MS = 1000;
 /** How a person says that one thing comes after another; not what is looked for. */
 const ORDER = /^\s*(?:first|and then|then|next|after that|afterwards|finally|followed by)\b[\s,:]*/i;
 
+/** What a step looks for, without the word that puts it in order. */
+export const stepQuery = (step: string): string => step.replace(ORDER, '');
+
 /**
  * Moments in which the first thing is followed by the second, and so on, each beginning at most `windowMs` after the one before it has ended. A moment spans
  * all of them; it is as sure as its least sure step, and shows the best evidence of each.
@@ -19,7 +22,7 @@ export async function searchSequence(
 ): Promise<Moment[]> {
   const found: Moment[][] = [];
   for (const step of steps) {
-    found.push(await search(deps, { ...rest, query: step.replace(ORDER, ''), limit: DEPTH }, signal));
+    found.push(await search(deps, { ...rest, query: stepQuery(step), limit: DEPTH }, signal));
   }
   const [first = [], ...later] = found;
   const chains = first.flatMap((start) => {

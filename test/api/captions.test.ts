@@ -1,7 +1,7 @@
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { captionsKey } from '#store';
-import { type ApiFixture, startApi } from '../fixtures/api.ts';
+import { type ApiFixture, setVideo, startApi } from '../fixtures/api.ts';
 
 const SRT = '1\n00:00:01,000 --> 00:00:02,000\nHello.\n';
 let api: ApiFixture;
@@ -71,6 +71,12 @@ describe('Captions', () => {
     const id = await newVideo();
     expect((await put(id, '')).body).toMatchObject({ status: 415 });
     expect((await put(id, 'no captions')).body).toMatchObject({ code: 'captions_invalid' });
+    await setVideo(api, { id }, { media: { container: 'mov', durationMs: 500, startMs: 0 } });
+    const late = (await put(id, '1\n00:00:01,000 --> 00:00:02,000\ntoo late\n')).body;
+    expect(late).toMatchObject({
+      code: 'captions_invalid',
+      detail: 'All its captions begin after the end of the video.',
+    });
     expect((await put(id, Buffer.alloc(9 * 2 ** 20, 32), 'text/plain')).body).toMatchObject({ code: 'body_too_large' });
     expect((await put(id, '{}', 'application/json')).body).toMatchObject({ code: 'content_type_unsupported' });
     expect((await put(id, '<x/>', 'text/xml')).body).toMatchObject({ code: 'content_type_unsupported' });
@@ -89,10 +95,11 @@ describe('Captions', () => {
     ]);
     const read = async (query = '') => (await request(api.url).get(`/v1/videos/${id}/transcript${query}`)).body;
     expect(await read()).toMatchObject({ source: 'speech', complete: false, passages: [{ text: 'herd' }] });
-    await api.catalog.patchVideo(
-      { tenant: 'default', videoId: id },
-      { captions: { source: 'upload', language: 'en', cues: 1 } },
-    );
+    const captionsOf = (cues: number) =>
+      setVideo(api, { id }, { captions: { source: 'upload', language: 'en', cues } });
+    await captionsOf(0);
+    expect(await read()).toMatchObject({ source: 'speech', passages: [{ text: 'herd' }] });
+    await captionsOf(1);
     expect(await read()).toMatchObject({
       source: 'captions',
       language: 'en',

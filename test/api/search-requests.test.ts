@@ -5,6 +5,7 @@ import { type ClipModel, openClip, resolveProfile } from '#models';
 import { type FrameRow, frameId, passageId } from '#store';
 import { API_KEYS, type ApiFixture, KEYS, setVideo, startApi } from '../fixtures/api.ts';
 
+const NOWHERE = '0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e';
 let api: ApiFixture;
 let clip: ClipModel;
 let lecture: string;
@@ -195,8 +196,14 @@ describe('What is wrong with a search', () => {
     ['a date that is none', { query: 'a', filter: { createdAfter: 'yesterday' } }],
     ['weights of nothing', { query: 'a', weights: { frames: 0, passages: 0 } }],
     ['a negative weight', { query: 'a', weights: { frames: -1 } }],
+    ['weights that leave out the modality asked for', { query: 'a', modalities: ['frames'], weights: { frames: 0 } }],
+    ['a picture among passages', { like: { videoId: NOWHERE, at: 1 }, modalities: ['passages'] }],
+    ['a picture where frames weigh nothing', { image: 'AAAA', weights: { frames: 0 } }],
+    ['only what must not be there', { query: '-people -"red car"' }],
+    ['a step of only what must not be there', { sequence: ['a red car', 'then -people'] }],
     ['a sequence of one', { sequence: ['a'] }],
-    ['a time before the start', { like: { videoId: '0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e', at: -1 } }],
+    ['a sequence of fifty', { sequence: Array.from({ length: 50 }, () => 'a') }],
+    ['a time before the start', { like: { videoId: NOWHERE, at: -1 } }],
     ['an image that is not base64', { image: '***' }],
     ['a list', []],
     ['a word', '"a"'],
@@ -230,6 +237,11 @@ describe('What is wrong with a search', () => {
       [await post().attach('file', image, 'a.png'), 'request_invalid'],
     ] as const;
     for (const [answer, code] of cases) expect([answer.status, answer.body.code]).toEqual([400, code]);
+    const long = await post().field('request', ' '.repeat(200_000)).attach('image', image, 'a.png');
+    expect([long.status, long.body.detail]).toEqual([400, 'request: has more than 131072 bytes.']);
+    const cut = '--b\r\ncontent-disposition: form-data; name="image"; filename="a.png"\r\n\r\nabc';
+    const broken = await post().set('content-type', 'multipart/form-data; boundary=b').send(cut);
+    expect([broken.status, broken.body.code]).toEqual([400, 'multipart_invalid']);
   });
 
   it('is nothing that a query of strange characters can be', async () => {
@@ -247,6 +259,12 @@ describe('What is wrong with a search', () => {
       '- -',
     ]) {
       expect([query, (await search({ query })).status]).toEqual([query, 200]);
+    }
+  });
+
+  it('finds nothing where nothing is asked for', async () => {
+    for (const query of ['?', '-', '- -', '!@#$%^&*()', '\u0000', '\u200b', '"-"']) {
+      expect([query, await moments({ query })]).toEqual([query, []]);
     }
   });
 });

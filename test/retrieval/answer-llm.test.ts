@@ -256,7 +256,7 @@ describe('A chat model that', () => {
     ['streams what is no JSON', 'llm_garbage', () => server.behave((r) => begin(r).end('data: {nonsense\n\n'))],
     [
       'streams what is no stream',
-      'llm_cut_off',
+      'llm_garbage',
       () => server.behave((r) => r.writeHead(200, { 'content-type': 'text/html' }).end('<html>')),
     ],
     [

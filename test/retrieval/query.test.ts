@@ -41,6 +41,12 @@ describe('A query', () => {
     expect(readQuery('-people')).toMatchObject({ seen: '', without: ['people'] });
   });
 
+  it('asks for nothing without a letter, a number or an emoji', () => {
+    for (const text of ['!?', '"-"', '- -', '\u0000', '\u200b', '$%&']) expect(readQuery(text).seen).toBe('');
+    for (const text of ['🎈', '🇩🇪', '7', 'ß', 'שלום', '车', '❤']) expect(readQuery(text).seen).toBe(text);
+    expect(readQuery('?! while they say hello')).toMatchObject({ seen: '?! while they say hello', isTwofold: false });
+  });
+
   it('takes any text there is', () => {
     for (const text of [
       '',

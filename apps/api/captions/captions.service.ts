@@ -19,9 +19,16 @@ export class CaptionsService {
     private readonly videos: VideosService,
   ) {}
 
-  /** Throws `captions_invalid` for a file without a single caption. */
-  async store(tenant: Tenant, id: string, bytes: Buffer): Promise<NonNullable<Video['captionsFile']>> {
+  /** Throws `captions_invalid` for a file without a single caption, or where it is known how long the video is, none within it. */
+  async store(
+    tenant: Tenant,
+    id: string,
+    bytes: Buffer,
+    durationMs?: number,
+  ): Promise<NonNullable<Video['captionsFile']>> {
     const { cues, broken } = await parseCaptions(bytes);
+    if (cues.length > 0 && durationMs !== undefined && cues.every(({ startMs }) => startMs >= durationMs))
+      throw new ProblemError('captions_invalid', 'All its captions begin after the end of the video.');
     if (cues.length === 0) {
       const why =
         broken > 0 ? 'the times of all its captions are broken' : 'it has no line such as 00:01.000 --> 00:02.000';
@@ -33,8 +40,8 @@ export class CaptionsService {
   }
 
   async put(tenant: Tenant, id: string, bytes: Buffer): Promise<Video> {
-    await this.videos.get(tenant, id);
-    return this.#change(tenant, id, await this.store(tenant, id, bytes));
+    const { media } = await this.videos.get(tenant, id);
+    return this.#change(tenant, id, await this.store(tenant, id, bytes, media?.durationMs));
   }
 
   async delete(tenant: Tenant, id: string): Promise<Video> {

@@ -103,6 +103,15 @@ export const searchSchema = z
       .meta({ description: '`nextCursor` of the page before, with the same query' }),
   })
   .superRefine((request, context) => {
+    const { modalities, weights, image, like } = request;
+    const searches = (modality: 'frames' | 'passages') =>
+      (modalities?.includes(modality) ?? true) && weights?.[modality] !== 0;
+    const path = [modalities ? 'modalities' : 'weights'];
+    if (!searches('frames') && !searches('passages')) {
+      context.addIssue({ code: 'custom', path, message: 'with `weights`, leaves nothing to search' });
+    } else if (!searches('frames') && (image !== undefined || like)) {
+      context.addIssue({ code: 'custom', path, message: 'leaves out frames, which a picture is compared with' });
+    }
     const given = QUESTIONS.filter((name) => request[name] !== undefined);
     if (given.length === 1) return;
     const message = given.length === 0 ? 'is missing: give one of' : `stands beside ${given[1]}: give one of`;

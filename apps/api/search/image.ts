@@ -24,10 +24,15 @@ export async function readSearchForm(request: FastifyRequest): Promise<{ image: 
       limits: { fileSize: MAX_IMAGE_BYTES, fieldSize: MAX_REQUEST_BYTES, files: 1, fields: 1, parts: 2 },
     })) {
       if (part.type === 'file' && part.fieldname === 'image') {
-        image = await part.toBuffer().catch(() => undefined);
+        image = await part.toBuffer().catch((error: Error) => {
+          if (!part.file.truncated) throw error;
+          return undefined;
+        });
         if (image === undefined || part.file.truncated)
           throw new ProblemError('image_too_large', `A picture may have at most ${MAX_IMAGE_BYTES} bytes.`);
       } else if (part.type === 'field' && part.fieldname === 'request') {
+        if (part.valueTruncated)
+          throw new ProblemError('request_invalid', `request: has more than ${MAX_REQUEST_BYTES} bytes.`);
         fields = typeof part.value === 'string' ? parse(part.value) : part.value;
       } else {
         throw new ProblemError('request_invalid', 'The form has the file `image` and the field `request`, no others.');

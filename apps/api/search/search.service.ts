@@ -1,5 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Moment, type SearchDeps, search, searchSequence, type TextEncoder, wantsNothing } from '#retrieval';
+import {
+  type Moment,
+  type SearchDeps,
+  search,
+  searchSequence,
+  stepQuery,
+  type TextEncoder,
+  wantsNothing,
+} from '#retrieval';
 import { Catalog, type Tenant, type VectorIndex, type VideoName } from '#store';
 import { LabelsService } from '../labels/labels.service.ts';
 import { Links } from '../links.ts';
@@ -41,6 +49,7 @@ export class SearchService {
   async search(tenant: Tenant, request: SearchRequest, image?: Uint8Array): Promise<SearchResult> {
     const startedAt = performance.now();
     const offset = offsetOf(request);
+    checkWanted(request);
     // What has to wait for a model holds up no one's turn.
     const encoder = this.#needsEncoder(request) ? await this.models.encoder() : NO_ENCODER;
     const steps: Record<string, number> = {};
@@ -131,7 +140,6 @@ export class SearchService {
       ]);
       return search(deps, { ...options, query: '', picture, limit, offset });
     }
-    if (wantsNothing(query)) throw new ProblemError('request_invalid', 'query: says only what must not be there.');
     return search(deps, { ...options, query, limit, offset });
   }
 
@@ -178,6 +186,14 @@ export class SearchService {
     const names = await this.catalog.namesOf(tenant, unknown);
     for (const id of unknown) known.set(id, names.get(id));
   }
+}
+
+/** Throws `request_invalid` where only what must not be there is named. */
+function checkWanted({ query, sequence }: SearchRequest): void {
+  const given: [path: string, text: string][] = query ? [['query', query]] : [];
+  for (const [i, step] of (sequence ?? []).entries()) given.push([`sequence.${i}`, stepQuery(step)]);
+  const wrong = given.find(([, text]) => wantsNothing(text));
+  if (wrong) throw new ProblemError('request_invalid', `${wrong[0]}: says only what must not be there.`);
 }
 
 /** Title and metadata as text, which a query's words are looked for in. */

@@ -84,6 +84,7 @@ export class Llm {
     let [written, finish]: [string, string | null] = ['', null];
     let counted: OpenAI.CompletionUsage | null | undefined;
     let answered = false;
+    let understood = false;
     try {
       this.#client ??= this.#connect();
       const client = await this.#client;
@@ -106,6 +107,7 @@ export class Llm {
       const chunks = response.headers.get('content-type')?.includes('application/json') ? wholeAnswer(response) : data;
       for await (const chunk of chunks) {
         counted = chunk.usage ?? counted;
+        understood ||= Array.isArray(chunk.choices);
         const choice = chunk.choices?.[0];
         finish = choice?.finish_reason ?? finish;
         const text = choice?.delta?.content;
@@ -116,6 +118,8 @@ export class Llm {
       }
       // The SDK ends the stream without a word when it is aborted.
       ends.throwIfAborted();
+      // A web page, say, which lies at the address that was configured.
+      if (!understood) throw new SyntaxError('nothing in it is of the protocol');
       if (finish === null) throw new LlmError('llm_cut_off', 'The chat model stopped in the middle of its answer.');
       return finish === 'length' ? 'length' : 'stop';
     } catch (error) {
