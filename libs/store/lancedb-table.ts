@@ -87,8 +87,17 @@ export class TableWriter {
 
 /** Merges small fragments, brings the indexes up to date, and drops versions nobody reads any more. True where files were replaced. */
 export async function compact(table: Table, keepVersionsMs: number): Promise<boolean> {
-  const { compaction } = await table.optimize({ cleanupOlderThan: new Date(Date.now() - keepVersionsMs) });
+  const { compaction } = await table.optimize({ cleanupOlderThan: await replacedBefore(table, keepVersionsMs) });
   return compaction.filesRemoved > 0;
+}
+/**
+ * Versions older than this were replaced at least so long ago. Their own age does not say that: a table that rested for an hour has one version, an
+ * hour old, which others read until this moment.
+ */
+async function replacedBefore(table: Table, ms: number): Promise<Date> {
+  const until = Date.now() - ms;
+  const times = (await table.listVersions()).map(({ timestamp }) => timestamp.getTime());
+  return new Date(Math.max(0, ...times.filter((time) => time <= until)));
 }
 
 /**

@@ -99,6 +99,26 @@ describe('The vector index in LanceDB', () => {
     expect(await index.listFrames(WIDE, 't', stays[0]?.videoId ?? '')).not.toHaveLength(0);
   }, 120_000);
 
+  it('keeps what it replaces for those who are reading it, however long it was there before', async () => {
+    const keepVersionsMs = 1000;
+    const index = await open({ keepVersionsMs });
+    for (let i = 0; i < 8; i++) await index.upsertFrames(MODEL, [frame('t', 'v', i)]);
+    const db = await connect(dir);
+    const reader = await db.openTable((await db.tableNames())[0] ?? '');
+    const version = await reader.version();
+    await reader.checkout(version);
+    await sleep(1.5 * keepVersionsMs);
+    await index.optimize();
+    expect((await reader.query().toArray()).length).toBe(8);
+    const versions = async () => (await (await db.openTable(reader.name)).listVersions()).map((one) => one.version);
+    const after = await versions();
+    expect(after).toContain(version);
+    expect(after.at(-1)).toBeGreaterThan(version);
+    await sleep(1.5 * keepVersionsMs);
+    await index.optimize();
+    expect(await versions()).not.toContain(version);
+  }, 60_000);
+
   it('is whole after a process was killed in its upkeep, while another writes and reads', async () => {
     const index = await open(SMALL);
     const rows = [...clusteredFrames({ count: 5000, dimension: 128, tenants: ['default'] })];
