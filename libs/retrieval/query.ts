@@ -101,9 +101,15 @@ export function inLanguage(words: readonly string[], language: string | undefine
 export function highlights(text: string, words: readonly string[], language?: string): [from: number, to: number][] {
   const wanted = inLanguage(words, language);
   const marked: [number, number][] = [];
+  // The same few words come again and again.
+  const known = new Map<string, boolean>();
+  const isWanted = (word: string): boolean => {
+    const found = known.get(word) ?? terms(word, language).some((term) => wanted.has(term));
+    known.set(word, found);
+    return found;
+  };
   for (const { segment, index, isWordLike } of segmenter.segment(text)) {
-    if (isWordLike && terms(segment, language).some((term) => wanted.has(term)))
-      marked.push([index, index + segment.length]);
+    if (isWordLike && isWanted(segment)) marked.push([index, index + segment.length]);
   }
   return marked;
 }

@@ -31,8 +31,13 @@ const STALL_MS = 30 * 60_000;
 const TIME = String.raw`(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?`;
 const TIMING = new RegExp(String.raw`^\s*${TIME}\s*-->\s*${TIME}`);
 const LINES_AT_A_TIME = 2000;
+const CHARS_AT_A_TIME = 64_000;
 /** Captions of live speech repeat the line before; so close together, what is repeated is not said again. */
 const ROLLING_GAP_MS = 250;
+/** Lines of one caption that may be repeated in the next: no screen shows more. */
+const MAX_ROLLING_LINES = 10;
+/** What nobody can read at once: a longer caption (a whole transcript in one, say) becomes several. */
+const MAX_CUE_CHARS = 500;
 
 /**
  * Reads SubRip or WebVTT, whichever it is, forgiving what players forgive: missing numbers, empty lines or hours, a comma or a point, any line
@@ -51,18 +56,20 @@ export async function parseCaptions(bytes: Uint8Array, durationMs = Number.POSIT
       continue;
     }
     const text: string[] = [];
-    while (i + 1 < lines.length && lines[i + 1]?.trim() !== '' && !lines[i + 1]?.includes('-->'))
+    while (i + 1 < lines.length && lines[i + 1]?.trim() !== '' && !lines[i + 1]?.includes('-->')) {
       text.push(lines[++i] as string);
+      if (i % LINES_AT_A_TIME === 0) await setImmediate();
+    }
     // Without an empty line between, the next cue's number has been taken for text.
     if (lines[i + 1]?.includes('-->') && /^\s*\d+\s*$/.test(text.at(-1) ?? '')) text.pop();
     const [startMs, endMs] = [toMs(timing.slice(1, 5)), toMs(timing.slice(5, 9))];
-    const words = plain(text);
+    const words = await plain(text);
     if (words === '') continue;
     if (endMs <= startMs || startMs >= durationMs) broken++;
     else found.push({ startMs, endMs: Math.min(endMs, durationMs), text: words });
   }
   found.sort((a, b) => a.startMs - b.startMs);
-  return { cues: withoutRolling(found), broken };
+  return { cues: withoutRolling(found).flatMap(inPieces), broken };
 }
 
 /** The text track to take: one in `language` (a tag as files have it), else the default one, else the first; never one for forced foreign parts only. */
@@ -157,23 +164,46 @@ function toMs([hours = '0', minutes = '0', seconds = '0', fraction = '']: (strin
 }
 
 const ENTITIES: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', nbsp: ' ', lrm: '', rlm: '' };
-/** Without tags (`<i>`, `<c.yellow>`, `<00:01.000>`), SubStation overrides (`{\an8}`) and control characters. Lines stay lines. */
-function plain(lines: string[]): string {
-  return lines
-    .map((line) =>
-      line
-        .replace(/<\/?[a-z0-9][^<>]{0,200}>/gi, '')
-        .replace(/\{\\[^{}]{0,200}\}/g, '')
-        .replace(/&(amp|lt|gt|quot|nbsp|lrm|rlm);/g, (_, name: string) => ENTITIES[name] as string)
-        // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
-        .replace(/[\u0000-\u001f\u007f]+/g, ' ')
-        .replace(/ {2,}/g, ' ')
-        .trim(),
-    )
-    .filter((line) => line !== '')
-    .join('\n')
-    .toWellFormed();
+/** Without tags (`<i>`, `<c.yellow>`, `<00:01.000>`), SubStation overrides (`{\an8}`) and control characters. Lines stay lines, very long ones become several. */
+async function plain(lines: string[]): Promise<string> {
+  const kept: string[] = [];
+  let chars = 0;
+  for (const line of lines) {
+    for (let from = 0; from < line.length; from += CHARS_AT_A_TIME) {
+      const part = plainLine(line.slice(from, from + CHARS_AT_A_TIME));
+      if (part !== '') kept.push(part);
+      // A short line costs about as much as some letters.
+      chars += part.length + 16;
+      if (chars < CHARS_AT_A_TIME) continue;
+      chars = 0;
+      await setImmediate();
+    }
+  }
+  return kept.join('\n').toWellFormed();
 }
+const plainLine = (line: string): string =>
+  line
+    .replace(/<\/?[a-z0-9][^<>]{0,200}>/gi, '')
+    .replace(/\{\\[^{}]{0,200}\}/g, '')
+    .replace(/&(amp|lt|gt|quot|nbsp|lrm|rlm);/g, (_, name: string) => ENTITIES[name] as string)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
+    .replace(/[\u0000-\u001f\u007f]+/g, ' ')
+    .replace(/ {2,}/g, ' ')
+    .trim();
+
+/** Of at most 500 characters each, cut at words, each with its share of the time by its length. */
+function inPieces(cue: Cue): Cue[] {
+  if (cue.text.length <= MAX_CUE_CHARS) return [cue];
+  const { startMs, endMs, text } = cue;
+  const atMs = (chars: number): number => Math.round(startMs + ((endMs - startMs) * chars) / text.length);
+  let read = 0;
+  return (text.match(PIECES) ?? []).map((piece): Cue => {
+    const from = Math.min(atMs(read), endMs - 1);
+    read += piece.length;
+    return { startMs: from, endMs: Math.max(atMs(read), from + 1), text: piece.trim() };
+  });
+}
+const PIECES = new RegExp(String.raw`.{1,${MAX_CUE_CHARS}}(?:\s|$)|.{1,${MAX_CUE_CHARS}}`, 'gsu');
 
 /** Live captions show each line twice, as the new and then as the upper one: each is kept where it is new. */
 function withoutRolling(cues: Cue[]): Cue[] {
@@ -184,7 +214,7 @@ function withoutRolling(cues: Cue[]): Cue[] {
     const lines = cue.text.split('\n');
     let repeated = 0;
     if (cue.startMs - shownUntilMs <= ROLLING_GAP_MS) {
-      for (let n = Math.min(lines.length, shown.length); n > 0 && repeated === 0; n--)
+      for (let n = Math.min(lines.length, shown.length, MAX_ROLLING_LINES); n > 0 && repeated === 0; n--)
         if (shown.slice(-n).every((line, i) => line === lines[i])) repeated = n;
     }
     const fresh = lines.slice(repeated);

@@ -123,6 +123,11 @@ it('Text of others loses links, pictures, markup and what cannot be seen, and no
   expect(neutral('![x](http://e.org/p) [a](javascript:b) <b>hi</b> www.e.org \u202etxt\u0007')).not.toMatch(dangerous);
   const plain = 'At 1:05, "Ünïcode" 👩‍👩‍👧 said: 3 + 4 = 7! [1][2] (e.g. a.b)';
   expect(neutral(plain)).toBe(plain);
+  // Nor does it look at all of a text for each of its brackets.
+  const startedAt = performance.now();
+  const long = '[1]'.repeat(60_000);
+  expect(neutral(long)).toBe(long);
+  expect(performance.now() - startedAt).toBeLessThan(3000);
 });
 
 // A library in memory: what is tested is how an answer is put together. Search itself and the whole product are tested elsewhere.

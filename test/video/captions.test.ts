@@ -50,6 +50,32 @@ describe('parseCaptions', () => {
     expect(await read(srt, 10_000)).toEqual({ cues: [{ startMs: 9000, endMs: 10_000, text: 'ends late' }], broken: 4 });
   });
 
+  test('makes several of a caption that nobody could read at once, cut at words, each with its share of the time', async () => {
+    const cue = (text: string) => read(`00:00:10,000 --> 00:00:20,000\n${text}\n`);
+    const { cues } = await cue('sixteen letters. '.repeat(100));
+    expect(cues.map(({ text }) => text).join(' ')).toBe('sixteen letters. '.repeat(100).trim());
+    expect(cues.map(({ text }) => text.length)).toEqual([500, 492, 492, 212]);
+    expect(cues.map(({ startMs, endMs }) => [startMs, endMs])).toEqual([
+      [10_000, 12_949],
+      [12_949, 15_851],
+      [15_851, 18_752],
+      [18_752, 20_000],
+    ]);
+    for (const text of ['a'.repeat(50_000), '漢字'.repeat(20_000), '👩‍👩‍👧'.repeat(9000)]) {
+      const pieces = (await cue(text)).cues;
+      expect(pieces.map((piece) => piece.text).join('')).toBe(text);
+      for (const { startMs, endMs } of pieces)
+        expect(endMs > startMs && startMs >= 10_000 && endMs <= 20_000).toBe(true);
+    }
+  });
+
+  test('reads very many lines without comparing each with each', async () => {
+    const lines = 'line\n'.repeat(300_000);
+    const startedAt = performance.now();
+    await read(`00:00:01,000 --> 00:00:02,000\n${lines}\n00:00:02,000 --> 00:00:03,000\nother\n${lines}\n`);
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+  });
+
   test.each([
     ['UTF-8 with a mark', Buffer.from('\ufeff00:01.000 --> 00:02.000\nnaïve café')],
     ['UTF-16', Buffer.from('\ufeff00:01.000 --> 00:02.000\nnaïve café', 'utf16le')],

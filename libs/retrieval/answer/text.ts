@@ -22,7 +22,7 @@ export function neutral(text: string): string {
     .replace(/!(?=\[)/g, '')
     .replace(/\](?=[([:])/g, (bracket, at: number, whole: string) =>
       // "[1][2]" are two citations, "[1](" could be a link all the same.
-      whole[at + 1] === '[' && /\[\d+$/.test(whole.slice(0, at)) ? bracket : '] ',
+      whole[at + 1] === '[' && /\[\d+$/.test(whole.slice(Math.max(0, at - 10), at)) ? bracket : '] ',
     )
     .replace(SCHEME, (scheme) => `${scheme.slice(0, -1)}[:]`)
     .replace(/\bwww\.(?=\S)/gi, 'www[.]');
