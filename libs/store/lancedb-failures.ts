@@ -8,12 +8,12 @@ export const isConflict = (error: unknown): boolean =>
   /conflict|preempted|concurrent|already exists|use an index more than once/i.test(String(error));
 
 /** Lance retries most conflicts itself; what is left (compaction against a delete, two index builds) starts anew from the latest version. */
-export async function retryConflicts<T>(attempt: () => Promise<T>): Promise<T> {
+export async function retryConflicts<T>(attempt: () => Promise<T>, attempts = MAX_ATTEMPTS): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await attempt();
     } catch (error) {
-      if (!isConflict(error) || tries === MAX_ATTEMPTS) throw storeError(error);
+      if (!isConflict(error) || tries >= attempts) throw storeError(error);
       await sleep(Math.min(1000, 10 * 2 ** tries) * (0.5 + Math.random()));
     }
   }

@@ -25,7 +25,7 @@ export class TableWriter {
 
   constructor(
     readonly open: () => Promise<Table>,
-    readonly keepVersionsMs: number,
+    readonly keep: Keeping,
   ) {}
 
   async upsert<Row extends { id: string }>(rows: Row[], toArrow: (rows: Row[]) => arrow.Table): Promise<void> {
@@ -40,7 +40,8 @@ export class TableWriter {
     await Promise.all(groups);
   }
 
-  exclusive<T>(task: (table: Table) => Promise<T>): Promise<T> {
+  /** `attempts`: how often another process may commit first before it is given up. */
+  exclusive<T>(task: (table: Table) => Promise<T>, attempts?: number): Promise<T> {
     this.#group = undefined;
     const run = this.#tail.then(async () => {
       this.#table ??= this.open();
@@ -48,7 +49,7 @@ export class TableWriter {
         this.#table = undefined;
       });
       const table = await guard(() => this.#table as Promise<Table>);
-      return retryConflicts(() => task(table));
+      return retryConflicts(() => task(table), attempts);
     });
     this.#tail = run.catch(() => {});
     return run;
@@ -79,25 +80,39 @@ export class TableWriter {
     this.exclusive(async (table) => {
       if (this.holdsCompaction) return;
       const { numRows, fragmentStats } = await table.stats();
-      if (fragmentStats.numSmallFragments > 64 + numRows / 5000) await compact(table, this.keepVersionsMs);
-    }).catch(() => {});
+      if (fragmentStats.numSmallFragments > 64 + numRows / 5000) await compact(table, this.keep);
+    }, 1).catch(() => {});
     this.#group = group;
   }
 }
 
-/** Merges small fragments, brings the indexes up to date, and drops versions nobody reads any more. True where files were replaced. */
-export async function compact(table: Table, keepVersionsMs: number): Promise<boolean> {
-  const { compaction } = await table.optimize({ cleanupOlderThan: await replacedBefore(table, keepVersionsMs) });
-  return compaction.filesRemoved > 0;
+/** How long upkeep leaves what is of no use any more. */
+export interface Keeping {
+  /** Replaced versions, for a reader that began on one and is still at it. */
+  keepVersionsMs: number;
+  /** Files that no version names, counted from the last write: they may be of one that goes on, or of one that another process's commit or a crash ended. */
+  keepUnknownMs: number;
 }
-/**
- * Versions older than this were replaced at least so long ago. Their own age does not say that: a table that rested for an hour has one version, an
- * hour old, which others read until this moment.
- */
-async function replacedBefore(table: Table, ms: number): Promise<Date> {
-  const until = Date.now() - ms;
-  const times = (await table.listVersions()).map(({ timestamp }) => timestamp.getTime());
-  return new Date(Math.max(0, ...times.filter((time) => time <= until)));
+export interface Upkeep {
+  /** Files were replaced, so there is more to remove later. */
+  isChanged: boolean;
+  /** Nothing has been written for so long that files of no version were removed as well. */
+  hasRested: boolean;
+}
+
+/** Merges small fragments, brings the indexes up to date, and drops what nobody reads any more. */
+export async function compact(table: Table, { keepVersionsMs, keepUnknownMs }: Keeping): Promise<Upkeep> {
+  const now = Date.now();
+  const writtenAt = (await table.listVersions()).map(({ timestamp }) => timestamp.getTime());
+  // A version's own age does not say when it was replaced: a table that rested for an hour has one of an hour, which others read until this moment.
+  const replaced = Math.max(0, ...writtenAt.filter((time) => time <= now - keepVersionsMs));
+  const { compaction } = await table.optimize({ cleanupOlderThan: new Date(replaced) });
+  const isChanged = compaction.filesRemoved > 0;
+  const hasRested = !isChanged && Math.max(...writtenAt) <= now - keepUnknownMs;
+  // Of those Lance removes what is older than the oldest version. By itself it leaves them for seven days: a copy of the table for each compaction
+  // that lost against a deletion.
+  if (hasRested) await table.optimize({ cleanupOlderThan: new Date(replaced), deleteUnverified: true });
+  return { isChanged, hasRested };
 }
 
 /**

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { type Connection, connect, MatchQuery, type Table } from '@lancedb/lancedb';
 import type * as arrow from 'apache-arrow';
-import { guard, retryConflicts, storeError } from './lancedb-failures.ts';
+import { guard, isConflict, retryConflicts, storeError } from './lancedb-failures.ts';
 import {
   embeddedPassagesTable,
   filterSql,
@@ -31,8 +31,10 @@ import {
   compact,
   ensureSearchIndexes,
   ensureTextIndex,
+  type Keeping,
   PARTITION_ROWS,
   TableWriter,
+  type Upkeep,
 } from './lancedb-table.ts';
 import type { Tenant } from './types.ts';
 import type {
@@ -66,16 +68,19 @@ const PROBED_SHARE = 0.2;
 const CANDIDATES = 200;
 
 /** What a test sets to see in seconds what takes a large index or an hour. */
-export interface LanceTuning {
+export interface LanceTuning extends Keeping {
   /** Tables of so many rows get a vector index; smaller ones are searched exactly. */
   indexRows: number;
   /** A filter that leaves no more rows than this is answered exactly, from those rows: an index would first look in the wrong places. */
   exactRows: number;
-  /** Old versions are kept this long: a reader that began on one is still on it only if its query takes longer. */
-  keepVersionsMs: number;
 }
 /** Where both take the same time: 10,000 x 512 numbers 25 ms of one core, whatever the index 20 ms; 5,000 rows of a filter 15 ms (docs/search.md). */
-const TUNING: LanceTuning = { indexRows: 10_000, exactRows: 5_000, keepVersionsMs: 10 * 60_000 };
+const TUNING: LanceTuning = {
+  indexRows: 10_000,
+  exactRows: 5_000,
+  keepVersionsMs: 10 * 60_000,
+  keepUnknownMs: 60 * 60_000,
+};
 
 /**
  * LanceDB in a folder, shared by any number of processes. A row's id is declared the table's (unenforced) primary key: only then does Lance see that two
@@ -299,13 +304,17 @@ export class LanceIndex implements VectorIndex {
   async #optimize(): Promise<void> {
     clearTimeout(this.#upkeep);
     this.#upkeep = undefined;
-    const { indexRows, keepVersionsMs } = this.tuning;
+    const { indexRows, keepUnknownMs } = this.tuning;
     let isChanged = false;
+    let hasRested = true;
     for (const name of await this.#writtenTables()) {
       const writer = this.#writerOf(name);
       writer.holdsCompaction = true;
       try {
-        isChanged = (await writer.exclusive((table) => compact(table, keepVersionsMs))) || isChanged;
+        // What a compaction wrote before another process's commit undid it was for nothing: later, not at once again.
+        const done = await writer.exclusive((table) => compact(table, this.tuning), 1).catch(unlessConflict);
+        isChanged ||= done.isChanged;
+        hasRested &&= done.hasRested;
         // Not in the writer's turn: writes go on meanwhile.
         const table = await this.#find(name);
         if (table) isChanged = (await ensureSearchIndexes(table, indexRows)) || isChanged;
@@ -314,13 +323,14 @@ export class LanceIndex implements VectorIndex {
       }
     }
     if (isChanged) this.#upkeepLater();
+    else if (!hasRested) this.#upkeepLater(keepUnknownMs);
   }
 
   /** What was replaced or removed is kept for those who are reading it; once nobody can be, it goes. */
-  #upkeepLater(): void {
+  #upkeepLater(ms = this.tuning.keepVersionsMs): void {
     this.#upkeep ??= setTimeout(() => {
       this.optimize().catch(() => {});
-    }, this.tuning.keepVersionsMs + 60_000).unref();
+    }, ms + 60_000).unref();
   }
 
   /** Waits for writes that were begun, then lets go of the files; the process can exit. */
@@ -426,7 +436,7 @@ export class LanceIndex implements VectorIndex {
   }
 
   #writer(name: string, open: () => Promise<Table>): TableWriter {
-    const writer = this.#writers.get(name) ?? new TableWriter(open, this.tuning.keepVersionsMs);
+    const writer = this.#writers.get(name) ?? new TableWriter(open, this.tuning);
     this.#writers.set(name, writer);
     return writer;
   }
@@ -476,6 +486,10 @@ export class LanceIndex implements VectorIndex {
   }
 }
 
+function unlessConflict(error: unknown): Upkeep {
+  if (isConflict(error)) return { isChanged: true, hasRested: false };
+  throw error;
+}
 const BY_ID = [{ columnName: 'id' }];
 const IN_TIME = [{ columnName: 'start_ms' }, ...BY_ID];
 

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -18,7 +18,7 @@ const SMALL = { indexRows: 4000, exactRows: 500 };
 describe('The vector index in LanceDB', () => {
   let dir: string;
   const opened: VectorIndex[] = [];
-  const open = async (lance: { indexRows?: number; exactRows?: number; keepVersionsMs?: number }) => {
+  const open = async (lance: Parameters<typeof openVectorIndex>[0]['lance']) => {
     const index = await openVectorIndex({ lanceDir: dir, lance });
     opened.push(index);
     return index;
@@ -118,6 +118,28 @@ describe('The vector index in LanceDB', () => {
     await index.optimize();
     expect(await versions()).not.toContain(version);
   }, 60_000);
+
+  it('removes files that a write has left which never came to an end, once nothing has been written for a while', async () => {
+    const index = await open({ keepVersionsMs: 0, keepUnknownMs: 2000 });
+    await index.upsertFrames(MODEL, [frame('t', 'v', 0)]);
+    const [table = ''] = await (await connect(dir)).tableNames();
+    const data = join(dir, `${table}.lance`, 'data');
+    const [file = ''] = await readdir(data);
+    const leave = async (name: string, at: number) => {
+      await copyFile(join(data, file), join(data, name));
+      await utimes(join(data, name), at / 1000, at / 1000);
+    };
+    await leave('abandoned.lance', Date.now() - 60_000);
+    await leave('going-on.lance', Date.now() + 1000);
+    await index.optimize();
+    expect(await readdir(data)).toContain('abandoned.lance');
+    await sleep(2500);
+    await index.optimize();
+    const left = await readdir(data);
+    expect(left).not.toContain('abandoned.lance');
+    expect(left).toContain('going-on.lance');
+    expect(await index.listFrames(MODEL, 't', 'v')).toHaveLength(1);
+  });
 
   it('is whole after a process was killed in its upkeep, while another writes and reads', async () => {
     const index = await open(SMALL);
