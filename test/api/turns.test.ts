@@ -116,6 +116,24 @@ describe('One queue for all that reads the index', () => {
     expect(Math.max(...all.map(({ waitMs }) => waitMs))).toBeGreaterThan(0);
   });
 
+  it('Searches whose clients have gone hold up nobody', async () => {
+    const gone = new AbortController();
+    const many = Array.from({ length: 200 }, (_, i) => {
+      const body = JSON.stringify({ query: `gone ${i} while a red circle is seen` });
+      const headers = { 'content-type': 'application/json' };
+      return fetch(`${api.url}/v1/search`, { method: 'POST', headers, body, signal: gone.signal }).catch(() => 'gone');
+    });
+    await sleep(100);
+    gone.abort();
+    const left = (await Promise.all(many)).filter((answer) => answer === 'gone').length;
+    expect(left).toBeGreaterThan(100);
+    const { status, body } = await search('after them');
+    expect(status).toBe(200);
+    // All that were left would have taken their turns before.
+    const { tookMs, steps } = body;
+    expect(steps.wait).toBeLessThan(20 * (tookMs - steps.wait));
+  });
+
   it('No question holds a turn while the chat model writes', async () => {
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     llm.behave(async (response) => {

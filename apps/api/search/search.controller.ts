@@ -1,8 +1,8 @@
-import { Controller, HttpCode, Post, Req } from '@nestjs/common';
-import type { FastifyRequest } from 'fastify';
+import { Controller, HttpCode, Post, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Tenant } from '#store';
 import { CurrentTenant } from '../auth/index.ts';
-import { searchSchema } from '../schemas/index.ts';
+import { type SearchResult, searchSchema } from '../schemas/index.ts';
 import { validate } from '../validation.ts';
 import { formRequest, readSearchForm } from './image.ts';
 import { SearchService } from './search.service.ts';
@@ -13,9 +13,22 @@ export class SearchController {
 
   @Post()
   @HttpCode(200)
-  async search(@CurrentTenant() tenant: Tenant, @Req() request: FastifyRequest) {
-    if (!request.isMultipart()) return this.searching.search(tenant, validate(searchSchema, request.body));
-    const { image, fields } = await readSearchForm(request);
-    return this.searching.search(tenant, formRequest(fields), image);
+  async search(
+    @CurrentTenant() tenant: Tenant,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<SearchResult | undefined> {
+    // Nobody waits for a search whose client has gone.
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    try {
+      if (!request.isMultipart())
+        return await this.searching.search(tenant, validate(searchSchema, request.body), gone.signal);
+      const { image, fields } = await readSearchForm(request);
+      return await this.searching.search(tenant, formRequest(fields), gone.signal, image);
+    } catch (error) {
+      if (!gone.signal.aborted) throw error;
+      return undefined;
+    }
   }
 }

@@ -31,6 +31,8 @@ interface Prepared {
   image: Uint8Array | undefined;
   /** Milliseconds of each step; it adds its own. */
   steps: Record<string, number>;
+  /** Aborts when nobody waits for it any more. */
+  signal: AbortSignal;
 }
 
 /** A question in words, by a picture or by order in time, to moments. */
@@ -45,8 +47,8 @@ export class SearchService {
     private readonly links: Links,
   ) {}
 
-  /** `image`: bytes of the picture, where it came as a file. */
-  async search(tenant: Tenant, request: SearchRequest, image?: Uint8Array): Promise<SearchResult> {
+  /** `image`: bytes of the picture, where it came as a file. Throws the reason of `signal`. */
+  async search(tenant: Tenant, request: SearchRequest, signal: AbortSignal, image?: Uint8Array): Promise<SearchResult> {
     const startedAt = performance.now();
     const offset = offsetOf(request);
     checkWanted(request);
@@ -56,15 +58,15 @@ export class SearchService {
     const waiting = performance.now();
     const found = await this.turns.take(() => {
       steps.wait = rounded(performance.now() - waiting);
-      return this.#search(tenant, request, { encoder, offset, image, steps });
-    });
+      return this.#search(tenant, request, { encoder, offset, image, steps, signal });
+    }, signal);
     return { ...found, tookMs: rounded(performance.now() - startedAt), steps };
   }
 
   async #search(
     tenant: Tenant,
     request: SearchRequest,
-    { encoder, offset, image, steps }: Prepared,
+    { encoder, offset, image, steps, signal }: Prepared,
   ): Promise<Omit<SearchResult, 'tookMs' | 'steps'>> {
     const videoIds = await videosOf(this.catalog, tenant, request);
     const videos = new Map<string, VideoName | undefined>();
@@ -83,7 +85,7 @@ export class SearchService {
     const { limit, groupBy } = request;
     // One more than the page, to know whether there is a next one. Groups are made of all there is.
     const [from, count] = groupBy ? [0, MAX_OFFSET] : [offset, Math.min(limit, MAX_OFFSET - offset) + 1];
-    const found = await this.#moments(deps, tenant, request, videoIds, image, from, count);
+    const found = await this.#moments(deps, tenant, request, videoIds, image, from, count, signal);
     await this.#read(
       tenant,
       found.map(({ videoId }) => videoId),
@@ -123,6 +125,7 @@ export class SearchService {
     image: Uint8Array | undefined,
     offset: number,
     limit: number,
+    signal: AbortSignal,
   ): Promise<Moment[]> {
     const { query = '', like, sequence, within, filter, modalities, weights } = request;
     const options = {
@@ -132,15 +135,16 @@ export class SearchService {
       ...(weights && { weights }),
       ...rowFilterOf(filter),
     };
-    if (sequence) return searchSequence(deps, { ...options, steps: sequence, windowMs: within * 1000, limit, offset });
-    if (like) return this.#like(deps, options, like, offset, limit);
+    if (sequence)
+      return searchSequence(deps, { ...options, steps: sequence, windowMs: within * 1000, limit, offset }, signal);
+    if (like) return this.#like(deps, options, like, offset, limit, signal);
     if (request.image !== undefined) {
       const [picture] = await this.models.encodePictures(deps.encoder.id, [
         await decodeImage(image ?? Buffer.from(request.image, 'base64')),
       ]);
-      return search(deps, { ...options, query: '', picture, limit, offset });
+      return search(deps, { ...options, query: '', picture, limit, offset }, signal);
     }
-    return search(deps, { ...options, query, limit, offset });
+    return search(deps, { ...options, query, limit, offset }, signal);
   }
 
   /** Like what is shown there, without the moment itself. */
@@ -150,6 +154,7 @@ export class SearchService {
     { videoId, at }: { videoId: string; at: number },
     offset: number,
     limit: number,
+    signal: AbortSignal,
   ): Promise<Moment[]> {
     const { tenant } = options;
     if (!(await this.catalog.getVideo(tenant, videoId)))
@@ -157,7 +162,11 @@ export class SearchService {
     const atMs = at * 1000;
     const frame = await this.index.frameAt(deps.encoder, tenant, videoId, atMs);
     if (!frame) throw new ProblemError('frame_not_found', 'No picture of this video has been indexed.');
-    const moments = await search(deps, { ...options, query: '', picture: frame.vector, limit: offset + limit + 1 });
+    const moments = await search(
+      deps,
+      { ...options, query: '', picture: frame.vector, limit: offset + limit + 1 },
+      signal,
+    );
     const shown = frame.startMs;
     return moments
       .filter((moment) => moment.videoId !== videoId || shown < moment.startMs || shown >= moment.endMs)
