@@ -72,8 +72,8 @@ const PASSAGE_HITS = 100;
 const NAMED_VIDEOS = 50;
 
 /**
- * CLIP text to frames, BM25 (and embeddings, where there is a model for them) to passages, fused by weighted reciprocal rank (Cormack et al. 2009), neighbours in time merged into moments. Never more
- * moments than some hundred hits give, however large `limit` is.
+ * CLIP text to frames, BM25 (and embeddings, where there is a model for them) to passages, fused by weighted reciprocal rank (Cormack et al. 2009),
+ * neighbours in time merged into moments. Never more moments than some hundred hits give, however large `limit` is.
  */
 export async function search(deps: SearchDeps, options: SearchOptions, signal?: AbortSignal): Promise<Moment[]> {
   signal?.throwIfAborted();
@@ -84,28 +84,66 @@ export async function search(deps: SearchDeps, options: SearchOptions, signal?: 
   const weights = given ? { frames: given.frames ?? 0, passages: given.passages ?? 0 } : query.weights;
   const uses = (modality: Modality) => weights[modality] > 0 && (modalities?.includes(modality) ?? true);
   const step = timer(deps);
-  const [seen, said, meant] = await Promise.all([
-    uses('frames') ? framesFor(deps, query, picture, filter, step, signal) : undefined,
-    uses('passages') && !picture ? passagesFor(deps, query, filter, step) : [],
-    uses('passages') && !picture ? meaningFor(deps, query, filter, step, signal) : [],
-  ]);
-  const named = picture ? new Map() : await namesIn(deps, query, [...(seen?.hits ?? []), ...said]);
+
+  const found = await retrieve(deps, query, { picture, uses, filter, step }, signal);
   signal?.throwIfAborted();
   const fusing = step('fuse');
-  const frames = seen ? momentsOfFrames(seen.hits, seen.background, deps.encoder.logitScale, named) : [];
+  const { frames, passages } = candidatesOf(found, query, deps.encoder.logitScale);
+  const moments = fuse(frames, passages, { isTwofold: query.isTwofold, limit: offset + limit, weights });
+  fusing();
+  return moments.slice(offset).map((moment) => withHighlights(moment, query));
+}
+
+/** What the index gives for a query, before anything is made of it. */
+interface Found {
+  seen?: { hits: FrameHit[]; background: Background };
+  said: PassageHit[];
+  meant: Candidate[];
+  named: Names;
+}
+
+/** Asks the index for each modality in use, side by side; then for the names of the videos that were found. */
+async function retrieve(
+  deps: SearchDeps,
+  query: Query,
+  {
+    picture,
+    uses,
+    filter,
+    step,
+  }: { picture?: Float32Array; uses: (modality: Modality) => boolean; filter: IndexFilter; step: Step },
+  signal?: AbortSignal,
+): Promise<Found> {
+  const usesWords = uses('passages') && !picture;
+  const [seen, said, meant] = await Promise.all([
+    uses('frames') ? framesFor(deps, query, picture, filter, step, signal) : undefined,
+    usesWords ? passagesFor(deps, query, filter, step) : [],
+    usesWords ? meaningFor(deps, query, filter, step, signal) : [],
+  ]);
+  const named = picture ? new Map() : await namesIn(deps, query, [...(seen?.hits ?? []), ...said]);
+  return { seen, said, meant, named };
+}
+
+/** Stretches of video that each modality finds, best first. */
+function candidatesOf(
+  { seen, said, meant, named }: Found,
+  query: Query,
+  logitScale: number,
+): Record<Modality, Candidate[]> {
+  const frames = seen ? momentsOfFrames(seen.hits, seen.background, logitScale, named) : [];
   const passages = withMeaning(momentsOfPassages(said, query, named), meant);
   // A query that points at speech is less likely answered by a picture, and the other way round.
   for (const one of frames) one.confidence *= query.weights.frames;
   for (const one of passages) one.confidence *= query.weights.passages;
-  const moments = fuse(frames, passages, { isTwofold: query.isTwofold, limit: offset + limit, weights });
-  fusing();
-  return moments.slice(offset).map((moment) => ({
-    ...moment,
-    evidence: moment.evidence.map((one) =>
-      one.text === undefined ? one : { ...one, highlights: highlights(one.text, query.words, one.language) },
-    ),
-  }));
+  return { frames, passages };
 }
+
+const withHighlights = (moment: Moment, { words }: Query): Moment => ({
+  ...moment,
+  evidence: moment.evidence.map((one) =>
+    one.text === undefined ? one : { ...one, highlights: highlights(one.text, words, one.language) },
+  ),
+});
 
 type Step = (name: 'text' | 'frames' | 'passages' | 'meaning' | 'fuse') => () => void;
 function timer({ onStep }: SearchDeps): Step {
@@ -133,6 +171,7 @@ async function framesFor(
   const unwanted = vectors.slice(prompts.length);
 
   const searching = step('frames');
+  // Vectors tell changes of shot, and what is not wanted.
   const [hits, own] = await Promise.all([
     index.searchFrames(encoder, vector, filter, FRAME_HITS, { withVectors: true }),
     background(deps, filter.tenant, vector, picture !== undefined),
