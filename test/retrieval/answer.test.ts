@@ -102,6 +102,11 @@ describe('Citations', () => {
     ['One [^1]. Two【2†source】. Three [4].', 'One [1]. Two[2].', [1, 2], 1],
     ['Not closed [2', '', [], 1],
     ['Range [1-999].', 'Range [1][2][3].', [1, 2, 3], 0],
+    ['これは赤い[1]。あれは青い。', 'これは赤い[1]。', [1], 1],
+    ['这是红的。[1]那是蓝的。', '这是红的。[1]', [1], 1],
+    ['वह लाल है [1]। वह नीला है।', 'वह लाल है [1]।', [1], 1],
+    ['هل هو أحمر؟ [1] هو أزرق.', 'هل هو أحمر؟ [1]', [1], 1],
+    ['NOT_FOUND [1].', '', [], 1],
     ['', '', [], 0],
   ])('of %j are checked, wherever the stream is cut', (written, text, cited, dropped) => {
     for (const size of [1, 2, 3, 5, 1000]) expect(filtered(written, size)).toMatchObject({ text, cited, dropped });

@@ -1,3 +1,4 @@
+import { NOT_FOUND } from './prompt.ts';
 import { neutral } from './text.ts';
 
 /** `[3]`, and what models write in its place: `[1, 2]`, `[1–3]`, `[^1]`, `【1†source】`. */
@@ -5,7 +6,9 @@ const CITATION = /(?:\[\^?|【)\s*(\d{1,4}(?:\s*[,;–-]\s*\^?\d{1,4})*)\s*(?:�
 const CITATIONS_FIRST = /^(?:[ \t]*(?:\[\^?|【)\s*\d[^\]】]{0,60}(?:\]|】))+[.!?]?/;
 /** The piece ends among citations, or where one may just have begun. */
 const MAYBE_CITATION = /^(?:[ \t]*(?:\[\^?|【)[^\]】]{0,60}(?:\]|】))*[ \t]*(?:(?:\[\^?|【)[^\]】]{0,60})?$/;
-const STOP = /[.!?…。！？]+["'”’)*_]*(?=\s|$|\[|【)|\n/g;
+/** The full stops of Chinese, Japanese, Hindi and Urdu end a sentence whatever comes after them. */
+const STOP = /[.!?…؟]+["'”’)*_]*(?=\s|$|\[|【)|[。！？।۔]+["'”’」』）)*_]*|\n/g;
+const STOP_BEFORE_CITATION = /[.!?…؟。！？।۔]["'”’」』）)*_]*\s*(?:\[|【)/;
 const ABBREVIATION = /(?:^|[\s(])(?:\p{Lu}|Dr|Mr|Mrs|Ms|Prof|St|vs|e\.g|i\.e|etc|approx|ca|No|Fig|\d{1,3})\.$/u;
 /** What is held back for a citation to come, at most; then it is dropped as uncited. */
 const MAX_HELD_CHARS = 2_000;
@@ -70,8 +73,13 @@ export class CitationFilter {
   }
 
   #sentence(raw: string): string {
+    // Whatever a model cites for having found nothing.
+    if (raw.includes(NOT_FOUND)) {
+      this.#drop(this.#held + raw);
+      return '';
+    }
     let found = 0;
-    const stop = raw.search(/[.!?…。！？]["'”’)*_]*\s*(?:\[|【)/);
+    const stop = raw.search(STOP_BEFORE_CITATION);
     let coversAll = false;
     const checked = raw.replace(CITATION, (_all, list: string, at: number) => {
       const numbers = numbersOf(list).filter((n) => this.known.has(n));
