@@ -3,9 +3,11 @@ import { StoreError } from './errors.ts';
 
 const MAX_ATTEMPTS = 12;
 
-/** Another writer committed first. */
+/** Another writer committed first, or removed what an old version had that was just being read. */
 export const isConflict = (error: unknown): boolean =>
-  /conflict|preempted|concurrent|already exists|use an index more than once/i.test(String(error));
+  /conflict|preempted|concurrent|already exists|use an index more than once|not found: \S+\/_(?:versions|transactions)\//i.test(
+    String(error),
+  );
 
 /** Lance retries most conflicts itself; what is left (compaction against a delete, two index builds) starts anew from the latest version. */
 export async function retryConflicts<T>(attempt: () => Promise<T>, attempts = MAX_ATTEMPTS): Promise<T> {
