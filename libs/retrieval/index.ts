@@ -9,7 +9,7 @@ export {
   readLabels,
 } from './labels.ts';
 export type { PassageEncoder } from './meaning.ts';
-export { wantsNothing } from './query.ts';
+export { flawOf } from './query.ts';
 export {
   type Evidence,
   type Modality,

@@ -74,10 +74,13 @@ export function readQuery(text: string): Query {
   };
 }
 
-/** Whether a query names only what must not be there. */
-export function wantsNothing(text: string): boolean {
+/** Of what must not be there; each is a text for CLIP to encode. */
+export const MAX_WITHOUT = 10;
+/** What is wrong with a query, in words for whoever asked; undefined: nothing. */
+export function flawOf(text: string): string | undefined {
   const { seen, without } = readQuery(text);
-  return seen === '' && without.length > 0;
+  if (without.length > MAX_WITHOUT) return `names more than ${MAX_WITHOUT} things that must not be there.`;
+  return seen === '' && without.length > 0 ? 'says only what must not be there.' : undefined;
 }
 
 function leaning(text: string, hasQuote: boolean): Query['weights'] {

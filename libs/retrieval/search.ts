@@ -6,7 +6,7 @@ import { fuse } from './fuse.ts';
 import { nearInMeaning, type PassageEncoder, withMeaning } from './meaning.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { mean, promptsOf } from './prompts.ts';
-import { highlights, inLanguage, type Query, readQuery } from './query.ts';
+import { highlights, inLanguage, MAX_WITHOUT, type Query, readQuery } from './query.ts';
 
 export type Modality = 'frames' | 'passages';
 export interface Evidence {
@@ -164,7 +164,7 @@ async function framesFor(
   const { index, encoder } = deps;
   const encoding = step('text');
   const prompts = picture ? [] : promptsOf(query.seen, encoder);
-  const vectors = await encoder.encodeTexts([...prompts, ...query.without], signal);
+  const vectors = await encoder.encodeTexts([...prompts, ...query.without.slice(0, MAX_WITHOUT)], signal);
   encoding();
   signal?.throwIfAborted();
   const vector = picture ?? mean(vectors.slice(0, prompts.length));

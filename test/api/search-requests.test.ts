@@ -200,6 +200,7 @@ describe('What is wrong with a search', () => {
     ['a picture among passages', { like: { videoId: NOWHERE, at: 1 }, modalities: ['passages'] }],
     ['a picture where frames weigh nothing', { image: 'AAAA', weights: { frames: 0 } }],
     ['only what must not be there', { query: '-people -"red car"' }],
+    ['eleven things that must not be there', { query: `a ${'-b '.repeat(11)}` }],
     ['a step of only what must not be there', { sequence: ['a red car', 'then -people'] }],
     ['a sequence of one', { sequence: ['a'] }],
     ['a sequence of fifty', { sequence: Array.from({ length: 50 }, () => 'a') }],

@@ -43,7 +43,7 @@ export const searchSchema = z
   .strictObject({
     query: words.optional().meta({
       description:
-        'What is seen or said, in plain words. What is in "quotes" is said word for word; what follows a minus is not there (`a beach -people`)',
+        'What is seen or said, in plain words. What is in "quotes" is said word for word; what follows a minus is not there (`a beach -people`; at most ten)',
       example: EXAMPLE.query,
     }),
     image: z

@@ -1,13 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import {
-  type Moment,
-  type SearchDeps,
-  search,
-  searchSequence,
-  stepQuery,
-  type TextEncoder,
-  wantsNothing,
-} from '#retrieval';
+import { flawOf, type Moment, type SearchDeps, search, searchSequence, stepQuery, type TextEncoder } from '#retrieval';
 import { Catalog, type Tenant, type VectorIndex, type VideoName } from '#store';
 import { LabelsService } from '../labels/labels.service.ts';
 import { Links } from '../links.ts';
@@ -51,7 +43,7 @@ export class SearchService {
   async search(tenant: Tenant, request: SearchRequest, signal: AbortSignal, image?: Uint8Array): Promise<SearchResult> {
     const startedAt = performance.now();
     const offset = offsetOf(request);
-    checkWanted(request);
+    checkTexts(request);
     // What has to wait for a model holds up no one's turn.
     const encoder = this.#needsEncoder(request) ? await this.models.encoder() : NO_ENCODER;
     const steps: Record<string, number> = {};
@@ -197,12 +189,14 @@ export class SearchService {
   }
 }
 
-/** Throws `request_invalid` where only what must not be there is named. */
-function checkWanted({ query, sequence }: SearchRequest): void {
+/** Throws `request_invalid` where a query cannot be asked. */
+function checkTexts({ query, sequence }: SearchRequest): void {
   const given: [path: string, text: string][] = query ? [['query', query]] : [];
   for (const [i, step] of (sequence ?? []).entries()) given.push([`sequence.${i}`, stepQuery(step)]);
-  const wrong = given.find(([, text]) => wantsNothing(text));
-  if (wrong) throw new ProblemError('request_invalid', `${wrong[0]}: says only what must not be there.`);
+  for (const [path, text] of given) {
+    const flaw = flawOf(text);
+    if (flaw) throw new ProblemError('request_invalid', `${path}: ${flaw}`);
+  }
 }
 
 /** Title and metadata as text, which a query's words are looked for in. */
