@@ -1,3 +1,4 @@
+import './lancedb-log.ts';
 import { mkdir } from 'node:fs/promises';
 import { type Connection, connect, MatchQuery, type Table } from '@lancedb/lancedb';
 import type * as arrow from 'apache-arrow';
