@@ -140,6 +140,31 @@ describe('A chat model', () => {
     expect(text).not.toMatch(/\]\(|!\[|<|>|https?:\/\/|www\./);
   });
 
+  it('does not show what it thinks before it answers, however it is cut', async () => {
+    for (const pieces of [
+      ['<think>\nAnna [1]? Peter [2]?\n</think>\n\nAnna cooks [1].'],
+      ['\n<th', 'ink>Anna [1].', ' Or not [2].</th', 'ink>', '\nAnna cooks', ' [1].'],
+    ]) {
+      server.behave(pieces);
+      expect(await answer(llm())).toMatchObject({ answer: 'Anna cooks [1].', citations: [{ n: 1 }] });
+    }
+    server.behave(['<think>Anna [1]. And so on.']);
+    expect(await answer(llm())).toMatchObject({ answer: EXTRACT, degraded: { code: 'llm_empty' } });
+  });
+
+  it('that counts in nonsense is counted for', async () => {
+    server.behave((response) => {
+      begin(response).write(piece('Anna cooks [1].'));
+      const usage = '{"prompt_tokens":-5,"completion_tokens":"x"}';
+      response.end(
+        `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":${usage}}\n\ndata: [DONE]\n\n`,
+      );
+    });
+    const { usage } = await answer(llm());
+    expect(usage).toMatchObject({ estimated: true, completionTokens: 5 });
+    expect(usage?.promptTokens).toBeGreaterThan(100);
+  });
+
   it('sees the best frame of each moment once, when it may', async () => {
     server.behave('Anna [1].');
     await answer(llm({ images: 2 }), {}, sources([frame, frame, moments[0] as Moment]));

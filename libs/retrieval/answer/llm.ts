@@ -105,7 +105,9 @@ export class Llm {
       const { data, response } = await orAborted(asked, ends);
       answered = true;
       const chunks = response.headers.get('content-type')?.includes('application/json') ? wholeAnswer(response) : data;
+      const thoughts = new Thoughts();
       for await (const chunk of chunks) {
+        if (typeof chunk !== 'object' || chunk === null) continue;
         counted = chunk.usage ?? counted;
         understood ||= Array.isArray(chunk.choices);
         const choice = chunk.choices?.[0];
@@ -114,8 +116,11 @@ export class Llm {
         if (typeof text !== 'string' || text === '') continue;
         written += text;
         if (written.length > maxTokens * MAX_CHARS_PER_TOKEN) return 'length';
-        yield text;
+        const shown = thoughts.push(text);
+        if (shown) yield shown;
       }
+      const last = thoughts.end();
+      if (last) yield last;
       // The SDK ends the stream without a word when it is aborted.
       ends.throwIfAborted();
       // A web page, say, which lies at the address that was configured.
@@ -185,21 +190,50 @@ export class Llm {
   }
 }
 
+const [THINK, THOUGHT] = ['<think>', '</think>'];
+/** Leaves out what reasoning models write before their answer, where their server leaves it in: `<think>…</think>`. */
+class Thoughts {
+  #state: 'unknown' | 'thinking' | 'over' = 'unknown';
+  #held = '';
+
+  /** What of the next piece belongs to the answer. */
+  push(piece: string): string {
+    if (this.#state === 'over') return piece;
+    this.#held += piece;
+    if (this.#state === 'unknown') {
+      const begun = this.#held.trimStart();
+      if (THINK.startsWith(begun)) return '';
+      this.#state = begun.startsWith(THINK) ? 'thinking' : 'over';
+      if (this.#state === 'over') return this.#held;
+    }
+    const end = this.#held.indexOf(THOUGHT);
+    if (end < 0) return '';
+    this.#state = 'over';
+    return this.#held.slice(end + THOUGHT.length).trimStart();
+  }
+
+  end(): string {
+    return this.#state === 'unknown' ? this.#held : '';
+  }
+}
+
 /** Adds up what the calls of one answer cost. */
 export class UsageMeter {
   #usage: Usage | undefined;
   constructor(readonly options: Pick<LlmOptions, 'inputPrice' | 'outputPrice'>) {}
 
   add(counted: OpenAI.CompletionUsage | null | undefined, messages: Message[], written: string): void {
-    const prompt =
-      counted?.prompt_tokens ?? estimateTokens(JSON.stringify(messages.map(({ content }) => textOf(content))));
-    const completion = counted?.completion_tokens ?? estimateTokens(written);
+    const isCounted = isCount(counted?.prompt_tokens) && isCount(counted?.completion_tokens);
+    const prompt = isCounted
+      ? (counted?.prompt_tokens as number)
+      : estimateTokens(JSON.stringify(messages.map(({ content }) => textOf(content))));
+    const completion = isCounted ? (counted?.completion_tokens as number) : estimateTokens(written);
     const before = this.#usage;
     this.#usage = {
       promptTokens: (before?.promptTokens ?? 0) + prompt,
       completionTokens: (before?.completionTokens ?? 0) + completion,
       totalTokens: (before?.totalTokens ?? 0) + prompt + completion,
-      ...((!counted || before?.estimated) && { estimated: true }),
+      ...((!isCounted || before?.estimated) && { estimated: true }),
     };
   }
 
@@ -211,6 +245,8 @@ export class UsageMeter {
     return { ...this.#usage, cost: (promptTokens * (inputPrice ?? 0) + completionTokens * (outputPrice ?? 0)) / 1e6 };
   }
 }
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** About: four characters of a Latin script a token, one of any other. Rather too many than too few. */
 export function estimateTokens(text: string): number {
