@@ -18,12 +18,15 @@ export function bytes(count: number): string {
   return `${value < 10 && power > 0 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
 }
 
+/** Words of others, on one line and without what a terminal would obey. */
+export const harmless = (text: string): string => text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, '');
+
 /** Cuts or pads to `width` columns; what is cut ends in `…`. */
 export function columns(text: string, width: number): string {
-  const letters = [...text];
+  const letters = [...harmless(text)];
   return letters.length > width
     ? `${letters.slice(0, width - 1).join('')}…`
-    : text + ' '.repeat(width - letters.length);
+    : letters.join('') + ' '.repeat(width - letters.length);
 }
 
 export const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`;

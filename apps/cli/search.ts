@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Moment } from './client.ts';
 import { apiOption, type Context, dataDirOption, jsonOption, keyOption } from './command.ts';
-import { columns, span } from './format.ts';
+import { columns, harmless, span } from './format.ts';
 import { type SessionOptions, withApi } from './session.ts';
 
 interface SearchOptions extends SessionOptions {
@@ -64,7 +64,7 @@ export function momentLine(moment: Moment): string {
 export function why({ evidence }: Moment): string {
   const said = evidence.find(({ kind }) => kind === 'passage')?.text;
   const frames = evidence.filter(({ kind }) => kind === 'frame').length;
-  return [frames ? 'seen' : '', said ? `“${said}”` : ''].filter(Boolean).join(', ');
+  return [frames ? 'seen' : '', said ? `“${harmless(said)}”` : ''].filter(Boolean).join(', ');
 }
 
 function count(text: string): number {

@@ -12,7 +12,7 @@ test('`cuepoint ask` shows an answer with its places, streams it, prints JSON, a
   try {
     const { body } = await request(api.url)
       .post('/v1/videos')
-      .field('title', 'Talk')
+      .field('title', 'Ta\u001blk\u009b\u202e')
       .attach('file', Buffer.alloc(9), 'a.mp4');
     const at = { tenant: 'default', videoId: body.id as string };
     await api.index.upsertPassages(
