@@ -20,6 +20,8 @@ export interface CaptionsResult {
   broken: number;
 }
 
+type Media = Pick<NonNullable<Video['media']>, 'startMs' | 'durationMs'>;
+
 /** Where captions come from. */
 export type CaptionSource = 'upload' | 'embedded';
 
@@ -27,6 +29,13 @@ export type CaptionSource = 'upload' | 'embedded';
 export async function captionsOf(video: Video, path: string, signal: AbortSignal): Promise<CaptionSource | undefined> {
   if (video.captionsFile) return 'upload';
   return (await trackOf(video, path, signal)) && 'embedded';
+}
+
+/** Is there anything to read in the captions? A track may be empty, or hold nothing but markup and broken times. Reads the file up to its end. */
+export async function hasCues(video: Video, path: string, media: Media, signal: AbortSignal): Promise<boolean> {
+  if (video.captionsFile) return true; // the api takes none without
+  const track = await trackOf(video, path, signal);
+  return !!track && (await readCaptionTrack(path, track, media, signal)).cues.length > 0;
 }
 
 const trackOf = (video: Video, path: string, signal: AbortSignal) =>
@@ -81,7 +90,7 @@ export class CaptionsHandler implements Handler<'captions'> {
     }
   }
 
-  async #read(video: Video, media: NonNullable<Video['media']>, signal: AbortSignal): Promise<Found> {
+  async #read(video: Video, media: Media, signal: AbortSignal): Promise<Found> {
     const { blobs } = this.stores;
     const { blobKey } = video.source;
     if (video.captionsFile) {

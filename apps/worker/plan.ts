@@ -4,7 +4,7 @@ import type { Config } from '#config';
 import { cutShards, type JobPayloads } from '#jobs';
 import { framesModelsOf, type Video } from '#store';
 import { type KeyframeSpacing, type MediaInfo, measureKeyframes, probe } from '#video';
-import { type CaptionSource, captionsOf } from './captions.ts';
+import { type CaptionSource, captionsOf, hasCues } from './captions.ts';
 import { fetchSource } from './fetch-source.ts';
 import type { Handler, JobContext } from './handler.ts';
 import { NoLongerWanted, type Problem } from './problems.ts';
@@ -50,11 +50,15 @@ export class PlanHandler implements Handler<'plan'> {
     let media: MediaInfo;
     let keyframes: KeyframeSpacing | undefined;
     let captions: CaptionSource | undefined;
+    let spoken = false;
     try {
       media = await probe(source.path, { language: video.language }, signal);
       // Once, here: each shard must decide alike how it decodes.
       if (!adaptive) keyframes = await measureKeyframes(source.path, media, frameIntervalMs, signal);
       captions = await captionsOf(video, source.path, signal);
+      spoken = !!media.audio && video.transcribe !== 'never';
+      if (spoken && captions && video.transcribe === 'auto')
+        spoken = !(await hasCues(video, source.path, media, signal));
     } finally {
       await source.release();
     }
@@ -84,7 +88,6 @@ export class PlanHandler implements Handler<'plan'> {
     const stage = (has: unknown) =>
       has ? ({ state: 'waiting', totalMs: durationMs } as const) : ({ state: 'skipped', totalMs: 0 } as const);
     await catalog.setStage(ref, 'frames', stage(picture));
-    const spoken = audio && video.transcribe !== 'never' && !(video.transcribe === 'auto' && captions);
     if (!onlyFrames) await catalog.setStage(ref, 'speech', stage(spoken));
     await catalog.setStage(ref, 'probe', { state: 'done' });
     await jobs.addIndexFlow(ref, {
@@ -92,7 +95,7 @@ export class PlanHandler implements Handler<'plan'> {
       speech: spoken && !onlyFrames ? shards : [],
       captions: !!captions && !onlyFrames,
     });
-    const parts = { picture: !!picture, sound: !!spoken, captions };
+    const parts = { picture: !!picture, sound: spoken, captions };
     log.info({ durationMs, shards: shards.length, ...parts }, 'video is planned');
   }
 

@@ -78,6 +78,17 @@ describe('captions', () => {
     expect(hit).toMatchObject({ videoId: id, kind: 'caption' });
   });
 
+  it('of a track in which there is nothing to read are none: `auto` then transcribes the sound', async () => {
+    const srt = join(dir.path, 'markup.srt');
+    await writeFile(srt, '1\n00:00:01,000 --> 00:00:02,000\n<i> </i>\n');
+    const path = join(dir.path, 'markup.mkv');
+    const copied = ['-c:v', 'copy', '-c:a', 'flac', '-c:s', 'subrip'];
+    await ffmpeg('-i', plain, '-i', srt, ...copied, path);
+    const video = await system.finished((await system.addVideo(path, { transcribe: 'auto' })).id);
+    expect(video).toMatchObject({ status: 'ready', stages: { speech: { state: 'done' } } });
+    expect(await captionsIn(video.id)).toEqual([]);
+  });
+
   it('of the uploader go before those in the file; `always` transcribes as well, and `auto` where there are none', async () => {
     const id = v7();
     const captionsFile = await give(id, '00:00.500 --> 00:01.000\nAn owl.\n\n00:03.000 --> 00:02.000\nbroken\n');
