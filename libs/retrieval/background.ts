@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { VectorIndex } from '#store';
+import { dot, type VectorIndex } from '#store';
 import type { TextEncoder } from './search.ts';
 
 /** Frames that stand for all that a tenant has. A median of so many is within 0.04 spreads of the true one (1.25 / √1000). */
@@ -78,7 +78,7 @@ async function spreadOf(encoder: TextEncoder, frames: Float32Array[], picture?: 
 }
 
 function beneath(vector: Float32Array, frames: Float32Array[], spread: number): Background {
-  const cosines = frames.map((frame) => dot(frame, vector)).sort((a, b) => a - b);
+  const cosines = Float64Array.from(frames, (frame) => dot(frame, vector)).sort();
   return { middle: middleOf(cosines), nearest: cosines.at(-1) ?? 0, spread, frames: frames.length };
 }
 
@@ -115,12 +115,6 @@ export function commonTexts(encoder: TextEncoder): Promise<Float32Array[]> {
   return vectors;
 }
 
-/** Cosine of vectors of length 1. */
-export function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
-  return sum;
-}
-function middleOf(sorted: number[]): number {
+function middleOf(sorted: Float64Array): number {
   return ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2;
 }

@@ -1,5 +1,5 @@
-import type { FrameHit } from '#store';
-import { type Background, dot } from './background.ts';
+import { dot, type FrameHit } from '#store';
+import type { Background } from './background.ts';
 import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type FrameRow, frameId, type VectorIndex } from '#store';
-import { type Background, backgrounds, commonTexts, dot } from './background.ts';
+import { dot, type FrameRow, frameId, type VectorIndex } from '#store';
+import { type Background, backgrounds, commonTexts } from './background.ts';
 import { logistic } from './candidate.ts';
 import { middleBeneath } from './frame-moments.ts';
 import { mean, promptsOf } from './prompts.ts';

@@ -1,5 +1,4 @@
-import type { IndexFilter, PassageHit, VectorIndex } from '#store';
-import { dot } from './background.ts';
+import { dot, type IndexFilter, type PassageHit, type VectorIndex } from '#store';
 import { byScore, type Candidate, logistic } from './candidate.ts';
 
 /** Encodes questions into the space of the passages; from libs/models, injected so that this library needs no model. */

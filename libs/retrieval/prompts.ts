@@ -1,4 +1,4 @@
-import { dot } from './background.ts';
+import { dot } from '#store';
 import type { TextEncoder } from './search.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { type FrameHit, type IndexFilter, type PassageHit, terms, type VectorIndex } from '#store';
-import { type Background, background, dot } from './background.ts';
+import { dot, type FrameHit, type IndexFilter, type PassageHit, terms, type VectorIndex } from '#store';
+import { type Background, background } from './background.ts';
 import type { Candidate, Names } from './candidate.ts';
 import { momentsOfFrames, showsSurely } from './frame-moments.ts';
 import { fuse } from './fuse.ts';

@@ -17,15 +17,15 @@ import {
 } from './lancedb-query.ts';
 import {
   embeddedPassagesShape,
+  frame,
   framesShape,
-  number,
   PASSAGE_COLUMNS,
   passage,
   passagesShape,
+  type Row,
   readRows,
   SPAN_COLUMNS,
   span,
-  vectorOf,
 } from './lancedb-rows.ts';
 import {
   addMissingColumns,
@@ -51,6 +51,7 @@ import type {
 } from './vector-index.ts';
 import { byId, checkVector, clampLimit, MAX_QUERY_CHARS, matchesNothing, shownAt } from './vector-index-checks.ts';
 import { SampleCache } from './vector-index-sample.ts';
+import { cosine } from './vectors.ts';
 import { queryTerms } from './words.ts';
 
 /** Ids of one query. */
@@ -170,11 +171,10 @@ export class LanceIndex implements VectorIndex {
     options: { withVectors?: boolean } = {},
   ): Promise<FrameHit[]> {
     checkVector(vector, model);
-    const columns = options.withVectors ? [...SPAN_COLUMNS, 'vector'] : SPAN_COLUMNS;
-    return this.#nearest('frames', framesTable(model), vector, filter, limit, columns, (row) => ({
-      ...span(row),
-      ...(options.withVectors && { vector: vectorOf(row) }),
-    }));
+    const name = framesTable(model);
+    return options.withVectors
+      ? this.#nearest('frames', name, vector, filter, limit, [...SPAN_COLUMNS, 'vector'], frame)
+      : this.#nearest('frames', name, vector, filter, limit, SPAN_COLUMNS, span);
   }
 
   searchFramesBatch(
@@ -200,11 +200,10 @@ export class LanceIndex implements VectorIndex {
         .fullTextSearch(new MatchQuery(words.join(' '), 'terms'))
         .where(filterSql(filter, 'passages'))
         .limit(fetch);
-      const hits: PassageHit[] = [];
-      for await (const row of readRows(query.select([...PASSAGE_COLUMNS, '_score']))) {
-        hits.push({ ...passage(row), score: number(row._score) });
-      }
-      return hits;
+      return readRows(
+        query.select([...PASSAGE_COLUMNS, '_score']),
+        (row): PassageHit => ({ ...passage(row), score: row.number('_score') }),
+      );
     };
     return topRows(count, (fetch) => readFiltered(filter, fetch, read));
   }
@@ -236,8 +235,7 @@ export class LanceIndex implements VectorIndex {
     const near = { startMs: atMs - NEAR_MS, endMs: atMs + NEAR_MS };
     for (const timeRange of [near, undefined]) {
       const where = filterSql({ tenant, videoIds: [videoId], timeRange }, 'frames');
-      const spans: ReturnType<typeof span>[] = [];
-      for await (const row of readRows(table.query().where(where).select(SPAN_COLUMNS))) spans.push(span(row));
+      const spans = await readRows(table.query().where(where).select(SPAN_COLUMNS), span);
       const shown = shownAt(spans, atMs);
       if (shown) return (await framesOf(table, `${where} AND ${isIn('id', [shown.id])}`))[0];
     }
@@ -268,12 +266,10 @@ export class LanceIndex implements VectorIndex {
     filter: Pick<IndexFilter, 'kinds' | 'language' | 'timeRange'> = {},
   ): Promise<PassageRow[]> {
     const table = await this.#find(PASSAGES);
-    const rows: PassageRow[] = [];
     const all = { ...filter, tenant, videoIds: [videoId] };
-    if (!table || matchesNothing(all)) return rows;
+    if (!table || matchesNothing(all)) return [];
     const query = table.query().where(filterSql(all, 'passages')).orderBy(IN_TIME);
-    for await (const row of readRows(query.select(PASSAGE_COLUMNS))) rows.push(passage(row));
-    return rows;
+    return readRows(query.select(PASSAGE_COLUMNS), passage);
   }
 
   /** LanceDB has no aliases: who reads the folder finds the active model in the catalog. */
@@ -343,15 +339,15 @@ export class LanceIndex implements VectorIndex {
     this.db.close();
   }
 
-  async #nearest<Hit>(
+  async #nearest<Hit extends Omit<FrameHit, 'score'>>(
     of: 'frames' | 'passages',
     name: string,
     vector: Float32Array,
     filter: IndexFilter,
     limit: number,
     columns: string[],
-    toHit: (row: Record<string, unknown>) => Hit & { id: string; videoId: string },
-  ): Promise<(Hit & { id: string; score: number })[]> {
+    toHit: (row: Row) => Hit,
+  ): Promise<(Hit & { score: number })[]> {
     const count = clampLimit(limit);
     const table = count > 0 && !matchesNothing(filter) ? await this.#find(name) : undefined;
     if (!table) return [];
@@ -359,6 +355,8 @@ export class LanceIndex implements VectorIndex {
     const read = async (filter: IndexFilter, fetch: number) => {
       const where = filterSql(filter, of);
       const query = table.query().nearestTo(vector).distanceType('cosine').limit(fetch);
+      // Vectors that are read anyway are compared here: the engine would read each of them twice.
+      const comparesHere = columns.includes('vector');
       let isWhole = false;
       if (indexedRows > 0) {
         const [rows, all] = await guard(() => Promise.all([table.countRows(where), table.countRows()]));
@@ -368,16 +366,21 @@ export class LanceIndex implements VectorIndex {
           // The fewer rows match, the more partitions hold the nearest of them.
           const partitions = Math.ceil(indexedRows / PARTITION_ROWS);
           const probes = Math.ceil(Math.max(PROBES, partitions * PROBED_SHARE) * Math.sqrt(indexedRows / rows));
-          query.nprobes(Math.min(probes, partitions)).refineFactor(Math.ceil(CANDIDATES / fetch));
+          query.nprobes(Math.min(probes, partitions));
+          if (comparesHere) query.limit(Math.max(fetch, CANDIDATES));
+          else query.refineFactor(Math.ceil(CANDIDATES / fetch));
         }
       }
       // A filter that all rows pass costs a third of a search of a million. Rows of others may have come since they were counted.
       if (!isWhole) query.where(where);
-      const hits: (Hit & { id: string; videoId: string; score: number })[] = [];
-      for await (const row of readRows(query.select([...columns, '_distance']))) {
-        if (row.tenant === filter.tenant) hits.push({ ...toHit(row), score: 1 - number(row._distance) });
-      }
-      return hits.sort((a, b) => b.score - a.score);
+      const hits = await readRows(query.select([...columns, '_distance']), (row) => {
+        const hit = toHit(row);
+        return { ...hit, score: hit.vector ? cosine(hit.vector, vector) : 1 - row.number('_distance') };
+      });
+      return hits
+        .filter(({ tenant }) => tenant === filter.tenant)
+        .sort((a, b) => b.score - a.score)
+        .slice(0, fetch);
     };
     return topRows(count, (fetch) => readFiltered(filter, fetch, read));
   }
@@ -404,19 +407,16 @@ export class LanceIndex implements VectorIndex {
     const version = await guard(() => table.version());
     return this.#samples.get(`${name} ${count} ${where}`, count, version, async () => {
       // In two steps: ordering rows together with their vectors would read the vectors of all rows.
+      const idOf = (row: Row) => row.text('id') ?? '';
       const inOrder = table.query().where(where).orderBy(BY_ID).limit(count).select(['id']);
-      let last: string | undefined;
-      for await (const row of readRows(inOrder)) last = String(row.id);
+      const last = (await readRows(inOrder, idOf)).at(-1);
       if (last === undefined) return [];
       const lowest = table.query().where(`${where} AND id <= ${quote(last)}`);
-      const rows: { id: string; vector: Float32Array }[] = [];
-      for await (const row of readRows(lowest.select(['id', 'vector'])))
-        rows.push({ id: String(row.id), vector: vectorOf(row) });
-      const vectors = rows
+      const rows = await readRows(lowest.select(['id', 'vector']), (row) => ({ id: idOf(row), vector: row.vector() }));
+      return rows
         .sort(byId)
-        .map((row) => row.vector)
-        .slice(0, count);
-      return vectors;
+        .slice(0, count)
+        .map((row) => row.vector);
     });
   }
 
@@ -499,8 +499,6 @@ async function framesOf(table: Table, where: string, order?: typeof IN_TIME): Pr
     .query()
     .where(where)
     .select([...SPAN_COLUMNS, 'vector']);
-  const rows: FrameRow[] = [];
-  for await (const row of readRows(order ? query.orderBy(order) : query))
-    rows.push({ ...span(row), vector: vectorOf(row) });
+  const rows = await readRows(order ? query.orderBy(order) : query, frame);
   return order ? rows : rows.sort(byId);
 }

@@ -66,8 +66,8 @@ interface Rules {
   known: Map<string, string>;
 }
 const rules = (stem: Rules['stem'], stops: string[] = []): Rules => ({ stem, stops: new Set(stops), known: new Map() });
-/** Words kept for one language, some hundred KB. */
-const MAX_KNOWN = 5000;
+/** Words kept for one language, two MB: more than most people use. */
+const MAX_KNOWN = 20_000;
 
 /**
  * By ISO 639-1 code. Stop words only where the list at hand has none that somebody may look for (others name "house" and "fist"); without one, rarity
