@@ -58,13 +58,13 @@ const choices = (files: readonly FileChoice[]) => files.map((file) => (typeof fi
 
 /** The first of each choice that a folder has; undefined when there is none for one of them. */
 export async function chooseFiles(folder: string, files: readonly FileChoice[]): Promise<string[] | undefined> {
-  const chosen: string[] = [];
+  const chosen = new Set<string>();
   for (const choice of choices(files)) {
     const found = await firstThere(folder, choice);
     if (!found) return undefined;
-    chosen.push(found);
+    chosen.add(found);
   }
-  return chosen;
+  return [...chosen];
 }
 async function firstThere(folder: string, choice: readonly string[]): Promise<string | undefined> {
   for (const file of choice) if ((await missingFile(folder, [file])) === undefined) return file;
@@ -148,7 +148,8 @@ async function pull(options: PullOptions & { hubUrl: string; cacheDir: string })
   const { sha } = await modelInfo({ ...within(connectTimeoutMs), name: repo, revision, additionalFields: ['sha'] });
   const snapshot = join(dir, 'snapshots', checksumOf(sha, 'its revision'));
   const groups = choices(options.files);
-  const paths = groups.flat().flatMap((file) => (file.endsWith('.onnx') ? [file, dataOf(file)] : [file]));
+  const all = new Set(groups.flat());
+  const paths = [...all].flatMap((file) => (file.endsWith('.onnx') ? [file, dataOf(file)] : [file]));
   const stated = await pathsInfo({
     ...within(connectTimeoutMs),
     repo: { type: 'model', name: repo },
@@ -156,17 +157,19 @@ async function pull(options: PullOptions & { hubUrl: string; cacheDir: string })
     paths,
   });
   const infos = new Map(stated.filter(({ type }) => type === 'file').map((info) => [info.path, info]));
-  const wanted: { info: PathInfo; blob: string; checksum: string }[] = [];
+  const chosen = new Set<string>();
   for (const choice of groups) {
     const file = choice.find((path) => infos.has(path));
     if (!file) throw new ModelError('model_not_found', `${repo} on ${hubUrl} has no file ${choice.join(' or ')}.`);
-    // Weights first: a model whose file is there counts as there.
-    for (const path of [dataOf(file), file]) {
-      const info = infos.get(path);
-      if (!info) continue;
-      const checksum = checksumOf(info.lfs?.oid ?? info.oid, path);
-      wanted.push({ info, checksum, blob: join(blobs, checksum) });
-    }
+    chosen.add(file);
+  }
+  const wanted: { info: PathInfo; blob: string; checksum: string }[] = [];
+  // Weights first: a model whose file is there counts as there.
+  for (const path of [...chosen].flatMap((file) => [dataOf(file), file])) {
+    const info = infos.get(path);
+    if (!info) continue;
+    const checksum = checksumOf(info.lfs?.oid ?? info.oid, path);
+    wanted.push({ info, checksum, blob: join(blobs, checksum) });
   }
 
   await checkRoom(wanted, options);

@@ -56,7 +56,12 @@ const onnx = (file: string) => (device: Device) => acceptedFiles(file, device);
 const partFiles: Record<Part, PartFiles> = {
   clip: {
     optional: false,
-    files: (device) => [...CLIP_FILES.json, onnx(CLIP_FILES.image)(device), CLIP_FILES.text],
+    files: (device) => [
+      ...CLIP_FILES.json,
+      onnx(CLIP_FILES.image)(device),
+      CLIP_FILES.text,
+      onnx(CLIP_FILES.text)(device),
+    ],
     identity: () => CLIP_FILES.text,
   },
   whisper: {
@@ -219,14 +224,14 @@ export async function locateParts(options: ResolveOptions) {
     const needed = partFiles[part].files(options.device ?? 'auto');
     const folder =
       own?.path ?? (await localFolder(part, name, options)) ?? (await snapshots(name, options.cacheDir))[0];
-    const files: string[] = [];
+    const files = new Set<string>();
     for (const choice of needed) {
       const [file] = (folder && (await chooseFiles(folder, [choice]))) || [[choice].flat().at(-1) as string];
-      files.push(file as string);
+      files.add(file as string);
       const weights = `${file}_data`;
-      if (folder && (await isFile(join(folder, weights)))) files.push(weights);
+      if (folder && (await isFile(join(folder, weights)))) files.add(weights);
     }
-    located.push({ part, name, optional, folder, files });
+    located.push({ part, name, optional, folder, files: [...files] });
   }
   return located;
 }

@@ -10,6 +10,8 @@ export interface RuntimeOptions {
   threads?: number;
   /** Opens the files of this precision and no others; default: what suits the device (variants.ts). */
   precision?: Precision;
+  /** Somebody waits for every answer, as in a search: no lower priority than the rest of the process, and texts, which are short, on one thread. */
+  interactive?: boolean;
 }
 /** What a model really runs on. */
 export interface RuntimeInfo {

@@ -31,23 +31,28 @@ export async function run(
   return throughGate(gate(), () => session.run(feeds, outputs));
 }
 
-interface SessionOptions extends RuntimeOptions {
+/** A part of a model. */
+export interface SessionPart {
+  /** Its fp32 file, such as `onnx/encoder_model.onnx`, which names it. */
+  file: string;
   /**
-   * No input, of all files or of those named, is ever larger than a small one that comes all the time. Memory is then kept from run to run (onnxruntime's arena), which saves up to a
+   * No input is ever larger than a small one that comes all the time. Memory is then kept from run to run (onnxruntime's arena), which saves up to a
    * tenth of the time but never gives back what the largest run took: 1.05 GB against 0.35 GB for 9 minutes of the tiny Whisper.
    */
-  boundedInputs?: boolean | string[];
+  boundedInputs?: boolean;
+  /** Threads where none are configured; default: the cores this process may use. */
+  threads?: number | undefined;
 }
 
 /**
- * Opens parts of a model (each named by its fp32 file, such as `onnx/encoder_model.onnx`) on the first device that takes them all, in the
+ * Opens parts of a model on the first device that takes them all, in the
  * precision that suits it (variants.ts). Throws ModelError: `device_unavailable` for a device that was asked
  * for by name and can't be had, `model_incomplete` for a missing or cut-off file, `model_invalid` for one that onnxruntime refuses.
  */
 export async function openSessions(
   folder: string,
-  parts: string[],
-  options: SessionOptions,
+  parts: SessionPart[],
+  options: RuntimeOptions,
 ): Promise<{ sessions: InferenceSession[]; runtime: RuntimeInfo }> {
   const plan = devicePlan(options.device);
   let deviceNote: string | undefined;
@@ -58,11 +63,12 @@ export async function openSessions(
         throw new ModelError('device_unavailable', `onnxruntime for ${process.platform} has no "${device}" device`);
       }
       const files: string[] = [];
-      for (const part of parts) files.push(await chooseFile(folder, part, device, options.precision));
+      for (const { file } of parts) files.push(await chooseFile(folder, file, device, options.precision));
       for (const [i, file] of files.entries()) {
-        const { boundedInputs = false } = options;
-        const bounded = Array.isArray(boundedInputs) ? boundedInputs.includes(parts[i] as string) : boundedInputs;
-        sessions.push(await openSession(folder, file, providers, { ...options, boundedInputs: bounded }));
+        const { boundedInputs, threads } = parts[i] as SessionPart;
+        sessions.push(
+          await openSession(folder, file, providers, { boundedInputs, threads: options.threads ?? threads }),
+        );
       }
       return { sessions, runtime: { device, deviceNote, files } };
     } catch (error) {
@@ -79,7 +85,7 @@ async function openSession(
   folder: string,
   file: string,
   providers: string[],
-  options: SessionOptions,
+  options: Omit<SessionPart, 'file'>,
 ): Promise<InferenceSession> {
   try {
     const settings = {

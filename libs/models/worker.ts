@@ -28,14 +28,15 @@ async function open(spec: EngineSpec): Promise<Engine> {
 const NICENESS = 5;
 
 async function serve(): Promise<void> {
-  if (process.platform === 'linux') setPriority(NICENESS);
+  const { spec } = workerData as ThreadData;
+  if (process.platform === 'linux' && !spec.runtime.interactive) setPriority(NICENESS);
   const port = parentPort;
   if (!port) throw new Error('worker.ts runs in a worker thread only');
   const post = (message: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
 
   let engine: Engine;
   try {
-    engine = await open((workerData as ThreadData).spec);
+    engine = await open(spec);
   } catch (error) {
     post({ type: 'refused', error: toWire(error) });
     return;

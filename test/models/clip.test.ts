@@ -169,9 +169,9 @@ describe('CLIP', () => {
 describe('a CLIP folder that is not whole', () => {
   const broken: Record<string, [(copy: string) => void, string, string]> = {
     'a missing file': [
-      (copy) => rmSync(join(copy, 'onnx/text_model.onnx')),
+      (copy) => rmSync(join(copy, 'onnx/vision_model.onnx')),
       'model_incomplete',
-      'onnx/text_model.onnx',
+      'onnx/vision_model.onnx',
     ],
     'a cut-off model': [
       (copy) => truncateSync(join(copy, 'onnx/vision_model.onnx'), 100_000),

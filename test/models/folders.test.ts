@@ -75,7 +75,7 @@ interface Case {
 }
 const gitLfs = 'version https://git-lfs.github.com/spec/v1\noid sha256:0123456789abcdef\nsize 351530510\n';
 const cases: Case[] = [
-  { what: 'is missing', model: 'clip', file: text, break: rmSync, code: 'model_incomplete', says: /is missing/ },
+  { what: 'is missing', model: 'clip', file: vision, break: rmSync, code: 'model_incomplete', says: /is missing/ },
   {
     what: 'is empty',
     model: 'clip',

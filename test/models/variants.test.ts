@@ -6,6 +6,7 @@ import { acceptedFiles, chooseFile } from '../../libs/models/variants.ts';
 
 const decoder = 'onnx/decoder_model_merged.onnx';
 const vision = 'onnx/vision_model.onnx';
+const text = 'onnx/text_model.onnx';
 
 let folder: string;
 beforeEach(() => {
@@ -18,10 +19,12 @@ const have = (...names: string[]) => {
 };
 
 describe('the file of a part', () => {
-  it('is fp32 on the processor, but for the decoder, whose 8-bit weights go first', async () => {
+  it('is fp32 on the processor, but for the decoder and the text tower, whose 8-bit weights go first', async () => {
     have('vision_model.onnx', 'vision_model_quantized.onnx', 'vision_model_fp16.onnx');
     have('decoder_model_merged.onnx', 'decoder_model_merged_quantized.onnx', 'decoder_model_merged_q4.onnx');
+    have('text_model.onnx', 'text_model_quantized.onnx');
     expect(await chooseFile(folder, vision, 'cpu')).toBe(vision);
+    expect(await chooseFile(folder, text, 'cpu')).toBe('onnx/text_model_quantized.onnx');
     expect(await chooseFile(folder, decoder, 'cpu')).toBe('onnx/decoder_model_merged_quantized.onnx');
   });
 
@@ -44,7 +47,8 @@ describe('the file of a part', () => {
 
   it('is one for another device rather than none, so that a machine without its GPU still works', async () => {
     have('vision_model_fp16.onnx', 'decoder_model_merged_int8.onnx', 'text_model_quantized.onnx');
-    await expect(chooseFile(folder, 'onnx/text_model.onnx', 'cpu')).rejects.toMatchObject({ code: 'model_incomplete' });
+    expect(await chooseFile(folder, text, 'cuda')).toBe('onnx/text_model_quantized.onnx');
+    await expect(chooseFile(folder, text, 'cpu', 'fp32')).rejects.toMatchObject({ code: 'model_incomplete' });
     expect(await chooseFile(folder, vision, 'cpu')).toBe('onnx/vision_model_fp16.onnx');
     expect(await chooseFile(folder, decoder, 'cuda')).toBe('onnx/decoder_model_merged_int8.onnx');
   });

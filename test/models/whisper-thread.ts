@@ -15,7 +15,11 @@ async function whisper(folder: string) {
   const { Decoder } = await load('whisper/decoder.js');
   const { promptTokens } = await load('whisper/transcriber.js');
   const config = await readWhisperConfig(folder);
-  const { sessions } = await openSessions(folder, [WHISPER_FILES.encoder, WHISPER_FILES.decoder], runtime);
+  const { sessions } = await openSessions(
+    folder,
+    [{ file: WHISPER_FILES.encoder }, { file: WHISPER_FILES.decoder }],
+    runtime,
+  );
   const encoder = new Encoder(sessions[0], config.features);
   const decoder = new Decoder(sessions[1], config.decoder);
   return async ({ windows, options }: { windows: Float32Array[]; options: object }) => {
@@ -30,7 +34,11 @@ async function whisper(folder: string) {
 
 async function silero(file: string) {
   const { SileroDetector, SileroProbabilities } = await load('vad/silero.js');
-  const { sessions } = await openSessions(new URL('.', `file://${file}`).pathname, [file.split('/').at(-1)], runtime);
+  const { sessions } = await openSessions(
+    new URL('.', `file://${file}`).pathname,
+    [{ file: file.split('/').at(-1) }],
+    runtime,
+  );
   return async ({ pcm, pieces }: { pcm: Float32Array; pieces: number }) => {
     const probabilities = new SileroProbabilities(sessions[0]);
     const detector = new SileroDetector(sessions[0]);

@@ -140,7 +140,7 @@ export class ModelsService {
       const parts = ['clip'] as const;
       const { clip } = await resolveProfile({ ...this.config.models, clip: name, parts, allowFallback: false, signal });
       if (clip.id !== id) throw new Error(`${name} is another model now (${clip.id})`);
-      const model = await openClip(clip.folder, { id, towers: 'text', device, threads });
+      const model = await openClip(clip.folder, { id, towers: 'text', device, threads, interactive: true });
       this.log.info({ model: id }, 'search uses the active model, beside the one that is set');
       return { clip: model, encoder: cached(model), folder: clip.folder };
     } catch (error) {
@@ -189,7 +189,7 @@ export class ModelsService {
       });
       const { clip, fallbackReason } = this.#resolved;
       this.#state = { state: 'loading', profile };
-      const model = await openClip(clip.folder, { id: clip.id, towers: 'text', device, threads });
+      const model = await openClip(clip.folder, { id: clip.id, towers: 'text', device, threads, interactive: true });
       this.#state = { state: 'ready', profile: this.#resolved.profile, model: clip.id, fallbackReason };
       this.log.info(this.#state, fallbackReason ? 'search is ready, with the fallback models' : 'search is ready');
       this.#loadingPassages ??= this.#loadPassages();
@@ -219,7 +219,7 @@ export class ModelsService {
       });
       for (const note of notes) this.log.warn(note);
       if (!text) return;
-      const model = await openPassageEncoder(text.folder, { id: text.id, device, threads });
+      const model = await openPassageEncoder(text.folder, { id: text.id, device, threads, interactive: true });
       this.#passages = { ...model, encodeQueries: remembering((texts, stop) => model.encodeQueries(texts, stop)) };
     } catch (error) {
       if (this.#closing.signal.aborted) return;

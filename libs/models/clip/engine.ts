@@ -56,7 +56,6 @@ export class ClipEngine implements Engine {
   /** Opens the towers asked for and runs each once, so that the first real call is no slower and mismatched files show here. */
   static async open({ folder, towers, runtime }: EngineSpec & { kind: 'clip' }): Promise<ClipEngine> {
     const wanted = (['image', 'text'] as const).filter((tower) => towers === 'both' || towers === tower);
-    const files = wanted.map((tower) => CLIP_FILES[tower]);
     await checkFolder(folder, CLIP_FILES.json);
     const config = await readClipConfig(folder);
     const tokenizer = await TextTokenizer.open(folder, config.positions);
@@ -67,7 +66,12 @@ export class ClipEngine implements Engine {
         `tokenizer_config.json in ${folder} names no pad_token that tokenizer.json has.`,
       );
     }
-    const opened = await openSessions(folder, files, { ...runtime, boundedInputs: true });
+    const parts = wanted.map((tower) => {
+      // A query is a few tokens long: another thread hardly gains, and takes a core from all else that a search does at the same time.
+      const isShort = tower === 'text' && !config.padToMax;
+      return { file: CLIP_FILES[tower], boundedInputs: true, threads: isShort && runtime.interactive ? 1 : undefined };
+    });
+    const opened = await openSessions(folder, parts, runtime);
     const { device } = opened.runtime;
     const batch = picturesPerRun(device, device === 'cpu' ? undefined : await freeGpuBytes());
     const sessions = Object.fromEntries(wanted.map((tower, i) => [tower, opened.sessions[i]]));
@@ -82,7 +86,7 @@ export class ClipEngine implements Engine {
         if (unknownToken.test(reason)) throw foreignTokenizer(folder, reason);
         throw new ModelError(
           'model_invalid',
-          `${join(folder, files[i] as string)} does not fit its config.json: ${reason}`,
+          `${join(folder, opened.runtime.files[i] as string)} does not fit its config.json: ${reason}`,
         );
       }
     }

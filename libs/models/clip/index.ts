@@ -35,9 +35,9 @@ export interface ClipModel {
 /** Opens a folder in the hub's layout. `towers` loads only what is needed: the api encodes text only. Throws ModelError. */
 export async function openClip(
   folder: string,
-  { id, towers, device, threads, precision }: RuntimeOptions & { id: string; towers: 'both' | 'text' | 'image' },
+  { id, towers, ...runtimeOptions }: RuntimeOptions & { id: string; towers: 'both' | 'text' | 'image' },
 ): Promise<ClipModel> {
-  const spec = { kind: 'clip', folder, towers, runtime: { device, threads, precision } } as const;
+  const spec = { kind: 'clip', folder, towers, runtime: runtimeOptions } as const;
   const engine = await openEngine<ClipEngine>(spec);
   const { dimension, frameSize: imageSize, fit, logitScale, batch, ...runtime } = engine.info;
   const rows = (all: Float32Array) =>

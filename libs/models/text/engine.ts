@@ -43,7 +43,11 @@ export class TextEngine implements Engine {
     const config = await readTextConfig(folder, name);
     const tokenizer = await TextTokenizer.open(folder, config.longest);
     checkVocabulary(folder, tokenizer, config.vocabulary);
-    const opened = await openSessions(folder, [TEXT_FILES.model], runtime);
+    const opened = await openSessions(
+      folder,
+      [{ file: TEXT_FILES.model, threads: runtime.interactive ? 1 : undefined }],
+      runtime,
+    );
     const engine = new TextEngine(config, tokenizer, opened.sessions[0] as InferenceSession, opened.runtime);
     try {
       await engine.#run([tokenizer.encode(''), [tokenizer.maxId]], (_, vector) => vector);

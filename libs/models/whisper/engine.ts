@@ -63,12 +63,11 @@ export class WhisperEngine implements Engine {
 
   /** Opens the folder and runs one silent window, so that the first real one is no slower and mismatched files show here. */
   static async open({ folder, runtime, vadFile }: EngineSpec & { kind: 'whisper' }): Promise<WhisperEngine> {
-    const files = [WHISPER_FILES.encoder, WHISPER_FILES.decoder];
+    const parts = [{ file: WHISPER_FILES.encoder, boundedInputs: true }, { file: WHISPER_FILES.decoder }];
     await checkFolder(folder, WHISPER_FILES.json);
     const config = await readWhisperConfig(folder);
     const vad = vadFile && config.features.sampleRate === sileroRate ? await openVad(vadFile) : undefined;
-    const bounded = { ...runtime, boundedInputs: [WHISPER_FILES.encoder] };
-    const opened = await openSessions(folder, files, bounded).catch(async (error: unknown) => {
+    const opened = await openSessions(folder, parts, runtime).catch(async (error: unknown) => {
       await vad?.release();
       throw error;
     });
@@ -129,7 +128,7 @@ export class WhisperEngine implements Engine {
 
 /** Its steps are so small that more threads than one only cost. */
 async function openVad(file: string): Promise<InferenceSession> {
-  const { sessions } = await openSessions(dirname(file), [basename(file)], { device: 'cpu', threads: 1 });
+  const { sessions } = await openSessions(dirname(file), [{ file: basename(file) }], { device: 'cpu', threads: 1 });
   const [session] = sessions as [InferenceSession];
   try {
     checkSilero(session, file);
