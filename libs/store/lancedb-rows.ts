@@ -11,8 +11,19 @@ export interface TableShape<Row> {
   toArrow: (rows: Row[]) => arrow.Table;
 }
 
-export const SPAN_COLUMNS = ['id', 'tenant', 'video_id', 'start_ms', 'end_ms'];
-export const PASSAGE_COLUMNS = [...SPAN_COLUMNS, 'text', 'language', 'kind'];
+/**
+ * What is read of a hit, as one text: Lance reads a few hundred single rows at a price for each column of each row, so six columns took twice as long as
+ * two (100,000 rows; three times of a million). The columns it is made of are there for filters and order.
+ */
+export const HIT = 'hit';
+const SEPARATOR = '\x1f'; // US, which ids and languages do not have
+const HIT_PARTS = ['id', 'tenant', 'video_id', 'start_ms', 'end_ms', 'language', 'kind'];
+/** The same in SQL, for the rows of an earlier version. Of those columns that a table has. */
+export const hitSql = (columns: string[]): string => {
+  const parts = HIT_PARTS.filter((name) => columns.includes(name));
+  return `concat_ws(chr(31), ${parts.map((name) => `coalesce(cast(${name} as string), '')`).join(', ')})`;
+};
+export const PASSAGE_COLUMNS = [HIT, 'text'];
 
 const spanFields = () => [
   new arrow.Field('id', new arrow.Utf8(), false, new Map([['lance-schema:unenforced-primary-key', 'true']])),
@@ -20,6 +31,7 @@ const spanFields = () => [
   new arrow.Field('video_id', new arrow.Utf8(), false),
   new arrow.Field('start_ms', new arrow.Float64(), false),
   new arrow.Field('end_ms', new arrow.Float64(), false),
+  new arrow.Field(HIT, new arrow.Utf8(), true), // null: as a column that was added to a table is declared
 ];
 const passageFields = () => [
   ...spanFields(),
@@ -35,7 +47,11 @@ const vectorField = (dimension: number) => new arrow.Field('vector', vectorType(
 
 export function framesShape(dimension: number): TableShape<FrameRow> {
   const schema = new arrow.Schema([...spanFields(), vectorField(dimension)]);
-  return { schema, toArrow: (rows) => toTable(schema, rows.length, [...spanData(rows), vectorData(rows, dimension)]) };
+  return {
+    schema,
+    toArrow: (rows) =>
+      toTable(schema, rows.length, [...spanData(rows, rows.map(spanParts)), vectorData(rows, dimension)]),
+  };
 }
 export function passagesShape(): TableShape<PassageRow> {
   const schema = new arrow.Schema([...passageFields(), termsField()]);
@@ -58,15 +74,26 @@ const utf8 = (values: (string | null)[]): arrow.Data =>
   ).data[0] as arrow.Data;
 const float64 = (values: number[]): arrow.Data =>
   arrow.makeData({ type: new arrow.Float64(), data: Float64Array.from(values) });
-const spanData = (rows: FrameRow[] | PassageRow[]): arrow.Data[] => [
+const spanData = (rows: (FrameRow | PassageRow)[], hits: string[][]): arrow.Data[] => [
   utf8(rows.map((row) => row.id)),
   utf8(rows.map((row) => row.tenant)),
   utf8(rows.map((row) => row.videoId)),
   float64(rows.map((row) => row.startMs)),
   float64(rows.map((row) => row.endMs)),
+  utf8(hits.map((parts) => parts.join(SEPARATOR))),
+];
+const spanParts = ({ id, tenant, videoId, startMs, endMs }: FrameRow | PassageRow): string[] => [
+  id,
+  tenant,
+  videoId,
+  String(startMs),
+  String(endMs),
 ];
 const passageData = (rows: PassageRow[]): arrow.Data[] => [
-  ...spanData(rows),
+  ...spanData(
+    rows,
+    rows.map((row) => [...spanParts(row), row.language ?? '', row.kind ?? 'speech']),
+  ),
   utf8(rows.map((row) => row.text)),
   utf8(rows.map((row) => row.language ?? null)),
   utf8(rows.map((row) => row.kind ?? 'speech')),
@@ -151,20 +178,23 @@ function textsOf({ values, valueOffsets, length }: arrow.Data<arrow.Utf8>): (row
   return (row) => all.slice((valueOffsets[row] as number) - start, (valueOffsets[row + 1] as number) - start);
 }
 
-export const span = (row: Row) => ({
-  id: row.text('id') ?? '',
-  tenant: row.text('tenant') ?? '',
-  videoId: row.text('video_id') ?? '',
-  startMs: row.number('start_ms'),
-  endMs: row.number('end_ms'),
+const partsOf = (row: Row): string[] => (row.text(HIT) ?? '').split(SEPARATOR);
+const toSpan = ([id = '', tenant = '', videoId = '', startMs, endMs]: string[]) => ({
+  id,
+  tenant,
+  videoId,
+  startMs: Number(startMs),
+  endMs: Number(endMs),
 });
+export const span = (row: Row) => toSpan(partsOf(row));
 export const frame = (row: Row): FrameRow => ({ ...span(row), vector: row.vector() });
 export function passage(row: Row): PassageRow {
-  const language = row.text('language');
+  const parts = partsOf(row);
+  const [language, kind] = parts.slice(5);
   return {
-    ...span(row),
+    ...toSpan(parts),
     text: row.text('text') ?? '',
-    kind: row.text('kind') === 'caption' ? 'caption' : 'speech',
-    ...(language !== undefined && { language }),
+    kind: kind === 'caption' ? 'caption' : 'speech',
+    ...(language && { language }),
   };
 }

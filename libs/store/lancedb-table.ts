@@ -1,15 +1,19 @@
 import { Index, type Table } from '@lancedb/lancedb';
 import type * as arrow from 'apache-arrow';
 import { guard, isConflict, retryConflicts, storeError } from './lancedb-failures.ts';
+import { HIT, hitSql } from './lancedb-rows.ts';
 
 /** Rows of one commit. Bounds what is turned into Arrow in one go: 1,024 x 768 floats take a few ms of the event loop. */
 const MAX_COMMIT_ROWS = 1024;
 /** Rows of one partition of a vector index. */
-export const PARTITION_ROWS = 4096;
+const PARTITION_ROWS = 4096;
 /** Bits of a vector's code, for each dimension. */
 const CODE_BITS = 4;
-/** Partitions are cut anew when a table has grown so much since. */
-const RETRAIN_GROWTH = 4;
+/**
+ * Partitions are cut anew when a table has grown so much since. Between that, rows that came go into small indexes of their own beside the large one, each of
+ * which every search asks: a million frames in an index of 280,000 and three such took twice as long as in one. Making that one took 56 s.
+ */
+const RETRAIN_GROWTH = 2;
 
 /**
  * All writes of this process to one table, one after the other. Upserts that come while another is being written go in together, so that many
@@ -145,19 +149,36 @@ async function makeSearchIndexes(table: Table, indexRows: number): Promise<boole
   const { fields } = await table.schema();
   if (!fields.some((field) => field.name === 'vector')) return false;
   const present = indices.filter((index) => index.columns.includes('vector')).map((index) => index.name);
-  const trainedRows = Math.max(0, ...present.map((name) => Number(name.split('_')[1]) || 0));
+  const trainedRows = Math.max(0, ...present.map(trainedRowsOf));
   const isOutgrown = numRows > trainedRows * RETRAIN_GROWTH;
   if (isOutgrown) {
-    const numPartitions = Math.max(1, Math.round(numRows / PARTITION_ROWS));
+    const numPartitions = partitionsOf(numRows);
     const config = Index.ivfRq({ distanceType: 'cosine', numPartitions, numBits: CODE_BITS });
-    await table.createIndex('vector', { config, name: `vector_${numRows}`, replace: false });
+    await table.createIndex('vector', { config, name: VECTOR_INDEX + numRows, replace: false });
   }
   const all = (await table.listIndices())
     .filter((index) => index.columns.includes('vector'))
     .map((index) => index.name);
-  const newest = all.toSorted((a, b) => Number(b.split('_')[1]) - Number(a.split('_')[1]))[0];
+  const newest = all.toSorted((a, b) => trainedRowsOf(b) - trainedRowsOf(a))[0];
   for (const name of all) if (name !== newest) await table.dropIndex(name);
   return isOutgrown;
+}
+
+/** A vector index is named after the rows that its partitions were cut for. */
+const VECTOR_INDEX = 'vector_';
+const trainedRowsOf = (index: string): number => Number(index.slice(VECTOR_INDEX.length)) || 0;
+const partitionsOf = (rows: number): number => Math.max(1, Math.round(rows / PARTITION_ROWS));
+
+/** What a table's vector index holds. */
+export interface Indexed {
+  rows: number;
+  partitions: number;
+}
+/** Undefined where there is none. */
+export async function vectorIndexOf(table: Table): Promise<Indexed | undefined> {
+  const index = (await table.listIndices()).find(({ columns }) => columns.includes('vector'));
+  if (!index?.numIndexedRows) return undefined;
+  return { rows: index.numIndexedRows, partitions: partitionsOf(trainedRowsOf(index.name)) };
 }
 
 export async function ensureTextIndex(table: Table): Promise<void> {
@@ -178,13 +199,18 @@ export async function ensureTextIndex(table: Table): Promise<void> {
 }
 
 /** A folder of an older version: all passages were heard, and their words are found as they are written until the video is indexed again. */
-export async function addMissingColumns(table: Table): Promise<void> {
-  await retryConflicts(async () => {
-    const { fields } = await table.schema();
-    const missing = [
+export async function addMissingColumns(table: Table, isOfPassages: boolean): Promise<void> {
+  const add = (columns: (present: string[]) => { name: string; valueSql: string }[]) =>
+    retryConflicts(async () => {
+      const present = (await table.schema()).fields.map(({ name }) => name);
+      const missing = columns(present).filter(({ name }) => !present.includes(name));
+      if (missing.length > 0) await table.addColumns(missing);
+    });
+  if (isOfPassages) {
+    await add(() => [
       { name: 'kind', valueSql: "'speech'" },
       { name: 'terms', valueSql: 'lower(text)' },
-    ].filter(({ name }) => !fields.some((field) => field.name === name));
-    if (missing.length > 0) await table.addColumns(missing);
-  });
+    ]);
+  }
+  await add((present) => [{ name: HIT, valueSql: hitSql(present) }]);
 }

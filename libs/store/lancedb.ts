@@ -19,12 +19,12 @@ import {
   embeddedPassagesShape,
   frame,
   framesShape,
+  HIT,
   PASSAGE_COLUMNS,
   passage,
   passagesShape,
   type Row,
   readRows,
-  SPAN_COLUMNS,
   span,
 } from './lancedb-rows.ts';
 import {
@@ -32,10 +32,11 @@ import {
   compact,
   ensureSearchIndexes,
   ensureTextIndex,
+  type Indexed,
   type Keeping,
-  PARTITION_ROWS,
   TableWriter,
   type Upkeep,
+  vectorIndexOf,
 } from './lancedb-table.ts';
 import type { Tenant } from './types.ts';
 import type {
@@ -96,7 +97,7 @@ export class LanceIndex implements VectorIndex {
   readonly #samples = new SampleCache();
 
   /** Vector index of a table, as of a version of it. */
-  readonly #indexed = new Map<string, { version: number; rows: Promise<number> }>();
+  readonly #indexed = new Map<string, { version: number; index: Promise<Indexed | undefined> }>();
   #upkeep: NodeJS.Timeout | undefined;
   #optimizing: Promise<void> = Promise.resolve();
 
@@ -173,8 +174,8 @@ export class LanceIndex implements VectorIndex {
     checkVector(vector, model);
     const name = framesTable(model);
     return options.withVectors
-      ? this.#nearest('frames', name, vector, filter, limit, [...SPAN_COLUMNS, 'vector'], frame)
-      : this.#nearest('frames', name, vector, filter, limit, SPAN_COLUMNS, span);
+      ? this.#nearest('frames', name, vector, filter, limit, [HIT, 'vector'], frame)
+      : this.#nearest('frames', name, vector, filter, limit, [HIT], span);
   }
 
   searchFramesBatch(
@@ -235,7 +236,7 @@ export class LanceIndex implements VectorIndex {
     const near = { startMs: atMs - NEAR_MS, endMs: atMs + NEAR_MS };
     for (const timeRange of [near, undefined]) {
       const where = filterSql({ tenant, videoIds: [videoId], timeRange }, 'frames');
-      const spans = await readRows(table.query().where(where).select(SPAN_COLUMNS), span);
+      const spans = await readRows(table.query().where(where).select([HIT]), span);
       const shown = shownAt(spans, atMs);
       if (shown) return (await framesOf(table, `${where} AND ${isIn('id', [shown.id])}`))[0];
     }
@@ -269,7 +270,7 @@ export class LanceIndex implements VectorIndex {
     const all = { ...filter, tenant, videoIds: [videoId] };
     if (!table || matchesNothing(all)) return [];
     const query = table.query().where(filterSql(all, 'passages')).orderBy(IN_TIME);
-    return readRows(query.select(PASSAGE_COLUMNS), passage);
+    return readRows(query.select([...PASSAGE_COLUMNS, ...ORDER_COLUMNS]), passage);
   }
 
   /** LanceDB has no aliases: who reads the folder finds the active model in the catalog. */
@@ -351,21 +352,21 @@ export class LanceIndex implements VectorIndex {
     const count = clampLimit(limit);
     const table = count > 0 && !matchesNothing(filter) ? await this.#find(name) : undefined;
     if (!table) return [];
-    const indexedRows = await guard(() => this.#indexedRows(name, table));
+    const indexed = await guard(() => this.#vectorIndex(name, table));
     const read = async (filter: IndexFilter, fetch: number) => {
       const where = filterSql(filter, of);
       const query = table.query().nearestTo(vector).distanceType('cosine').limit(fetch);
       // Vectors that are read anyway are compared here: the engine would read each of them twice.
       const comparesHere = columns.includes('vector');
       let isWhole = false;
-      if (indexedRows > 0) {
+      if (indexed) {
         const [rows, all] = await guard(() => Promise.all([table.countRows(where), table.countRows()]));
         isWhole = rows === all && where === filterSql({ tenant: filter.tenant }, of);
         if (rows <= this.tuning.exactRows) query.bypassVectorIndex();
         else {
           // The fewer rows match, the more partitions hold the nearest of them.
-          const partitions = Math.ceil(indexedRows / PARTITION_ROWS);
-          const probes = Math.ceil(Math.max(PROBES, partitions * PROBED_SHARE) * Math.sqrt(indexedRows / rows));
+          const { partitions } = indexed;
+          const probes = Math.ceil(Math.max(PROBES, partitions * PROBED_SHARE) * Math.sqrt(indexed.rows / rows));
           query.nprobes(Math.min(probes, partitions));
           if (comparesHere) query.limit(Math.max(fetch, CANDIDATES));
           else query.refineFactor(Math.ceil(CANDIDATES / fetch));
@@ -385,19 +386,15 @@ export class LanceIndex implements VectorIndex {
     return topRows(count, (fetch) => readFiltered(filter, fetch, read));
   }
 
-  /** Rows that a table's vector index holds; 0 where there is none. */
-  async #indexedRows(name: string, table: Table): Promise<number> {
+  async #vectorIndex(name: string, table: Table): Promise<Indexed | undefined> {
     const version = await table.version();
     let known = this.#indexed.get(name);
     if (known?.version !== version) {
-      const rows = table
-        .listIndices()
-        .then((all) => all.find((index) => index.columns.includes('vector'))?.numIndexedRows ?? 0);
-      known = { version, rows };
+      known = { version, index: vectorIndexOf(table) };
       this.#indexed.set(name, known);
-      rows.catch(() => this.#indexed.delete(name));
+      known.index.catch(() => this.#indexed.delete(name));
     }
-    return known.rows;
+    return known.index;
   }
 
   async #sample(name: string, where: string, filter: IndexFilter, limit: number): Promise<Float32Array[]> {
@@ -469,7 +466,7 @@ export class LanceIndex implements VectorIndex {
     let table = this.#tables.get(name);
     if (!table) {
       table = this.db.openTable(name).then(async (open) => {
-        if (name === PASSAGES) await addMissingColumns(open);
+        if (isOurs(name)) await addMissingColumns(open, name === PASSAGES);
         return open;
       });
       this.#tables.set(name, table);
@@ -493,12 +490,14 @@ function unlessConflict(error: unknown): Upkeep {
 }
 const BY_ID = [{ columnName: 'id' }];
 const IN_TIME = [{ columnName: 'start_ms' }, ...BY_ID];
+/** Lance cannot order by columns that are not read, where the filter is answered by an index. */
+const ORDER_COLUMNS = ['start_ms', 'id'];
 
 async function framesOf(table: Table, where: string, order?: typeof IN_TIME): Promise<FrameRow[]> {
   const query = table
     .query()
     .where(where)
-    .select([...SPAN_COLUMNS, 'vector']);
+    .select([HIT, 'vector', ...(order ? ORDER_COLUMNS : [])]);
   const rows = await readRows(order ? query.orderBy(order) : query, frame);
   return order ? rows : rows.sort(byId);
 }
