@@ -14,6 +14,8 @@ const CODE_BITS = 4;
  * which every search asks: a million frames in an index of 280,000 and three such took twice as long as in one. Making that one took 56 s.
  */
 const RETRAIN_GROWTH = 2;
+/** And when so much less is left: the index keeps the codes of rows that were removed, an eighth of what their vectors were. */
+const RETRAIN_SHRINKAGE = 1.5;
 
 /**
  * All writes of this process to one table, one after the other. Upserts that come while another is being written go in together, so that many
@@ -126,7 +128,7 @@ export async function compact(table: Table, { keepVersionsMs, keepUnknownMs }: K
  * The index is IVF with RaBitQ codes (Gao & Long, "RaBitQ", SIGMOD 2024; of several bits: Gao et al., SIGMOD 2025), compared again with the full vectors
  * when searching. Side by side on two busy cores, 50,000 x 512: built in 4 s (of one bit; four take three times
  * as long) where a graph (HNSW) takes 77 s and product quantisation 460 s, searched as fast as both. With 1, 2 and 4 bits a dimension and three candidates for one that is wanted, 0.832, 0.976 and 0.9998 of the nearest 200 of 20,000 x 512
- * are found, in the same time. True where an index was made.
+ * are found, in the same time. True where an index was made or removed.
  */
 export async function ensureSearchIndexes(table: Table, indexRows: number): Promise<boolean> {
   try {
@@ -138,8 +140,20 @@ export async function ensureSearchIndexes(table: Table, indexRows: number): Prom
 }
 async function makeSearchIndexes(table: Table, indexRows: number): Promise<boolean> {
   const { numRows } = await table.stats();
-  if (numRows < indexRows) return false;
   const indices = await table.listIndices();
+  const vectorIndexes = indices.filter(({ columns }) => columns.includes('vector')).map(({ name }) => name);
+  const isOutdated = (name: string) => {
+    const trained = trainedRowsOf(name);
+    return numRows > trained * RETRAIN_GROWTH || numRows * RETRAIN_SHRINKAGE < trained;
+  };
+  const keepOnly = async (kept: string | undefined) => {
+    for (const name of vectorIndexes) if (name !== kept) await table.dropIndex(name);
+  };
+  const current = vectorIndexes.find((name) => !isOutdated(name));
+  if (numRows < indexRows) {
+    await keepOnly(current);
+    return current === undefined && vectorIndexes.length > 0;
+  }
   for (const column of ['tenant', 'video_id']) {
     if (!indices.some((index) => index.columns.includes(column))) {
       const config = column === 'tenant' ? Index.bitmap() : Index.btree();
@@ -148,20 +162,14 @@ async function makeSearchIndexes(table: Table, indexRows: number): Promise<boole
   }
   const { fields } = await table.schema();
   if (!fields.some((field) => field.name === 'vector')) return false;
-  const present = indices.filter((index) => index.columns.includes('vector')).map((index) => index.name);
-  const trainedRows = Math.max(0, ...present.map(trainedRowsOf));
-  const isOutgrown = numRows > trainedRows * RETRAIN_GROWTH;
-  if (isOutgrown) {
+  const name = current ?? VECTOR_INDEX + numRows;
+  if (!current) {
     const numPartitions = partitionsOf(numRows);
     const config = Index.ivfRq({ distanceType: 'cosine', numPartitions, numBits: CODE_BITS });
-    await table.createIndex('vector', { config, name: VECTOR_INDEX + numRows, replace: false });
+    await table.createIndex('vector', { config, name, replace: false });
   }
-  const all = (await table.listIndices())
-    .filter((index) => index.columns.includes('vector'))
-    .map((index) => index.name);
-  const newest = all.toSorted((a, b) => trainedRowsOf(b) - trainedRowsOf(a))[0];
-  for (const name of all) if (name !== newest) await table.dropIndex(name);
-  return isOutgrown;
+  await keepOnly(name);
+  return !current;
 }
 
 /** A vector index is named after the rows that its partitions were cut for. */

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
-from .files import LETTERS, quantise, words, write_json
+from .files import LETTERS, PAIRS, SYLLABLES, quantise, words, write_json
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 WORD_END = "</w>"
@@ -56,7 +56,9 @@ def make(folder: Path) -> None:
 def _write_files(folder: Path, config: CLIPConfig) -> None:
     count = config.text_config.vocab_size
     plain = [*LETTERS, *(letter + WORD_END for letter in LETTERS)]
-    tokens = [*plain, *(word + WORD_END for word in words())][: count - 2] + [START, END]
+    parts = [*SYLLABLES, *(syllable + WORD_END for syllable in SYLLABLES), *PAIRS]
+    whole = [word + WORD_END for word in words()][: count - 2 - len(plain) - len(parts)]
+    tokens = [*plain, *parts, *whole, START, END]
     ids = {token: i for i, token in enumerate(tokens)}
     config.text_config.bos_token_id, config.text_config.eos_token_id = ids[START], ids[END]
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
@@ -88,7 +90,12 @@ def _write_files(folder: Path, config: CLIPConfig) -> None:
             "end_of_word_suffix": WORD_END,
             "fuse_unk": False,
             "vocab": ids,
-            "merges": [],
+            # Letters to syllables to pairs to words, so that a word is one token, as common words of the real vocabulary are.
+            "merges": [
+                *([first, last + end] for first, last in SYLLABLES for end in ("", WORD_END)),
+                *([pair[:2], pair[2:] + end] for pair in PAIRS for end in ("", WORD_END)),
+                *([word[:4], word[4:]] for word in whole if len(word) > 4 + len(WORD_END)),
+            ],
         },
     }
     ends = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END}
