@@ -78,7 +78,9 @@ async function spreadOf(encoder: TextEncoder, frames: Float32Array[], picture?: 
 }
 
 function beneath(vector: Float32Array, frames: Float32Array[], spread: number): Background {
-  const cosines = Float64Array.from(frames, (frame) => dot(frame, vector)).sort();
+  const cosines = new Float64Array(frames.length);
+  for (const [i, frame] of frames.entries()) cosines[i] = dot(frame, vector);
+  cosines.sort();
   return { middle: middleOf(cosines), nearest: cosines.at(-1) ?? 0, spread, frames: frames.length };
 }
 

@@ -50,6 +50,16 @@ async function clip(folder: string, peers: boolean, rounds: number, images: numb
       if (peer && (batch === 1 || batch === 8)) peerSpeeds[batch]?.push(perSecond(work.count, await peer.run(work)));
     }
   }
+  progress('CLIP: two workers at once');
+  const second = await Contestant.start('./ours.ts', setup);
+  const shared: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const work = { batch: 8, count: Math.max(images, 8) };
+    const alone = await ours.run(work);
+    const both = await Promise.all([ours.run(work), second.run(work)]);
+    shared.push((2 * alone.ms) / Math.max(...both.map(({ ms }) => ms)));
+  }
+  await second.stop();
   const speed = (all: Record<number, number[]>, batch: number) => median(all[batch] ?? []);
   const rows: Row[] = BATCHES.flatMap((batch): Row[] => [
     line(
@@ -63,6 +73,7 @@ async function clip(folder: string, peers: boolean, rounds: number, images: numb
   ]);
   const single = speed(ourSpeeds, 1);
   const worst = Math.min(...BATCHES.map((batch) => speed(ourSpeeds, batch) / single));
+  rows.push(line('CLIP', 'two workers at once over one', median(shared), 'x', 'images/s of both', { atLeast: 0.9 }));
   rows.push(line('CLIP', 'slowest batch size over batch 1', worst, 'x', 'per image', { atLeast: 1 }));
   if (peer) {
     // The peer's better one of both ways counts.
@@ -116,6 +127,11 @@ async function whisper(folder: string, peers: boolean, windows: number): Promise
       const ms = (mine.ms + again.ms) / 2;
       const note = `words: ${mine.words} in ${(ms / 1000).toFixed(1)} s, ${its.words} in ${(its.ms / 1000).toFixed(1)} s`;
       rows.push(line('Whisper', 'of transformers.js', its.ms / ms, 'x', note, { atLeast: 3 }));
+      progress(`Whisper: ${windows} windows, transformers.js as it comes`);
+      const asItComes = await peer.run({ audio, overlap: true });
+      rows.push(
+        line('Whisper', 'of transformers.js as it comes', asItComes.ms / ms, 'x', 'its windows overlap by a third'),
+      );
     }
     progress('Whisper: encoder and decoder by themselves');
     const before = await bare.run({ batch: 1, count: windows });

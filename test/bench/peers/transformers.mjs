@@ -42,10 +42,12 @@ await compete(async ({ model, folder, threads, files }) => {
     chunk_length_s: 30,
     stride_length_s: 0,
   };
+  // Unless told otherwise its windows overlap by a third, so that no word is lost where they meet.
+  const overlapping = { ...settings, stride_length_s: undefined };
   await transcribe(new Float32Array(16_000), settings);
-  return async ({ audio }) => {
+  return async ({ audio, overlap }) => {
     const pcm = floats(await readFile(audio));
-    const { text } = await transcribe(pcm, settings);
+    const { text } = await transcribe(pcm, overlap ? overlapping : settings);
     return { words: text.trim().split(/\s+/).length };
   };
 });
