@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [encoders] [ingest] [search] [--quick] [--minutes N] [--frames N] [--passages N] [--name NAME]`: the promises about speed
+ * `npm run bench -- [encoders] [ingest] [search] [upkeep] [--quick] [--minutes N] [--frames N] [--passages N] [--name NAME]`: the promises about speed
  * and memory, most as ratios, measured in one run on one machine: compare within one run only. Printed as a table, and written to bench/results/. Exits with 1 where a bar is missed.
  */
 import { parseArgs } from 'node:util';
@@ -9,8 +9,9 @@ import { benchModels } from './models.ts';
 import { product } from './product.ts';
 import { kept, print, progress, type Row, save } from './report.ts';
 import { search } from './search.ts';
+import { upkeep } from './upkeep.ts';
 
-const PARTS = ['encoders', 'ingest', 'search'] as const;
+const PARTS = ['encoders', 'ingest', 'search', 'upkeep'] as const;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -61,6 +62,7 @@ if (wanted.includes('search')) {
     search(models, { frames, passages, ...(quick ? { requests: 40, seconds: 3 } : { requests: 300, seconds: 15 }) }),
   );
 }
+if (wanted.includes('upkeep')) await measure(upkeep(quick ? 100 : 1000));
 
 console.log(`\nModels: ${models.name}\nWritten to ${file}`);
 const missed = rows.filter((row) => !kept(row)).length;
