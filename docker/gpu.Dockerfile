@@ -14,6 +14,8 @@ COPY tsconfig.json LICENSE ./
 COPY apps apps
 COPY libs libs
 COPY models models
+# What `cuepoint models bench` transcribes.
+COPY test/fixtures/sample test/fixtures/sample
 RUN npx tsc -p tsconfig.json && npm prune --omit=dev --loglevel=notice
 ENV NODE_ENV=production DATA_DIR=/data HF_HOME=/models DEVICE=cuda MODEL_PROFILE=large
 RUN useradd --create-home cuepoint && mkdir -p /data /models && chown cuepoint /data /models

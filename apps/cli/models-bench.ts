@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openClip, openWhisper, type ProfileName, resolveProfile } from '#models';
+import { openClip, openPassageEncoder, openWhisper, type ProfileName, resolveProfile } from '#models';
 import { configureFfmpeg, decodeAudio, SAMPLE_RATE } from '#video';
 import type { Context } from './command.ts';
 import { configWith } from './environment.ts';
@@ -10,6 +10,11 @@ import { bytes } from './format.ts';
 const SAMPLE = fileURLToPath(new URL('../../../test/fixtures/sample/sample.mp4', import.meta.url));
 const SPEECH_MS = 60_000;
 const BATCH = 32;
+/** As long as sentences are. */
+const PASSAGES = Array.from(
+  { length: BATCH },
+  (_, i) => `The ${i + 1}. thing that is said here takes about as long as most sentences do.`,
+);
 /** Each model is measured for so long at least; one round of a slow one takes longer. */
 const MEASURE_MS = 4_000;
 
@@ -18,7 +23,7 @@ export async function bench(profile: ProfileName | undefined, { terminal, signal
   const config = configWith({ MODEL_PROFILE: profile });
   configureFfmpeg(config.ffmpeg);
   const { device, threads } = config.models;
-  const { clip, whisper, vad, ...resolved } = await resolveProfile({
+  const { clip, whisper, vad, text, ...resolved } = await resolveProfile({
     ...config.models,
     offline: true,
     allowFallback: false,
@@ -66,6 +71,22 @@ export async function bench(profile: ProfileName | undefined, { terminal, signal
       ...figures,
     });
     say('whisper', whisper.id, `${realTimeFactor}× real time, ${loadWords(opened)}, on ${model.runtime.device}`);
+  }
+  if (text) {
+    const opened = await timed(() => openPassageEncoder(text.folder, { id: text.id, device, threads }));
+    await using model = opened.value;
+    const { rounds, tookMs } = await repeated(() => model.encodePassages(PASSAGES, signal), signal);
+    const passagesPerSecond = round((rounds * PASSAGES.length * 1000) / tookMs);
+    const figures = { loadMs: opened.tookMs, memoryBytes: opened.memoryBytes, passagesPerSecond };
+    terminal.record({
+      type: 'bench',
+      profile: resolved.profile,
+      part: 'text',
+      id: text.id,
+      ...model.runtime,
+      ...figures,
+    });
+    say('text', text.id, `${passagesPerSecond} passages/s, ${loadWords(opened)}, on ${model.runtime.device}`);
   }
   const peakBytes = process.resourceUsage().maxRSS * 1024;
   terminal.record({ type: 'summary', profile: resolved.profile, peakMemoryBytes: peakBytes });

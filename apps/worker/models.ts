@@ -6,6 +6,7 @@ import type { Config } from '#config';
 import {
   type ClipModel,
   ModelError,
+  type OptionalPart,
   openClip,
   openPassageEncoder,
   openWhisper,
@@ -158,6 +159,17 @@ export class Models implements OnApplicationShutdown {
       .catch((err: unknown) => this.log.warn({ err }, 'the active frames were not named in the index'));
   }
 
+  /** Does without an optional part that is broken, unless it was asked for by name. */
+  async #optional<Model>(part: OptionalPart, open: () => Promise<Model>): Promise<Model | undefined> {
+    try {
+      return await open();
+    } catch (error) {
+      if (this.config.models[part] !== undefined || !(error instanceof ModelError) || error.retryable) throw error;
+      this.log.warn({ err: error, part }, 'an optional model cannot be used and is left out');
+      return undefined;
+    }
+  }
+
   async #loadUntilDone(): Promise<void> {
     const { signal } = this.#closing;
     for (let waitMs = FIRST_RETRY_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
@@ -200,10 +212,17 @@ export class Models implements OnApplicationShutdown {
     const { device, threads } = models;
     if (frames) this.#clip ??= await openClip(clip.folder, { device, threads, id: clip.id, towers: 'image' });
     if (speech) {
+      const options = { device, threads, id: whisper.id };
       const vadFile = vad && join(vad.folder, vad.files[0] as string);
-      this.#whisper ??= await openWhisper(whisper.folder, { device, threads, id: whisper.id, vadFile });
+      this.#whisper ??=
+        (vadFile
+          ? await this.#optional('vad', () => openWhisper(whisper.folder, { ...options, vadFile }))
+          : undefined) ?? (await openWhisper(whisper.folder, options));
     }
-    if (text) this.#text ??= await openPassageEncoder(text.folder, { device, threads, id: text.id });
+    if (text) {
+      const options = { device, threads, id: text.id };
+      this.#text ??= await this.#optional('text', () => openPassageEncoder(text.folder, options));
+    }
     const { device: used, deviceNote } = (this.#clip ?? this.#whisper)?.runtime ?? {};
     if (deviceNote) this.log.info({ device: used, deviceNote }, 'the models run on another device than the best one');
     await this.#offer();

@@ -100,7 +100,11 @@ const environment = z.object({
     .optional()
     .describe('Hub id or folder in place of the profile’s passage encoder; none: passages are found by their words'),
   MODELS_DIR: z.string().optional().describe('Folder with models, for machines without a network'),
-  HF_ENDPOINT: z.url().default('https://huggingface.co').describe('Model hub or a mirror of it'),
+  HF_ENDPOINT: z
+    .url()
+    .transform((url) => url.replace(/\/+$/, ''))
+    .default('https://huggingface.co')
+    .describe('Model hub or a mirror of it'),
   HF_TOKEN: z.string().optional().describe('Access token for the hub, for models that ask for one'),
   HF_HOME: z.string().optional().describe('Shared Hugging Face folder'),
   HF_HUB_CACHE: z.string().optional().describe('Cache folder for models'),

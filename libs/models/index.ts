@@ -6,6 +6,7 @@ export { inspectProfile, type PartState, tryModels } from './inspect.ts';
 export {
   type ModelFolder,
   type ModelFolders,
+  type OptionalPart,
   PARTS,
   type Part,
   PROFILES,

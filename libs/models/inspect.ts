@@ -122,12 +122,14 @@ export async function tryModels(options: ResolveOptions, runtime: RuntimeOptions
     const second = Float32Array.from({ length: 16_000 }, (_, i) => 0.3 * Math.sin(i / 8) * Math.sin(i / 700));
     for await (const _ of model.transcribe(once(second)));
   });
-  await attempt('vad', async () => {
-    // It runs inside Whisper's thread, and is opened there.
+  // It runs inside Whisper's thread, and is opened there: where that fails by itself, nothing is known of this one.
+  const isWhisperBroken = results.some(({ part, problem }) => part === 'whisper' && problem);
+  const tryVad = async () => {
     const { whisper, vad } = await only(['whisper', 'vad']);
     const vadFile = vad && join(vad.folder, vad.files[0] as string);
     await using _model = await openWhisper(whisper.folder, { id: whisper.id, ...runtime, vadFile });
-  });
+  };
+  if (!isWhisperBroken) await attempt('vad', tryVad);
   await attempt('text', async () => {
     const { text } = await only(['text']);
     if (!text) return;

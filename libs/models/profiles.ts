@@ -269,6 +269,8 @@ async function findFolder(
 async function localFolder(part: Part, name: string, options: ResolveOptions): Promise<string | undefined> {
   const { cacheDir, modelsDir, device = 'auto' } = options;
   if (name === PROFILES.tiny[part]) return bundledFolder(part);
+  if (modelsDir && !(await isFolder(modelsDir)))
+    throw new ModelError('model_not_found', `MODELS_DIR names ${modelsDir}, and there is no such folder.`);
   const local = modelsDir && join(modelsDir, ...name.split('/'));
   if (local && (await isFolder(local))) return local;
   return cachedModel(name, partFiles[part].files(device), cacheDir);

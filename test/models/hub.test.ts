@@ -379,6 +379,10 @@ describe('the models of a profile', () => {
       code: 'model_incomplete',
       message: expect.stringContaining('generation_config.json'),
     });
+    await expect(resolveProfile({ ...base(), modelsDir: '/no/such/folder' })).rejects.toMatchObject({
+      code: 'model_not_found',
+      message: expect.stringContaining('/no/such/folder'),
+    });
   });
 
   it('may be named by folder', async () => {

@@ -1,5 +1,5 @@
 /** A worker takes no frames and no speech before its models are there and whole, says what it waits for, and goes on by itself. */
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -71,4 +71,21 @@ test('a folder with a broken file is named until it is mended; a worker for spee
       timeout: PATIENCE_MS,
     })
     .toBe(true);
+}, 240_000);
+
+test('an optional model that is broken is left out; one that was asked for by name is waited for', async () => {
+  const models = join(folder, 'models');
+  for (const part of ['clip', 'whisper'] as const)
+    cpSync(join(tiny, part), join(models, PROFILES.base[part]), { recursive: true });
+  const vad = join(models, PROFILES.base.vad as string, 'onnx/model.onnx');
+  cpSync(join(tiny, 'clip/onnx/text_model.onnx'), vad, { recursive: true });
+  truncateSync(vad, 100_000);
+  const settings = { MODEL_PROFILE: 'base', MODELS_DIR: models, TEXT_MODEL: 'none', HF_ENDPOINT: hub.url };
+  const without = await system.startWorker(settings);
+  await ready().toBe(true);
+  await without.stop();
+  await system.startWorker({ ...settings, VAD_MODEL: vad });
+  await expect
+    .poll(async () => (await system.catalog.listWorkers()).find((one) => !one.ready)?.note, { timeout: PATIENCE_MS })
+    .toMatch(/model_incomplete.*model\.onnx/);
 }, 240_000);
