@@ -175,6 +175,19 @@ describe('A search request', () => {
     expect(asFile.status).toBe(200);
     expect(asFile.body.moments).toMatchObject([{ videoId: film, start: 0, end: 10 }]);
   });
+
+  it('pages through what a picture shows, and a cursor goes with its own picture', async () => {
+    const page = (image: Buffer, cursor?: string) =>
+      request(api.url)
+        .post('/v1/search')
+        .set('x-api-key', KEYS.alice)
+        .field('request', JSON.stringify({ limit: 1, cursor }))
+        .attach('image', image, 'disc.png');
+    const { nextCursor } = (await page(disc('red'))).body;
+    expect((await page(disc('red'), nextCursor)).status).toBe(200);
+    const other = await page(disc('blue'), nextCursor);
+    expect([other.status, other.body.code]).toEqual([400, 'cursor_invalid']);
+  });
 });
 
 describe('What is wrong with a search', () => {

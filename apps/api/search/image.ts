@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { decodePicture, MediaError } from '#video';
@@ -54,11 +55,12 @@ function parse(text: string): unknown {
   }
 }
 
-/** What else a form asks, validated as a JSON request is; the picture stands in for its `image`. */
-export function formRequest(fields: unknown): z.output<typeof searchSchema> {
+/** What else a form asks, validated as a JSON request is. A digest of the picture stands in for its `image`: a cursor goes with its own picture. */
+export function formRequest(fields: unknown, picture: Uint8Array): z.output<typeof searchSchema> {
   const isObject = typeof fields === 'object' && fields !== null && !Array.isArray(fields);
   if (isObject && 'image' in fields) throw new ProblemError('request_invalid', 'image: is the file of this form.');
-  return validate(searchSchema, isObject ? { ...fields, image: 'AAAA' } : fields);
+  const image = createHash('sha256').update(picture).digest('base64');
+  return validate(searchSchema, isObject ? { ...fields, image } : fields);
 }
 
 let decoding: Promise<unknown> = Promise.resolve();
