@@ -1,24 +1,28 @@
 import { readFile } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { Injectable } from '@nestjs/common';
 import { DelayedError } from 'bullmq';
-import { type BlobStore, captionId, captionsKey, type PassageRow, type Video } from '#store';
+import {
+  type BlobStore,
+  type Catalog,
+  captionId,
+  captionsKey,
+  type PassageRow,
+  type Video,
+  type VideoStatus,
+} from '#store';
 import { type Captions, findCaptionTrack, languageOf, parseCaptions, readCaptionTrack } from '#video';
 import type { Handler, JobContext } from './handler.ts';
 import { Models } from './models.ts';
 import { writePassages } from './passages.ts';
-import { NoLongerWanted } from './problems.ts';
+import { NoLongerWanted, type Problem } from './problems.ts';
 import { Stores } from './stores.ts';
 
 const LOOK_AGAIN_MS = 500;
+/** Nothing of other videos is found: what was indexed of them is removed. */
+const SEARCHED: VideoStatus[] = ['queued', 'indexing', 'ready'];
 /** Rows of one write to the index. */
 const ROWS = 64;
-
-/** What finalize hears. */
-export interface CaptionsResult {
-  cues: number;
-  /** Cues left out because their times make no sense. */
-  broken: number;
-}
 
 type Media = Pick<NonNullable<Video['media']>, 'startMs' | 'durationMs'>;
 
@@ -45,6 +49,28 @@ const trackOf = (video: Video, path: string, signal: AbortSignal) =>
     signal,
   );
 
+/** Warnings of a video, with what is to be said of its captions as they are now. */
+export function withCaptionsWarning(warnings: Problem[], captions: Video['captions']): Problem[] {
+  const broken = captions?.broken ?? 0;
+  const others = warnings.filter(({ code }) => code !== 'captions_damaged');
+  if (broken === 0) return others;
+  const left =
+    broken === 1 ? '1 caption was left out: its times make' : `${broken} captions were left out: their times make`;
+  return [...others, { code: 'captions_damaged', message: `${left} no sense.` }];
+}
+
+/** Brings the warnings of a video that is ready in line with its captions, whoever has changed which last. While it is being indexed, finalize does. */
+export async function settleWarnings(catalog: Catalog, video: Video): Promise<Video> {
+  for (let now = video; ; ) {
+    const warnings = withCaptionsWarning(now.warnings, now.captions);
+    if (now.status !== 'ready' || isDeepStrictEqual(warnings, now.warnings)) return now;
+    const ref = { tenant: now.tenant, videoId: now.id };
+    const patched = await catalog.patchVideo(ref, { warnings }, { run: now.run, status: ['ready'] });
+    if (!patched) return now; // it is being indexed again
+    now = patched;
+  }
+}
+
 /**
  * Puts the captions a video has now in the place of those in the index: a caption is a passage of kind `caption`. Part of indexing, and done again
  * whenever a person gives other captions or removes them. Two such jobs at once: the one that ends last has seen the last change.
@@ -61,15 +87,14 @@ export class CaptionsHandler implements Handler<'captions'> {
     private readonly models: Models,
   ) {}
 
-  async handle({ job, data: { tenant, videoId, run }, signal, log }: JobContext<'captions'>): Promise<CaptionsResult> {
+  async handle({ job, data: { tenant, videoId, run }, signal, log }: JobContext<'captions'>): Promise<void> {
     const { catalog, index } = this.stores;
     for (;;) {
       const video = await catalog.getVideo(tenant, videoId);
-      if (!video || video.status === 'cancelled' || (run !== undefined && video.run !== run))
+      if (!video || !SEARCHED.includes(video.status) || (run !== undefined && video.run !== run))
         throw new NoLongerWanted();
-      if (!video.media) {
-        if (video.status === 'failed') throw new NoLongerWanted();
-        // It is not planned yet; the plan may take out what an earlier run has written.
+      if (!video.media || (video.status !== 'ready' && video.stages.probe.state !== 'done')) {
+        // It is not planned yet; the plan takes out what an earlier run has written.
         await job.moveToDelayed(Date.now() + LOOK_AGAIN_MS, job.token);
         throw new DelayedError();
       }
@@ -80,13 +105,22 @@ export class CaptionsHandler implements Handler<'captions'> {
         signal.throwIfAborted();
         await writePassages(index, this.models.passages, rows.slice(from, from + ROWS), signal);
       }
-      const { source, language } = found;
-      const captions = source && { source, language, cues: rows.length };
-      const now = await catalog.patchVideo({ tenant, videoId }, { captions }, run === undefined ? {} : { run });
-      if (!now) throw new NoLongerWanted();
+      const { source, language, broken } = found;
+      const captions = source && { source, language, cues: rows.length, ...(broken > 0 && { broken }) };
+      const now = await catalog.patchVideo(
+        { tenant, videoId },
+        { captions },
+        { run, status: [...SEARCHED, 'cancelled'] },
+      );
+      if (!now) {
+        // It has failed meanwhile. Clean-up of a cancelled one, and any new run, waits until this job has ended.
+        await index.deletePassages(tenant, videoId, ['caption']);
+        throw new NoLongerWanted();
+      }
+      await settleWarnings(catalog, now);
       if (now.captionsFile?.sha256 !== video.captionsFile?.sha256) continue; // changed meanwhile
-      log.info({ source, cues: rows.length, broken: found.broken }, 'captions are indexed');
-      return { cues: rows.length, broken: found.broken };
+      log.info({ source, cues: rows.length, broken }, 'captions are indexed');
+      return;
     }
   }
 

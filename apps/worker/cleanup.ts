@@ -30,7 +30,12 @@ export class CleanupHandler implements Handler<'cleanup'> {
       throw new DelayedError();
     }
     if (video && (await this.#keepWhatWas(video))) return;
-    if (video) await catalog.patchVideo(ref, { models: undefined }, { run: video.run, status: ['cancelled'] });
+    if (video)
+      await catalog.patchVideo(
+        ref,
+        { models: undefined, captions: undefined },
+        { run: video.run, status: ['cancelled'] },
+      );
     await index.deleteVideo(tenant, videoId);
     if (video) {
       await blobs.deletePrefix(`${tenant}/${videoId}/thumbnails/`);

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { JobPayloads } from '#jobs';
 import { framesModelsOf, type Video } from '#store';
-import type { CaptionsResult } from './captions.ts';
+import { settleWarnings, withCaptionsWarning } from './captions.ts';
 import { announce } from './events.ts';
 import type { FramesResult } from './frames.ts';
 import type { Handler, JobContext } from './handler.ts';
@@ -44,6 +44,7 @@ export class FinalizeHandler implements Handler<'finalize'> {
       closed = failure ? await this.#fail(data, video, failure) : await this.#close(data, video, await outcomes(job));
     }
     if (!closed) throw new NoLongerWanted();
+    closed = await settleWarnings(this.stores.catalog, closed);
     log.info(
       { status: closed.status, counts: closed.counts, error: closed.error, warnings: closed.warnings },
       'video is finished',
@@ -55,7 +56,7 @@ export class FinalizeHandler implements Handler<'finalize'> {
   async #close(
     ref: JobPayloads['finalize'],
     video: Video,
-    [frames, speech, captions]: [Outcome<FramesResult>, Outcome<SpeechResult>, Outcome<CaptionsResult>],
+    [frames, speech, captions]: [Outcome<FramesResult>, Outcome<SpeechResult>, Outcome<void>],
   ) {
     const { catalog } = this.stores;
     const { beside, only } = video.reindex ?? {};
@@ -89,18 +90,10 @@ export class FinalizeHandler implements Handler<'finalize'> {
         warnings.push({ code: 'models_mixed', message });
       }
     }
-    const cues = captions.results.reduce((sum, each) => sum + each.cues, 0);
-    const broken = captions.results.reduce((sum, each) => sum + each.broken, 0);
-    if (broken > 0)
-      warnings.push({
-        code: 'captions_damaged',
-        message: `${broken} captions were left out: their times make no sense.`,
-      });
     for (const { code, message } of captions.failures)
       warnings.push({ code, message: `captions could not be indexed: ${message}` });
     const [error] = [...frames.failures, ...speech.failures];
-    const captionCues = only ? (video.captions?.cues ?? 0) : cues;
-    if (error && counts.frames === 0 && counts.passages === 0 && captionCues === 0)
+    if (error && counts.frames === 0 && counts.passages === 0 && !video.captions?.cues)
       return this.#fail(ref, video, error);
     const made = [...new Set(frames.results.map((each) => each.model))];
     const before = framesModelsOf(video);
@@ -114,7 +107,7 @@ export class FinalizeHandler implements Handler<'finalize'> {
       {
         status: 'ready',
         counts: isKept && !isWhole ? { ...counts, frames: video.counts.frames } : counts,
-        warnings,
+        warnings: withCaptionsWarning(warnings, video.captions),
         ...(video.language ? {} : mostSpoken(speech.results)),
         models: {
           clip: isKept && !isWhole ? video.models?.clip : made[0],
@@ -152,7 +145,7 @@ export class FinalizeHandler implements Handler<'finalize'> {
     await catalog.setStage(ref, 'finalize', { state: 'skipped' });
     return catalog.patchVideo(
       ref,
-      { status: 'failed', error, finishedAt: Date.now() },
+      { status: 'failed', error, captions: undefined, finishedAt: Date.now() },
       { run: ref.run, status: ['queued', 'indexing'] },
     );
   }
@@ -185,13 +178,13 @@ function mostSpoken(results: SpeechResult[]): { language?: string } {
 /** Results and failures of a flow's children; a child's key names its queue (`{prefix}:frames:<id>`). */
 async function outcomes(
   job: JobContext<'finalize'>['job'],
-): Promise<[Outcome<FramesResult>, Outcome<SpeechResult>, Outcome<CaptionsResult>]> {
-  const values = Object.entries(await job.getChildrenValues<FramesResult & SpeechResult & CaptionsResult>());
+): Promise<[Outcome<FramesResult>, Outcome<SpeechResult>, Outcome<void>]> {
+  const values = Object.entries(await job.getChildrenValues<FramesResult & SpeechResult>());
   const failed = Object.entries(await job.getIgnoredChildrenFailures());
   const of = <Result>(stage: Outcome<Result>['stage']): Outcome<Result> => ({
     stage,
     results: values.filter(([key]) => key.includes(`:${stage}:`)).map(([, value]) => value as Result),
     failures: failed.filter(([key]) => key.includes(`:${stage}:`)).map(([, reason]) => fromReason(reason)),
   });
-  return [of<FramesResult>('frames'), of<SpeechResult>('speech'), of<CaptionsResult>('captions')];
+  return [of<FramesResult>('frames'), of<SpeechResult>('speech'), of<void>('captions')];
 }

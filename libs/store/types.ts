@@ -73,8 +73,8 @@ export interface Video {
   transcribe?: Transcribe;
   /** A caption file that the uploader has given (`captionsKey`); it goes before what is in the video file. */
   captionsFile?: { sha256: string };
-  /** Captions that are in the index. */
-  captions?: { source: 'upload' | 'embedded'; language?: string; cues: number };
+  /** Captions that are in the index. `broken`: how many were left out because their times make no sense; left out itself where none was. */
+  captions?: { source: 'upload' | 'embedded'; language?: string; cues: number; broken?: number };
   stages: Record<StageName, Stage>;
   /** What went wrong without failing the whole, in words for the uploader. */
   warnings: Problem[];

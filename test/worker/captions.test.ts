@@ -61,6 +61,12 @@ const captionsIn = async (videoId: string) =>
     }),
   );
 
+/** Until no job about captions is left. */
+const settled = () =>
+  expect
+    .poll(async () => (await system.jobs.counts()).captions, { timeout: 30_000 })
+    .toMatchObject({ waiting: 0, active: 0, delayed: 0 });
+
 describe('captions', () => {
   it('of a track in the file are indexed with times and language; `auto` then transcribes nothing', async () => {
     const { id } = await system.addVideo(withTrack, { transcribe: 'auto' });
@@ -116,22 +122,55 @@ describe('captions', () => {
     const { id } = await system.addVideo(withTrack, { transcribe: 'never' });
     await system.finished(id);
     const ref = { tenant: TENANT, videoId: id };
-    for (const text of ['00:01.000 --> 00:02.000\nfirst\n', '00:01.000 --> 00:02.000\nsecond\n']) {
-      const captionsFile = await give(id, text);
-      await system.catalog.patchVideo(ref, { captionsFile });
+    const put = async (text: string) => {
+      await system.catalog.patchVideo(ref, { captionsFile: await give(id, text) });
       await system.jobs.addCaptions(ref);
-    }
+    };
+    await put('00:01.000 --> 00:02.000\nfirst\n');
+    await put('00:01.000 --> 00:02.000\nsecond\n');
     await expect.poll(() => captionsIn(id), { timeout: 30_000 }).toMatchObject([{ text: 'second' }]);
-    await expect
-      .poll(async () => (await system.jobs.counts()).captions, { timeout: 30_000 })
-      .toMatchObject({ waiting: 0, active: 0 });
+    await settled();
     expect(await captionsIn(id)).toMatchObject([{ text: 'second' }]);
+    await put('00:01.000 --> 00:02.000\nthird\n\n00:03.000 --> 00:02.000\nbroken\n\n00:09.000 --> 00:10.000\nlate\n');
+    await expect
+      .poll(() => system.get(id), { timeout: 30_000 })
+      .toMatchObject({
+        captions: { source: 'upload', cues: 1, broken: 2 },
+        warnings: [{ code: 'captions_damaged', message: '2 captions were left out: their times make no sense.' }],
+      });
     await system.catalog.patchVideo(ref, { captionsFile: undefined });
     await system.jobs.addCaptions(ref);
     await expect
       .poll(() => captionsIn(id), { timeout: 30_000 })
       .toMatchObject([{ text: 'A zebra crosses the river.' }]);
-    await expect.poll(() => system.get(id)).toMatchObject({ captions: { source: 'embedded' } });
+    await expect.poll(() => system.get(id)).toMatchObject({ captions: { source: 'embedded' }, warnings: [] });
+  });
+
+  it('given while a video is indexed again are there when it is, though they came before its plan', async () => {
+    const { id } = await system.addVideo(plain, { transcribe: 'never' });
+    await system.finished(id);
+    const ref = { tenant: TENANT, videoId: id };
+    const again = await system.catalog.startRun(ref, ['ready']);
+    await system.catalog.patchVideo(ref, { captionsFile: await give(id, '00:01.000 --> 00:02.000\nAn owl.\n') });
+    await system.jobs.addCaptions(ref);
+    await expect.poll(async () => (await system.jobs.counts()).captions.delayed, { timeout: 30_000 }).toBe(1);
+    expect(await captionsIn(id)).toEqual([]);
+    await system.jobs.addPlan({ ...ref, run: again?.run as number });
+    await system.finished(id);
+    await settled();
+    expect(await captionsIn(id)).toMatchObject([{ text: 'An owl.' }]);
+  });
+
+  it('of a video that has failed are not indexed, since nothing of it is to be found', async () => {
+    const { id } = await system.addVideo(plain, { transcribe: 'never' });
+    await system.finished(id);
+    const ref = { tenant: TENANT, videoId: id };
+    await system.catalog.patchVideo(ref, { status: 'failed' });
+    await system.catalog.patchVideo(ref, { captionsFile: await give(id, '00:01.000 --> 00:02.000\nAn owl.\n') });
+    await system.jobs.addCaptions(ref);
+    await settled();
+    expect(await captionsIn(id)).toEqual([]);
+    expect(await system.get(id)).not.toHaveProperty('captions');
   });
 
   it('are embedded where there is a model for it, and then found by their vectors', async () => {

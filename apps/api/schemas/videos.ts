@@ -187,6 +187,9 @@ export const videoSchema = z
         source: z.enum(['upload', 'embedded']),
         language: z.string().optional(),
         cues: z.number().int().min(0),
+        broken: z.number().int().min(1).optional().meta({
+          description: 'How many more were left out because their times make no sense; there is then a warning, too',
+        }),
       })
       .optional()
       .meta({ description: 'Captions that are indexed: of the uploader, or of a track in the file' }),
