@@ -118,7 +118,7 @@ export class CaptionsHandler implements Handler<'captions'> {
         throw new NoLongerWanted();
       }
       await settleWarnings(catalog, now);
-      if (now.captionsFile?.sha256 !== video.captionsFile?.sha256) continue; // changed meanwhile
+      if (!isDeepStrictEqual(now.captionsFile, video.captionsFile)) continue; // changed meanwhile
       log.info({ source, cues: rows.length, broken }, 'captions are indexed');
       return;
     }
@@ -130,7 +130,8 @@ export class CaptionsHandler implements Handler<'captions'> {
     if (video.captionsFile) {
       await using file = await local(blobs, captionsKey(video), signal);
       const captions = await parseCaptions(await readFile(file.path), media.durationMs);
-      return { source: 'upload', language: video.language, ...captions };
+      const language = languageOf(video.captionsFile.language) ?? video.language;
+      return { source: 'upload', language, ...captions };
     }
     if (!blobKey) return { cues: [], broken: 0 };
     await using file = await local(blobs, blobKey, signal);

@@ -11,8 +11,8 @@ beforeAll(async () => {
 afterAll(() => api?.close());
 
 const upload = () => request(api.url).post('/v1/videos');
-const put = (id: string, body: string | Buffer, type = 'application/x-subrip') =>
-  request(api.url).put(`/v1/videos/${id}/captions`).set('content-type', type).send(body);
+const put = (id: string, body: string | Buffer, type = 'application/x-subrip', query = '') =>
+  request(api.url).put(`/v1/videos/${id}/captions${query}`).set('content-type', type).send(body);
 const record = async (id: string) => {
   const video = await api.catalog.getVideo('default', id);
   if (!video) throw new Error(`No video ${id}`);
@@ -65,6 +65,17 @@ describe('Captions', () => {
     });
     const metrics = await request(api.url).get('/metrics');
     expect(metrics.text).toMatch(/cuepoint_jobs\{queue="captions",state="waiting"\} 3/);
+  });
+
+  it('may be in another language than what is spoken', async () => {
+    const id = await newVideo();
+    expect((await put(id, SRT, 'text/vtt', '?language=DE')).status).toBe(202);
+    expect((await record(id)).captionsFile).toMatchObject({ language: 'de' });
+    const wrong = await put(id, SRT, 'text/vtt', '?language=German');
+    expect(wrong.body).toMatchObject({ code: 'request_invalid', errors: [{ path: 'language' }] });
+    expect((await record(id)).captionsFile).toMatchObject({ language: 'de' });
+    await put(id, SRT);
+    expect((await record(id)).captionsFile).not.toHaveProperty('language');
   });
 
   it('refuse what they cannot be', async () => {

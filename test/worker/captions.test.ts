@@ -122,8 +122,8 @@ describe('captions', () => {
     const { id } = await system.addVideo(withTrack, { transcribe: 'never' });
     await system.finished(id);
     const ref = { tenant: TENANT, videoId: id };
-    const put = async (text: string) => {
-      await system.catalog.patchVideo(ref, { captionsFile: await give(id, text) });
+    const put = async (text: string, own: { language?: string } = {}) => {
+      await system.catalog.patchVideo(ref, { captionsFile: { ...(await give(id, text)), ...own } });
       await system.jobs.addCaptions(ref);
     };
     await put('00:01.000 --> 00:02.000\nfirst\n');
@@ -138,6 +138,19 @@ describe('captions', () => {
         captions: { source: 'upload', cues: 1, broken: 2 },
         warnings: [{ code: 'captions_damaged', message: '2 captions were left out: their times make no sense.' }],
       });
+    await system.catalog.patchVideo(ref, { language: 'en' });
+    for (const [language, expected] of [
+      [undefined, 'en'],
+      ['deu', 'de'],
+    ] as const) {
+      await put('00:01.000 --> 00:02.000\nZwei Häuser.\n', language && { language });
+      await expect
+        .poll(() => captionsIn(id), { timeout: 30_000 })
+        .toMatchObject([{ text: 'Zwei Häuser.', language: expected }]);
+      await expect.poll(() => system.get(id)).toMatchObject({ language: 'en', captions: { language: expected } });
+    }
+    const found = await system.index.searchPassages('Haus', { tenant: TENANT, videoIds: [id], language: 'de' }, 5);
+    expect(found).toMatchObject([{ kind: 'caption' }]);
     await system.catalog.patchVideo(ref, { captionsFile: undefined });
     await system.jobs.addCaptions(ref);
     await expect

@@ -1,9 +1,11 @@
-import { Controller, Delete, HttpCode, Param, Put, Req } from '@nestjs/common';
+import { Controller, Delete, HttpCode, Param, Put, Query, Req } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
+import type { z } from 'zod';
 import type { Tenant } from '#store';
 import { CurrentTenant } from '../auth/index.ts';
 import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
+import { captionsQuery } from '../schemas/index.ts';
 import { publicVideo } from '../videos/public-video.ts';
 import { CaptionsService } from './captions.service.ts';
 
@@ -16,11 +18,16 @@ export class CaptionsController {
 
   @Put(':id/captions')
   @HttpCode(202)
-  async put(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Req() request: FastifyRequest) {
+  async put(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Query({ schema: captionsQuery }) { language }: z.output<typeof captionsQuery>,
+    @Req() request: FastifyRequest,
+  ) {
     if (!Buffer.isBuffer(request.body)) {
       throw new ProblemError('content_type_unsupported', 'Send the file itself, as text/vtt or application/x-subrip.');
     }
-    return publicVideo(await this.captions.put(tenant, id, request.body), this.links);
+    return publicVideo(await this.captions.put(tenant, id, request.body, language), this.links);
   }
 
   @Delete(':id/captions')

@@ -39,9 +39,11 @@ export class CaptionsService {
     return { sha256 };
   }
 
-  async put(tenant: Tenant, id: string, bytes: Buffer): Promise<Video> {
+  /** `language`: of the captions, where it is another than the video's. */
+  async put(tenant: Tenant, id: string, bytes: Buffer, language?: string): Promise<Video> {
     const { media } = await this.videos.get(tenant, id);
-    return this.#change(tenant, id, await this.store(tenant, id, bytes, media?.durationMs));
+    const { sha256 } = await this.store(tenant, id, bytes, media?.durationMs);
+    return this.#change(tenant, id, { sha256, ...(language && { language }) });
   }
 
   async delete(tenant: Tenant, id: string): Promise<Video> {

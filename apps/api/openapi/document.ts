@@ -192,7 +192,7 @@ const videos: ZodOpenApiPathsObject = {
       operationId: 'putCaptions',
       summary: 'Give a video captions, in place of those it has',
       description: 'SubRip or WebVTT in UTF-8, UTF-16 or Windows-1252. They are found by search within seconds.',
-      requestParams: videoId,
+      requestParams: { ...videoId, query: schemas.captionsQuery },
       requestBody: {
         required: true,
         content: {

@@ -234,6 +234,11 @@ export const videoListSchema = z
   .object({ videos: z.array(videoSchema), nextCursor: z.string().optional() })
   .meta({ id: 'VideoList' });
 
+export const captionsQuery = z.object({
+  language: language
+    .optional()
+    .meta({ description: 'Language of the captions, ISO 639-1; default: that of the video' }),
+});
 export const transcriptQuery = z.object({
   format: z.enum(['json', 'vtt', 'srt', 'txt']).default('json'),
   source: z
