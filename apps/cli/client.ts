@@ -30,7 +30,7 @@ export interface Video {
   warnings: { code: string; message: string }[];
   error?: { code: string; message: string };
   models?: { profile: string; frames?: string[] };
-  counts: { frames: number; passages: number };
+  counts: { frames: number; passages: number; captions: number };
   startedAt?: string;
   finishedAt?: string;
   webhook?: { id: string; secret: string };

@@ -71,7 +71,8 @@ export function outcome(video: Video, terminal: Terminal): string {
     return `${terminal.style('red', '✗')} ${title}  ${video.status}: ${problem.message} (${problem.code})`;
   }
   const took = speed(video);
-  const found = `${video.counts.frames} frames, ${video.counts.passages} passages`;
+  const { frames, passages, captions } = video.counts;
+  const found = `${frames} frames, ${passages} passages${captions > 0 ? `, ${captions} captions` : ''}`;
   const pace =
     took && video.media
       ? `  ${clock(video.media.duration)} of video in ${took.indexingSeconds.toFixed(1)} s (${took.realtimeFactor}× real time)`

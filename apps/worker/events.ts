@@ -49,7 +49,7 @@ function summary(video: Video) {
     status: video.status,
     metadata: video.metadata,
     durationSeconds: video.media ? video.media.durationMs / 1000 : null,
-    counts: video.counts,
+    counts: { ...video.counts, captions: video.captions?.cues ?? 0 },
     warnings: video.warnings,
     error: video.error ?? null,
   };

@@ -69,7 +69,7 @@ export class PlanHandler implements Handler<'plan'> {
     const onlyFrames = video.reindex?.only === 'frames';
 
     const shards = cutShards(media.durationMs, shardMs, adaptive?.maxGapMs ?? frameIntervalMs);
-    const { container, durationMs, statedMs, startMs, audio } = media;
+    const { container, durationMs, statedMs, startMs, recordedAt, audio } = media;
     const picture = media.video && { ...media.video, keyframes };
     const warnings: Problem[] = [
       ...(statedMs ? [truncated(durationMs, statedMs)] : []),
@@ -78,7 +78,7 @@ export class PlanHandler implements Handler<'plan'> {
     const patched = await catalog.patchVideo(
       ref,
       {
-        media: { container, durationMs, startMs, video: picture, audio },
+        media: { container, durationMs, startMs, recordedAt, video: picture, audio },
         warnings,
         ...(!onlyFrames && { captions: undefined }),
       },

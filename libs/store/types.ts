@@ -55,6 +55,8 @@ export interface Video {
     container: string;
     durationMs: number;
     startMs: number;
+    /** By the file itself; ms since the epoch. */
+    recordedAt?: number;
     video?: {
       codec: string;
       width: number;

@@ -3,6 +3,7 @@ import { MediaError } from './errors.ts';
 import { MAX_PIXELS, ProcessFailed, runFfprobe } from './ffmpeg.ts';
 import { languageOf } from './language.ts';
 import { readPackets } from './packets.ts';
+import { recordedAt } from './recorded.ts';
 
 /** What ffprobe says of the picture of a file, the way it is shown (rotation and pixel aspect applied). */
 export interface VideoInfo {
@@ -49,6 +50,8 @@ export interface MediaInfo {
   statedMs?: number;
   /** Presentation time of the file's first packet; all times given out by this library have it subtracted. */
   startMs: number;
+  /** When it was recorded by what the file says of itself (`creation_time`), in ms since the epoch; undefined where it says nothing that can be true. */
+  recordedAt?: number;
   video?: VideoInfo;
   audio?: AudioInfo;
 }
@@ -73,7 +76,7 @@ interface Stream {
   side_data_list?: { side_data_type?: string; rotation?: number }[];
 }
 interface Probed {
-  format?: { format_name?: string; start_time?: string; duration?: string };
+  format?: { format_name?: string; start_time?: string; duration?: string; tags?: Record<string, string> };
   streams?: Stream[];
   packets?: { stream_index: number; side_data_list?: { side_data_type?: string }[] }[];
   stderr: string;
@@ -117,6 +120,7 @@ export async function probe(
     durationMs,
     statedMs,
     startMs,
+    recordedAt: recordedAt([probed.format, video, audio].map((part) => part?.tags?.creation_time)),
     video: video && pixels(video) ? describeVideo(video, container) : undefined,
     audio: audio && {
       codec: audio.codec_name as string,
@@ -189,10 +193,11 @@ function looksLikeMedia(head: Buffer): boolean {
 async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Promise<Probed> {
   const entries = [
     'format=format_name,start_time,duration',
+    'format_tags=creation_time',
     'stream=index,codec_name,codec_type,codec_tag_string,width,height,sample_aspect_ratio,avg_frame_rate,channels,sample_rate,duration,' +
       'field_order,color_transfer,has_b_frames',
     'stream_disposition=default,comment,visual_impaired,attached_pic,timed_thumbnails,still_image',
-    'stream_tags=language,rotate',
+    'stream_tags=language,rotate,creation_time',
     // Whole lists: the names of single entries have changed since ffmpeg 4.4.
     'stream_side_data_list',
     'packet=stream_index',

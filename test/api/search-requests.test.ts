@@ -58,7 +58,11 @@ beforeAll(async () => {
   lecture = await add('Lecture', { course: 'biology' });
   film = await add('Film', { course: 'history', "o'clock": "1' OR '1'='1" });
   const media = { container: 'mov', startMs: 0 };
-  await setVideo(api, { id: lecture, tenant: 'alice' }, { media: { ...media, durationMs: 100_000 } });
+  await setVideo(
+    api,
+    { id: lecture, tenant: 'alice' },
+    { media: { ...media, durationMs: 100_000, recordedAt: Date.UTC(2023, 4, 6) } },
+  );
   await setVideo(api, { id: film, tenant: 'alice' }, { media: { ...media, durationMs: 1_000_000 } });
 
   const { clip: model } = await resolveProfile({ profile: 'tiny', allowFallback: true });
@@ -138,6 +142,13 @@ describe('A search request', () => {
     expect(await titles({ maxDuration: 500 })).toEqual(['Lecture']);
     expect(await titles({ createdAfter: '2020-01-01T00:00:00Z' })).toEqual(['Film', 'Lecture']);
     expect(await titles({ createdBefore: '2020-01-01T00:00:00Z' })).toEqual([]);
+    // The film does not say when it was recorded.
+    expect(await titles({ recordedAfter: '2023-05-06T00:00:00Z' })).toEqual(['Lecture']);
+    expect(await titles({ recordedAfter: '2023-05-06T00:00:00.001Z' })).toEqual([]);
+    expect(await titles({ recordedBefore: '2023-05-06T00:00:00Z' })).toEqual([]);
+    expect(await titles({ recordedAfter: '2023-01-01T00:00:00Z', recordedBefore: '2024-01-01T00:00:00Z' })).toEqual([
+      'Lecture',
+    ]);
     const inRange = await moments({ query: 'a red circle', filter: { from: 4, to: 6 }, modalities: ['frames'] });
     for (const { start, end } of inRange) expect(start < 6 && end > 4).toBe(true);
     const german = await moments({ query: 'mitochondria', filter: { language: 'de' }, modalities: ['passages'] });
@@ -207,6 +218,7 @@ describe('What is wrong with a search', () => {
     ['a range that ends before it starts', { query: 'a', filter: { from: 9, to: 3 } }],
     ['a language that is none', { query: 'a', filter: { language: "en' OR '1'='1" } }],
     ['a date that is none', { query: 'a', filter: { createdAfter: 'yesterday' } }],
+    ['a recording date that is none', { query: 'a', filter: { recordedBefore: '2023' } }],
     ['weights of nothing', { query: 'a', weights: { frames: 0, passages: 0 } }],
     ['a negative weight', { query: 'a', weights: { frames: -1 } }],
     ['weights that leave out the modality asked for', { query: 'a', modalities: ['frames'], weights: { frames: 0 } }],

@@ -96,6 +96,20 @@ describe('Videos', () => {
     expect((await alice().post(`/v1/videos/${id}/reindex`)).body.status).toBe('queued');
   });
 
+  it('tell when they were recorded, and what of them is indexed', async () => {
+    const { id } = await add('recorded');
+    const read = async () => (await alice().get(`/v1/videos/${id}`)).body;
+    expect((await read()).counts).toEqual({ frames: 0, passages: 0, captions: 0 });
+    const media = { container: 'mov', durationMs: 4000, startMs: 0, recordedAt: Date.UTC(2023, 4, 6, 7, 8, 9) };
+    const captions = { source: 'upload', cues: 200, broken: 4 } as const;
+    await setVideo(api, { id, tenant: 'alice' }, { media, captions, counts: { frames: 4, passages: 0 } });
+    expect(await read()).toMatchObject({
+      media: { duration: 4, recordedAt: '2023-05-06T07:08:09.000Z' },
+      captions,
+      counts: { frames: 4, passages: 0, captions: 200 },
+    });
+  });
+
   it('tell how far they are, in seconds', async () => {
     const { id } = await add('half');
     const ref = { tenant: 'alice', videoId: id, run: 1 };

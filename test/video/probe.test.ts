@@ -77,6 +77,24 @@ describe('probe tells what a file is', () => {
     }
   });
 
+  test('when a file was recorded, where it says so and that can be true', async () => {
+    const dated = async (name: string, date: string) => {
+      await ffmpeg('-i', video, '-t', '0.2', '-metadata', `creation_time=${date}`, at(name));
+      return (await probe(at(name))).recordedAt;
+    };
+    const at2023 = Date.UTC(2023, 4, 6, 7, 8, 9);
+    expect(await dated('dated.mp4', '2023-05-06T09:08:09+02:00')).toBe(at2023);
+    expect(await dated('dated.mkv', '2023-05-06T07:08:09Z')).toBe(at2023);
+    // Of its tracks alone: the header of the whole says nothing.
+    const bytes = await readFile(at('dated.mp4'));
+    bytes.fill(0, bytes.indexOf('mvhd') + 8, bytes.indexOf('mvhd') + 12);
+    await writeFile(at('tracks.mp4'), bytes);
+    expect((await probe(at('tracks.mp4'))).recordedAt).toBe(at2023);
+    for (const nonsense of ['1904-01-01T00:00:00Z', '1970-01-01T00:00:00Z', '2999-01-01T00:00:00Z'])
+      expect(await dated('nonsense.mkv', nonsense)).toBeUndefined();
+    expect((await probe(video)).recordedAt).toBeUndefined();
+  });
+
   test('the language of the track that plays by default', async () => {
     const path = at('languages.mkv');
     await ffmpeg(

@@ -36,6 +36,8 @@ beforeAll(async () => {
     'subrip',
     '-metadata:s:s:0',
     'language=eng',
+    '-metadata',
+    'creation_time=2023-05-06T07:08:09Z',
     withTrack,
   );
 });
@@ -74,6 +76,7 @@ describe('captions', () => {
     expect(video).toMatchObject({
       status: 'ready',
       warnings: [],
+      media: { recordedAt: Date.UTC(2023, 4, 6, 7, 8, 9) },
       captions: { source: 'embedded', language: 'en', cues: 1 },
       stages: { speech: { state: 'skipped' } },
     });

@@ -28,8 +28,14 @@ export const searchFilter = z
       .meta({ description: 'Only videos with all of these' }),
     minDuration: seconds.min(0).optional(),
     maxDuration: seconds.min(0).optional(),
-    createdAfter: dateTime.optional(),
-    createdBefore: dateTime.optional(),
+    createdAfter: dateTime.optional().meta({ description: 'Only videos that were added then or later' }),
+    createdBefore: dateTime.optional().meta({ description: 'Only videos that were added before' }),
+    recordedAfter: dateTime
+      .optional()
+      .meta({ description: 'Only videos recorded then or later (`media.recordedAt`): none whose date is not known' }),
+    recordedBefore: dateTime
+      .optional()
+      .meta({ description: 'Only videos recorded before: none whose date is not known' }),
   })
   .refine(({ from = 0, to = Number.POSITIVE_INFINITY }) => from < to, {
     message: 'from lies before to',

@@ -116,6 +116,7 @@ const VIDEO_EXAMPLE = {
   media: {
     container: 'mov',
     duration: 5400,
+    recordedAt: '2025-11-20T09:30:00.000Z',
     video: { codec: 'h264', width: 1920, height: 1080, fps: 25, rotation: 0 },
     audio: { codec: 'aac', channels: 2, sampleRate: 48000 },
   },
@@ -128,7 +129,7 @@ const VIDEO_EXAMPLE = {
   progress: 0.26,
   etaSeconds: 340,
   warnings: [],
-  counts: { frames: 0, passages: 0 },
+  counts: { frames: 0, passages: 0, captions: 0 },
   createdAt: '2025-11-23T16:00:00.000Z',
   updatedAt: '2025-11-23T16:02:00.000Z',
   startedAt: '2025-11-23T16:00:01.000Z',
@@ -158,6 +159,10 @@ export const videoSchema = z
       .object({
         container: z.string(),
         duration: seconds,
+        recordedAt: dateTime.optional().meta({
+          description:
+            'When it was recorded, by `creation_time` in the file; left out where that says nothing or cannot be true',
+        }),
         video: z
           .object({
             codec: z.string(),
@@ -204,7 +209,13 @@ export const videoSchema = z
         }),
       })
       .optional(),
-    counts: z.object({ frames: z.number().int().min(0), passages: z.number().int().min(0) }),
+    counts: z
+      .object({
+        frames: z.number().int().min(0),
+        passages: z.number().int().min(0).meta({ description: 'Of speech that was transcribed' }),
+        captions: z.number().int().min(0).meta({ description: 'Captions, which search finds as passages, too' }),
+      })
+      .meta({ description: 'What is indexed' }),
     createdAt: dateTime,
     updatedAt: dateTime,
     startedAt: dateTime.optional(),

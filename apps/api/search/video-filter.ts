@@ -15,14 +15,13 @@ export async function videosOf(
   tenant: Tenant,
   { filter, videoIds }: Pick<SearchRequest, 'filter' | 'videoIds'>,
 ): Promise<string[] | undefined> {
-  const { metadata, minDuration, maxDuration, createdAfter, createdBefore } = filter ?? {};
-  if ([metadata, minDuration, maxDuration, createdAfter, createdBefore].every((one) => one === undefined))
-    return videoIds;
-  const after = createdAfter === undefined ? Number.NEGATIVE_INFINITY : Date.parse(createdAfter);
-  const before = createdBefore === undefined ? Number.POSITIVE_INFINITY : Date.parse(createdBefore);
+  const { metadata, minDuration, maxDuration, createdAfter, createdBefore, recordedAfter, recordedBefore } =
+    filter ?? {};
+  const ofVideos = [metadata, minDuration, maxDuration, createdAfter, createdBefore, recordedAfter, recordedBefore];
+  if (ofVideos.every((one) => one === undefined)) return videoIds;
   const matches = (video: Video): boolean =>
-    video.createdAt >= after &&
-    video.createdAt < before &&
+    isBetween(video.createdAt, createdAfter, createdBefore) &&
+    isBetween(video.media?.recordedAt, recordedAfter, recordedBefore) &&
     isLong(video, minDuration, maxDuration) &&
     Object.entries(metadata ?? {}).every(
       ([key, value]) => Object.hasOwn(video.metadata, key) && video.metadata[key] === value,
@@ -36,7 +35,8 @@ export async function videosOf(
     if (found.length > MAX_VIDEOS)
       throw new ProblemError('request_invalid', `filter: more than ${MAX_VIDEOS} videos match; narrow it.`);
     // Newest first: what comes next is older than what is asked for.
-    const isPast = (page.videos.at(-1)?.createdAt ?? Number.POSITIVE_INFINITY) < after;
+    const oldest = page.videos.at(-1);
+    const isPast = oldest !== undefined && !isBetween(oldest.createdAt, createdAfter);
     if (page.nextCursor === undefined || isPast) return found;
     cursor = page.nextCursor;
   }
@@ -55,6 +55,11 @@ export function rowFilterOf({
       timeRange: { startMs: (from ?? 0) * 1000, endMs: to === undefined ? Number.MAX_SAFE_INTEGER : to * 1000 },
     }),
   };
+}
+
+/** Whether a time (ms) is `after` or later, and earlier than `before`. One that is not known is neither. */
+function isBetween(atMs = Number.NaN, after?: string, before?: string): boolean {
+  return (after === undefined || atMs >= Date.parse(after)) && (before === undefined || atMs < Date.parse(before));
 }
 
 function isLong({ media }: Video, min = 0, max = Number.POSITIVE_INFINITY): boolean {

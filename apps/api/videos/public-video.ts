@@ -4,6 +4,7 @@ import type { PublicVideo } from '../schemas/index.ts';
 
 export const toSeconds = (ms: number): number => Math.round(ms) / 1000;
 export const toDate = (ms: number): string => new Date(ms).toISOString();
+const toOptionalDate = (ms: number | undefined) => (ms === undefined ? undefined : toDate(ms));
 
 /** A video as clients see it: seconds, dates, links; nothing of where we keep it. */
 export function publicVideo(video: Video, links: Links, nowMs = Date.now()): PublicVideo {
@@ -25,6 +26,7 @@ export function publicVideo(video: Video, links: Links, nowMs = Date.now()): Pub
     media: video.media && {
       container: video.media.container,
       duration: toSeconds(video.media.durationMs),
+      recordedAt: toOptionalDate(video.media.recordedAt),
       video: publicPicture(video.media.video),
       audio: video.media.audio,
     },
@@ -40,11 +42,11 @@ export function publicVideo(video: Video, links: Links, nowMs = Date.now()): Pub
     error: video.error,
     captions: video.captions,
     models: video.models,
-    counts: video.counts,
+    counts: { ...video.counts, captions: video.captions?.cues ?? 0 },
     createdAt: toDate(video.createdAt),
     updatedAt: toDate(video.updatedAt),
-    startedAt: video.startedAt === undefined ? undefined : toDate(video.startedAt),
-    finishedAt: video.finishedAt === undefined ? undefined : toDate(video.finishedAt),
+    startedAt: toOptionalDate(video.startedAt),
+    finishedAt: toOptionalDate(video.finishedAt),
     links: {
       self: links.video(video.id),
       events: links.media(video.tenant, video.id, 'events'),
