@@ -80,7 +80,10 @@ describe('Captions', () => {
 
   it('refuse what they cannot be', async () => {
     const id = await newVideo();
-    expect((await put(id, '')).body).toMatchObject({ status: 415 });
+    expect((await put(id, '')).body).toMatchObject({
+      code: 'captions_invalid',
+      detail: 'This is neither SubRip nor WebVTT: it is empty.',
+    });
     expect((await put(id, 'no captions')).body).toMatchObject({ code: 'captions_invalid' });
     await setVideo(api, { id }, { media: { container: 'mov', durationMs: 500, startMs: 0 } });
     const late = (await put(id, '1\n00:00:01,000 --> 00:00:02,000\ntoo late\n')).body;
@@ -95,6 +98,21 @@ describe('Captions', () => {
     // Types that only captions have are no way around the JSON of other addresses.
     const search = await request(api.url).post('/v1/search').set('content-type', 'text/vtt').send('{"query":"x"}');
     expect(search.body).toMatchObject({ code: 'content_type_unsupported' });
+  });
+
+  it('are refused by a video of which nothing is found, until it is tried again', async () => {
+    const id = await newVideo();
+    const files = await api.blobFiles();
+    for (const status of ['failed', 'cancelled'] as const) {
+      await setVideo(api, { id }, { status });
+      const { body } = await put(id, SRT);
+      expect(body).toMatchObject({ status: 409, code: 'video_not_ready' });
+      expect(body.detail).toContain(`The video is ${status}`);
+      expect(body.detail).toContain(`/v1/videos/${id}/retry`);
+    }
+    expect(await api.blobFiles()).toEqual(files);
+    await request(api.url).post(`/v1/videos/${id}/retry`);
+    expect((await put(id, SRT)).status).toBe(202);
   });
 
   it('are the transcript where a video has them, unless speech is asked for', async () => {

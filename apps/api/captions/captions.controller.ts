@@ -24,10 +24,11 @@ export class CaptionsController {
     @Query({ schema: captionsQuery }) { language }: z.output<typeof captionsQuery>,
     @Req() request: FastifyRequest,
   ) {
-    if (!Buffer.isBuffer(request.body)) {
+    const body = request.body ?? Buffer.alloc(0); // a body of nothing comes as none
+    if (!Buffer.isBuffer(body)) {
       throw new ProblemError('content_type_unsupported', 'Send the file itself, as text/vtt or application/x-subrip.');
     }
-    return publicVideo(await this.captions.put(tenant, id, request.body, language), this.links);
+    return publicVideo(await this.captions.put(tenant, id, body, language), this.links);
   }
 
   @Delete(':id/captions')

@@ -30,8 +30,8 @@ export class CaptionsService {
     if (cues.length > 0 && durationMs !== undefined && cues.every(({ startMs }) => startMs >= durationMs))
       throw new ProblemError('captions_invalid', 'All its captions begin after the end of the video.');
     if (cues.length === 0) {
-      const why =
-        broken > 0 ? 'the times of all its captions are broken' : 'it has no line such as 00:01.000 --> 00:02.000';
+      const nothing = bytes.length === 0 ? 'it is empty' : 'it has no line such as 00:01.000 --> 00:02.000';
+      const why = broken > 0 ? 'the times of all its captions are broken' : nothing;
       throw new ProblemError('captions_invalid', `This is neither SubRip nor WebVTT: ${why}.`);
     }
     const minFreeBytes = this.config.http.minFreeDiskBytes;
@@ -39,9 +39,13 @@ export class CaptionsService {
     return { sha256 };
   }
 
-  /** `language`: of the captions, where it is another than the video's. */
+  /** `language`: of the captions, where it is another than the video's. Throws as `store`, and `video_not_ready` where they would not be found. */
   async put(tenant: Tenant, id: string, bytes: Buffer, language?: string): Promise<Video> {
-    const { media } = await this.videos.get(tenant, id);
+    const { media, status } = await this.videos.get(tenant, id);
+    if (status === 'failed' || status === 'cancelled') {
+      const how = `POST /v1/videos/${id}/retry first; captions are taken as soon as it is queued again.`;
+      throw new ProblemError('video_not_ready', `The video is ${status}, and nothing of it can be found: ${how}`);
+    }
     const { sha256 } = await this.store(tenant, id, bytes, media?.durationMs);
     return this.#change(tenant, id, { sha256, ...(language && { language }) });
   }

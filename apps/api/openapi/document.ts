@@ -191,7 +191,8 @@ const videos: ZodOpenApiPathsObject = {
       tags: ['Videos'],
       operationId: 'putCaptions',
       summary: 'Give a video captions, in place of those it has',
-      description: 'SubRip or WebVTT in UTF-8, UTF-16 or Windows-1252. They are found by search within seconds.',
+      description:
+        'SubRip or WebVTT in UTF-8, UTF-16 or Windows-1252. They are found by search within seconds; those of a video that is being indexed, once its length is known. A failed or cancelled video takes none until it is tried again.',
       requestParams: { ...videoId, query: schemas.captionsQuery },
       requestBody: {
         required: true,
@@ -206,6 +207,7 @@ const videos: ZodOpenApiPathsObject = {
       problems: [
         'request_invalid',
         'video_not_found',
+        'video_not_ready',
         'captions_invalid',
         'body_too_large',
         'content_type_unsupported',

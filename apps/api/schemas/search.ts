@@ -73,7 +73,9 @@ export const searchSchema = z
     within: seconds.min(1).max(3600).default(60).meta({
       description: 'Of a sequence: each begins at most so long after the one before it has ended',
     }),
-    videoIds: z.array(videoId).min(1).max(1000).optional().meta({ description: 'Only in these videos' }),
+    videoIds: z.array(videoId).min(1).max(1000).optional().meta({
+      description: 'Only in these videos. In one that is not there nothing is found; `/v1/ask` answers 404 for it',
+    }),
     filter: searchFilter.optional(),
     modalities: z
       .array(z.enum(['frames', 'passages']))
