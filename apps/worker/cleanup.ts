@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DelayedError } from 'bullmq';
 import { framesModelsOf, type Video, type VideoRef } from '#store';
+import { withCaptionsWarning } from './captions.ts';
 import type { Handler, JobContext } from './handler.ts';
 import { Stores } from './stores.ts';
 
@@ -57,7 +58,7 @@ export class CleanupHandler implements Handler<'cleanup'> {
     const warning = { code: 'reindex_cancelled', message: 'Indexing its frames again was cancelled.' };
     const patch: Partial<Video> = {
       status: 'ready',
-      warnings: [...video.warnings, warning],
+      warnings: withCaptionsWarning([...video.warnings, warning], video.captions),
       finishedAt: Date.now(),
     };
     if (!(await catalog.patchVideo(ref, patch, { run, status: ['cancelled'] }))) return true;

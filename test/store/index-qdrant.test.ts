@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { search } from '#retrieval';
 import { openVectorIndex } from '#store';
 import { type QdrantRequest, startQdrantStandIn } from './index-qdrant.ts';
 import { qdrantRequests } from './index-qdrant-schema.ts';
@@ -86,6 +87,25 @@ describe('The vector index in Qdrant', () => {
     await index.searchPassages('rain', { tenant: 't' }, 5);
     await index.searchPassagesByVector(MODEL, direction(0), { tenant: 't' }, 5);
     expect(requests).toHaveLength(3);
+  });
+
+  it('is asked once for frames and once for passages by a search, once more with a passage encoder', async () => {
+    const { index, requests } = await open();
+    await index.upsertFrames(MODEL, [frame('t', 'v', 0)]);
+    await index.upsertPassages([row], MODEL);
+    const encode = async (texts: string[]) => texts.map(() => direction(0));
+    const encoder = { ...MODEL, logitScale: 100, encodeTexts: encode };
+    const asked = async (deps: Partial<Parameters<typeof search>[0]> = {}) => {
+      const options = { tenant: 't', query: 'rain on a roof', limit: 5 };
+      await search({ index, encoder, ...deps }, options);
+      requests.length = 0; // the samples that confidence goes by are in memory from here on
+      await search({ index, encoder, ...deps }, options);
+      return requests.map(({ method, path }) => `${method} ${path.replace(/^.*\/points/, '')}`);
+    };
+    expect(await asked()).toEqual(['POST /query/batch', 'POST /query/batch']);
+    expect(await asked({ passageEncoder: { ...MODEL, encodeQueries: encode } })).toEqual(
+      Array(3).fill('POST /query/batch'),
+    );
   });
 
   it('names the frames that are searched by an alias, which changes over in one request', async () => {
