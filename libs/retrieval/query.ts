@@ -17,8 +17,10 @@ const SPEECH =
   /\b(?:say|says|said|saying|mention(?:s|ed|ing)?|talk(?:s|ed|ing)?|speaks?|speaking|spoken|discuss(?:es|ed|ing)?|explain(?:s|ed|ing)?|ask(?:s|ed|ing)?|tells?|told|announce[sd]?|hear[sd]?|count(?:s|ed|ing)? to)\b/i;
 const SIGHT =
   /\b(?:shows?|shown|showing|see|seen|looks?|looking|wear(?:s|ing)?|colou?r(?:s|ed|ful)?|visible|picture|photo|image|drawing|frame|scene|on screen|appears?|background|backdrop)\b/i;
-/** Share of the modality that the query does not point at. A choice: the evaluation does not tell it from 1 (docs/search.md). */
+/** Share that a rank has in the modality that the query does not point at. A choice: the evaluation does not tell it from 1 (docs/search.md). */
 const LEAN = 0.5;
+/** How people begin to ask. It is not looked for, and points at nothing: "show me" may ask for words as well. English only. */
+const LEAD = /^(?:please\s+)?(?:(?:show|find|give)\s+(?:me|us)|find)\s+(?=\S)/i;
 
 export interface Query {
   /** What frames are compared with. */
@@ -33,7 +35,7 @@ export interface Query {
   without: string[];
   /** Two things at once ("a red car while they talk about the weather"). English only; otherwise false. */
   isTwofold: boolean;
-  /** How much a rank counts in each modality, 0..1. */
+  /** How much a rank counts in each modality, 0..1. Says nothing of how sure a modality is. */
   weights: Record<Modality, number>;
 }
 
@@ -43,13 +45,15 @@ const MEANING = /[\p{L}\p{N}\p{Extended_Pictographic}\p{RI}]/u;
 export function readQuery(text: string): Query {
   const without: string[] = [];
   // A minus before a word or a quote, after a space: "e-mail" and "5 - 3" are neither.
-  const wanted = text
+  const asked = text
     .replace(/(?<=^|\s)-(?:"([^"]+)"|(\p{L}[^\s"]*))/gu, (_, quoted?: string, word?: string) => {
       without.push(quoted ?? word ?? '');
       return ' ';
     })
     .replace(/\s+/g, ' ')
     .trim();
+  const unled = asked.replace(LEAD, '');
+  const wanted = MEANING.test(unled) ? unled : asked;
   const quotes = [...wanted.matchAll(/["“”]([^"“”]+)["“”]/g)].map((match) => match[1] as string);
   const plain = MEANING.test(wanted) ? wanted.replace(/["“”]/g, ' ').replace(/\s+/g, ' ').trim() : '';
   const phrases = quotes.filter((quote) => terms(quote).length > 0);

@@ -68,6 +68,7 @@ export interface SearchDeps {
 /** The same for every page of an answer, so that pages fit together. */
 const FRAME_HITS = 300;
 const PASSAGE_HITS = 100;
+const EVEN = { frames: 1, passages: 1 };
 /** Videos whose title and metadata are looked at. */
 const NAMED_VIDEOS = 50;
 
@@ -81,7 +82,8 @@ export async function search(deps: SearchDeps, options: SearchOptions, signal?: 
   if (limit < 1 || filter.videoIds?.length === 0) return [];
   const query = readQuery(text);
   if (query.seen === '' && !picture) return [];
-  const weights = given ? { frames: given.frames ?? 0, passages: given.passages ?? 0 } : query.weights;
+  const leaning = modalities?.length === 1 || picture ? EVEN : query.weights;
+  const weights = given ? { frames: given.frames ?? 0, passages: given.passages ?? 0 } : leaning;
   const uses = (modality: Modality) => weights[modality] > 0 && (modalities?.includes(modality) ?? true);
   const step = timer(deps);
 
@@ -131,11 +133,7 @@ function candidatesOf(
   logitScale: number,
 ): Record<Modality, Candidate[]> {
   const frames = seen ? momentsOfFrames(seen.hits, seen.background, logitScale, named) : [];
-  const passages = withMeaning(momentsOfPassages(said, query, named), meant);
-  // A query that points at speech is less likely answered by a picture, and the other way round.
-  for (const one of frames) one.confidence *= query.weights.frames;
-  for (const one of passages) one.confidence *= query.weights.passages;
-  return { frames, passages };
+  return { frames, passages: withMeaning(momentsOfPassages(said, query, named), meant) };
 }
 
 const withHighlights = (moment: Moment, { words }: Query): Moment => ({

@@ -16,6 +16,19 @@ describe('A query', () => {
     expect(['a red car', 'the third chapter', 'what does the picture say'].map(lean)).toEqual([0, 0, 0]);
   });
 
+  it('may begin with a way to ask, which is not looked for and points at nothing', () => {
+    for (const text of ['Show me the old train', 'find me the old train', 'find the old train']) {
+      const { seen, said, weights } = readQuery(text);
+      expect({ seen, said, weights }).toEqual({
+        ...{ seen: 'the old train', said: 'the old train' },
+        weights: { frames: 1, passages: 1 },
+      });
+    }
+    expect(readQuery('"show me the money"').phrases).toEqual(['show me the money']);
+    expect(readQuery('show me').seen).toBe('show me');
+    expect(readQuery('find -people')).toMatchObject({ seen: 'find', without: ['people'] });
+  });
+
   it('splits two things at once into what is seen and what is said', () => {
     expect(readQuery('a red car while they count to twelve')).toMatchObject({
       seen: 'a red car',

@@ -245,6 +245,22 @@ describe('Search', () => {
       for (const { confidence } of await find(query)) expect(confidence).toBeLessThan(0.5);
   });
 
+  it('is as sure of what a word of the query does not point at: the word moves ranks alone', async () => {
+    await show(A, [...many('house', 30), ...many('car', 4), ...many('house', 30)]);
+    await say(A, [[1000, 3000, 'the old train stops near the river']]);
+    const confidence = async (query: string, options: Partial<SearchOptions> = {}) =>
+      (await find(query, options))[0]?.confidence ?? 0;
+    for (const query of ['the old train near the river', 'a car']) {
+      const sure = await confidence(query);
+      expect(sure).toBeGreaterThan(0.9);
+      for (const asked of [`show me ${query}`, `the scene with ${query}`, `they mention ${query}`])
+        expect(await confidence(asked)).toBeCloseTo(sure, 5);
+    }
+    // Nor does a query lean where there is nothing to choose: scores are those of the modality alone.
+    const [leaning] = await find('they mention a car', { modalities: ['frames'] });
+    expect(leaning?.score).toBe((await find('a car', { modalities: ['frames'] }))[0]?.score);
+  });
+
   it('leaves out moments that show or say what must not be there', async () => {
     await show(A, [...many('house', 20), 'car', 'car', ...many('tree', 20)]);
     await say(A, [
