@@ -1,5 +1,6 @@
 import { dot, type IndexFilter, type PassageHit, type VectorIndex } from '#store';
 import { byScore, type Candidate, logistic } from './candidate.ts';
+import { fetchKept } from './without.ts';
 
 /** Encodes questions into the space of the passages; from libs/models, injected so that this library needs no model. */
 export interface PassageEncoder {
@@ -29,12 +30,13 @@ export async function nearInMeaning(
   encoder: PassageEncoder,
   text: string,
   filter: IndexFilter,
+  isUnwanted?: (hit: PassageHit) => boolean,
   signal?: AbortSignal,
 ): Promise<Candidate[]> {
   const [vector] = await encoder.encodeQueries([text], signal);
   if (!vector) return [];
   const [hits, sample] = await Promise.all([
-    index.searchPassagesByVector(encoder, vector, filter, HITS),
+    fetchKept(HITS, (limit) => index.searchPassagesByVector(encoder, vector, filter, limit), isUnwanted),
     index.samplePassages(encoder, { tenant: filter.tenant }, SAMPLE),
   ]);
   const cosines = sample.map((other) => dot(other, vector));

@@ -1,12 +1,13 @@
-import { dot, type FrameHit, type IndexFilter, type PassageHit, terms, type VectorIndex } from '#store';
+import { type FrameHit, type IndexFilter, type PassageHit, terms, type VectorIndex } from '#store';
 import { type Background, background } from './background.ts';
 import type { Candidate, Names } from './candidate.ts';
-import { momentsOfFrames, showsSurely } from './frame-moments.ts';
+import { momentsOfFrames } from './frame-moments.ts';
 import { fuse } from './fuse.ts';
 import { nearInMeaning, type PassageEncoder, withMeaning } from './meaning.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { mean, promptsOf } from './prompts.ts';
 import { highlights, inLanguage, MAX_WITHOUT, type Query, readQuery } from './query.ts';
+import { fetchKept, findUnwanted, type Unwanted } from './without.ts';
 
 export type Modality = 'frames' | 'passages';
 export interface Evidence {
@@ -47,6 +48,7 @@ export interface SearchOptions extends Omit<IndexFilter, 'tenant'> {
   /** Moments left out before the first one that is given. */
   offset?: number;
 }
+type StepName = 'text' | 'without' | 'frames' | 'passages' | 'meaning' | 'fuse';
 /** Encodes text into the frames' space; from libs/models, injected so that this library needs no model. */
 export interface TextEncoder {
   id: string;
@@ -62,7 +64,7 @@ export interface SearchDeps {
   /** Title and metadata of videos as text, as far as they are known: words of the query that are in there count for each moment of the video. */
   describe?: (videoIds: string[]) => Promise<Map<string, string>>;
   /** Hears how long each step took; the steps of the two modalities run side by side. */
-  onStep?: (step: 'text' | 'frames' | 'passages' | 'meaning' | 'fuse', ms: number) => void;
+  onStep?: (step: StepName, ms: number) => void;
 }
 
 /** The same for every page of an answer, so that pages fit together. */
@@ -104,23 +106,23 @@ interface Found {
   named: Names;
 }
 
+interface Within {
+  picture?: Float32Array;
+  uses: (modality: Modality) => boolean;
+  filter: IndexFilter;
+  step: Step;
+}
 /** Asks the index for each modality in use, side by side; then for the names of the videos that were found. */
-async function retrieve(
-  deps: SearchDeps,
-  query: Query,
-  {
-    picture,
-    uses,
-    filter,
-    step,
-  }: { picture?: Float32Array; uses: (modality: Modality) => boolean; filter: IndexFilter; step: Step },
-  signal?: AbortSignal,
-): Promise<Found> {
+async function retrieve(deps: SearchDeps, query: Query, within: Within, signal?: AbortSignal): Promise<Found> {
+  const { picture, uses } = within;
   const usesWords = uses('passages') && !picture;
+  const encoded = uses('frames') ? encodeFor(deps, query, within, signal) : undefined;
+  // Passages wait for no encoder, unless what must not be there is to be found first.
+  const unwanted = query.without.length > 0 ? await unwantedFor(deps, query, encoded, usesWords, within) : undefined;
   const [seen, said, meant] = await Promise.all([
-    uses('frames') ? framesFor(deps, query, picture, filter, step, signal) : undefined,
-    usesWords ? passagesFor(deps, query, filter, step) : [],
-    usesWords ? meaningFor(deps, query, filter, step, signal) : [],
+    encoded && framesFor(deps, encoded, unwanted, within),
+    usesWords ? passagesFor(deps, query, unwanted, within) : [],
+    usesWords ? meaningFor(deps, query, unwanted, within, signal) : [],
   ]);
   const named = picture ? new Map() : await namesIn(deps, query, [...(seen?.hits ?? []), ...said]);
   return { seen, said, meant, named };
@@ -143,7 +145,7 @@ const withHighlights = (moment: Moment, { words }: Query): Moment => ({
   ),
 });
 
-type Step = (name: 'text' | 'frames' | 'passages' | 'meaning' | 'fuse') => () => void;
+type Step = (name: StepName) => () => void;
 function timer({ onStep }: SearchDeps): Step {
   return (name) => {
     const startedAt = performance.now();
@@ -151,36 +153,57 @@ function timer({ onStep }: SearchDeps): Step {
   };
 }
 
-async function framesFor(
-  deps: SearchDeps,
+interface Encoded {
+  vector: Float32Array;
+  isPicture: boolean;
+  unwanted: Float32Array[];
+}
+async function encodeFor(
+  { encoder }: SearchDeps,
   query: Query,
-  picture: Float32Array | undefined,
-  filter: IndexFilter,
-  step: Step,
+  { picture, step }: Within,
   signal?: AbortSignal,
-): Promise<{ hits: FrameHit[]; background: Background }> {
-  const { index, encoder } = deps;
+): Promise<Encoded> {
   const encoding = step('text');
   const prompts = picture ? [] : promptsOf(query.seen, encoder);
   const vectors = await encoder.encodeTexts([...prompts, ...query.without.slice(0, MAX_WITHOUT)], signal);
   encoding();
   signal?.throwIfAborted();
   const vector = picture ?? mean(vectors.slice(0, prompts.length));
-  const unwanted = vectors.slice(prompts.length);
+  return { vector, isPicture: picture !== undefined, unwanted: vectors.slice(prompts.length) };
+}
 
+async function unwantedFor(
+  deps: SearchDeps,
+  query: Query,
+  encoded: Promise<Encoded> | undefined,
+  usesPassages: boolean,
+  { filter, step }: Within,
+): Promise<Unwanted> {
+  const vectors = (await encoded)?.unwanted;
+  const searching = step('without');
+  const found = await findUnwanted(deps, query.without.slice(0, MAX_WITHOUT), { vectors, usesPassages }, filter);
+  searching();
+  return found;
+}
+
+async function framesFor(
+  deps: SearchDeps,
+  encoded: Promise<Encoded>,
+  unwanted: Unwanted | undefined,
+  { filter, step }: Within,
+): Promise<{ hits: FrameHit[]; background: Background }> {
+  const { index, encoder } = deps;
+  const { vector, isPicture } = await encoded;
   const searching = step('frames');
   // Vectors tell changes of shot, and what is not wanted.
+  const fetch = (limit: number) => index.searchFrames(encoder, vector, filter, limit, { withVectors: true });
   const [hits, own] = await Promise.all([
-    index.searchFrames(encoder, vector, filter, FRAME_HITS, { withVectors: true }),
-    background(deps, filter.tenant, vector, picture !== undefined),
+    fetchKept(FRAME_HITS, fetch, unwanted?.atFrame),
+    background(deps, filter.tenant, vector, isPicture),
   ]);
-  let wanted = hits;
-  for (const one of unwanted) {
-    const theirs = await background(deps, filter.tenant, one, false);
-    wanted = wanted.filter((hit) => !hit.vector || !showsSurely(dot(hit.vector, one), theirs));
-  }
   searching();
-  return { hits: wanted, background: own };
+  return { hits, background: own };
 }
 
 /** Words of the query in title and metadata of the videos that have the best hits: by video, the share of them and which. */
@@ -199,35 +222,30 @@ async function namesIn({ describe }: SearchDeps, query: Query, hits: { videoId: 
 async function passagesFor(
   { index }: SearchDeps,
   query: Query,
-  filter: IndexFilter,
-  step: Step,
+  unwanted: Unwanted | undefined,
+  { filter, step }: Within,
 ): Promise<PassageHit[]> {
   const searching = step('passages');
-  const hits = await index.searchPassages(query.said, filter, PASSAGE_HITS);
+  const hits = await fetchKept(
+    PASSAGE_HITS,
+    (limit) => index.searchPassages(query.said, filter, limit),
+    unwanted?.atPassage,
+  );
   searching();
-  return hits.filter((hit) => !query.without.some((unwanted) => says(hit, unwanted)));
+  return hits;
 }
 
 async function meaningFor(
   { index, passageEncoder }: SearchDeps,
   query: Query,
-  filter: IndexFilter,
-  step: Step,
+  unwanted: Unwanted | undefined,
+  { filter, step }: Within,
   signal?: AbortSignal,
 ): Promise<Candidate[]> {
   // A phrase in quotes is asked for word for word.
   if (!passageEncoder || query.phrases.length > 0 || query.said === '') return [];
   const searching = step('meaning');
-  const near = await nearInMeaning(index, passageEncoder, query.said, filter, signal);
+  const near = await nearInMeaning(index, passageEncoder, query.said, filter, unwanted?.atPassage, signal);
   searching();
-  return near.filter(
-    ({ evidence: [one] }) =>
-      !query.without.some((unwanted) => says({ text: one?.text ?? '', language: one?.language }, unwanted)),
-  );
-}
-
-function says({ text, language }: Pick<PassageHit, 'text' | 'language'>, unwanted: string): boolean {
-  const said = new Set(terms(text, language));
-  const words = terms(unwanted, language);
-  return words.length > 0 && words.every((word) => said.has(word));
+  return near;
 }

@@ -275,6 +275,36 @@ describe('Search', () => {
     expect(await find('-car')).toEqual([]);
   });
 
+  it('finds what is left when more has what must not be there than is looked at', async () => {
+    const both = Array.from({ length: 150 }, (_, i): [number, number, string] => [
+      ...([i * 10_000, i * 10_000 + 2000] as [number, number]),
+      'walrus herring walrus',
+    ]);
+    await say(B, both);
+    const wordy = 'a walrus sleeps on the ice far from here, where no one looks and nothing moves';
+    const five = Array.from({ length: 5 }, (_, i) => i * 20_000);
+    await say(
+      A,
+      five.map((startMs) => [startMs, startMs + 2000, wordy]),
+    );
+    const found = await spans('walrus -herring', { modalities: ['passages'] });
+    expect(found.sort()).toEqual(five.map((startMs) => ['A', startMs, startMs + 2000]).sort());
+  });
+
+  it('leaves out what is seen where the word that must not be there is said, and the other way round', async () => {
+    await show(A, [...many('house', 20), 'car', 'car', ...many('house', 10), 'car', 'car', ...many('house', 10)]);
+    await say(A, [
+      [20_500, 21_500, 'a short history of soup'],
+      [32_200, 33_000, 'soup with bread'],
+    ]);
+    expect(await spans('a car -history', { modalities: ['frames'] })).toContainEqual(['A', 20_000, 22_000]);
+    const seen = await find('a car -history');
+    expect(seen[0]).toMatchObject({ startMs: 32_000, endMs: 34_000 });
+    for (const { startMs, endMs } of seen) expect(startMs >= 21_500 || endMs <= 20_500).toBe(true);
+    expect(await spans('soup -car')).not.toContainEqual(['A', 32_200, 33_000]);
+    expect(await spans('soup')).toContainEqual(['A', 32_200, 33_000]);
+  });
+
   it('puts what is said word for word first when it is in quotes', async () => {
     await say(A, [
       [0, 2000, 'gap and mind the gap'],

@@ -1,0 +1,122 @@
+import { dot, type FrameHit, type IndexFilter, type PassageHit, terms, type VectorIndex } from '#store';
+import { type Background, background } from './background.ts';
+import { groupByVideo } from './candidate.ts';
+import { showsSurely } from './frame-moments.ts';
+import type { TextEncoder } from './search.ts';
+
+/** Hits looked at, of what is asked for and of each thing that must not be there: a few tens of ms, and more of one thing than most libraries have. */
+const MAX_HITS = 4096;
+/** Frames looked at first: few things are surely shown by more. */
+const FIRST_FRAMES = 256;
+
+export interface Span {
+  videoId: string;
+  startMs: number;
+  endMs: number;
+}
+/** Whether what must not be there is at the place of a hit, or in the hit itself. */
+export interface Unwanted {
+  atFrame(hit: FrameHit): boolean;
+  atPassage(hit: PassageHit): boolean;
+  /** Of a text that has no place in time, such as a title. */
+  inText(text: string): boolean;
+}
+
+/**
+ * Where what must not be there is said or surely shown: what overlaps such a span is none of the results, whichever modality found it. Only the modalities
+ * in use are looked at; `vectors` are of `texts`, undefined where frames are not searched. A vector minus a vector would also remove what the two have in common.
+ */
+export async function findUnwanted(
+  { index, encoder }: { index: VectorIndex; encoder: TextEncoder },
+  texts: string[],
+  { vectors, usesPassages }: { vectors: Float32Array[] | undefined; usesPassages: boolean },
+  filter: IndexFilter,
+): Promise<Unwanted> {
+  // A passage in another language than the one asked for says it too.
+  const { language: _, kinds: __, ...where } = filter;
+  const shown = await Promise.all(
+    (vectors ?? []).map(async (vector) => ({
+      vector,
+      own: await background({ index, encoder }, filter.tenant, vector, false),
+    })),
+  );
+  const found = await Promise.all([
+    ...shown.map(({ vector, own }) => framesThatShow(index, encoder, vector, own, where)),
+    ...(usesPassages ? texts : []).map(async (text) =>
+      (await index.searchPassages(text, where, MAX_HITS)).filter((hit) => says(hit, text)),
+    ),
+  ]);
+  const spans = inOrder(found.flat());
+  const saysAny = (passage: Pick<PassageHit, 'text' | 'language'>): boolean =>
+    texts.some((text) => says(passage, text));
+  return {
+    // Each hit is asked itself, too: there may be more than were looked at.
+    atFrame: (hit) =>
+      overlapsAny(spans, hit) ||
+      shown.some(({ vector, own }) => hit.vector !== undefined && showsSurely(dot(hit.vector, vector), own)),
+    atPassage: (hit) => overlapsAny(spans, hit) || saysAny(hit),
+    inText: (text) => saysAny({ text }),
+  };
+}
+
+async function framesThatShow(
+  index: VectorIndex,
+  encoder: TextEncoder,
+  vector: Float32Array,
+  own: Background,
+  filter: IndexFilter,
+): Promise<FrameHit[]> {
+  for (const limit of [FIRST_FRAMES, MAX_HITS]) {
+    const hits = await index.searchFrames(encoder, vector, filter, limit);
+    const sure = hits.filter(({ score }) => showsSurely(score, own));
+    if (sure.length < limit || limit === MAX_HITS) return sure;
+  }
+  return [];
+}
+
+/** The `enough` best hits that are kept: as many more are fetched as it takes, within bounds. */
+export async function fetchKept<Hit>(
+  enough: number,
+  fetch: (limit: number) => Promise<Hit[]>,
+  isUnwanted: ((hit: Hit) => boolean) | undefined,
+): Promise<Hit[]> {
+  for (let limit = enough; ; limit = Math.min(4 * limit, MAX_HITS)) {
+    const hits = await fetch(limit);
+    const kept = isUnwanted ? hits.filter((hit) => !isUnwanted(hit)) : hits;
+    if (kept.length >= enough || hits.length < limit || limit === MAX_HITS) return kept.slice(0, enough);
+  }
+}
+
+function says({ text, language }: Pick<PassageHit, 'text' | 'language'>, unwanted: string): boolean {
+  const said = new Set(terms(text, language));
+  const words = terms(unwanted, language);
+  return words.length > 0 && words.every((word) => said.has(word));
+}
+
+/** By video, in time order, those that overlap as one. */
+function inOrder(spans: Span[]): Map<string, Span[]> {
+  const joined = new Map<string, Span[]>();
+  for (const [videoId, own] of groupByVideo(spans)) {
+    const all: Span[] = [];
+    for (const { startMs, endMs } of own.sort((a, b) => a.startMs - b.startMs)) {
+      const last = all.at(-1);
+      if (last && startMs < last.endMs) last.endMs = Math.max(last.endMs, endMs);
+      else all.push({ videoId, startMs, endMs });
+    }
+    joined.set(videoId, all);
+  }
+  return joined;
+}
+
+function overlapsAny(spans: Map<string, Span[]>, { videoId, startMs, endMs }: Span): boolean {
+  const own = spans.get(videoId) ?? [];
+  // The first that ends after the hit begins.
+  let [from, to] = [0, own.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((own[middle] as Span).endMs > startMs) to = middle;
+    else from = middle + 1;
+  }
+  const next = own[from];
+  return next !== undefined && next.startMs < endMs;
+}
