@@ -5,6 +5,8 @@ import { type Moment, type SearchDeps, type SearchOptions, search } from './sear
 const DEPTH = 60;
 /** A step may begin so long before the end of the one before it: borders are no sharper than frames are far apart. */
 const SLACK_MS = 1000;
+/** What a chain loses whose steps follow each other as late as they may: among those nearly as sure, the closest wins. */
+const NEARNESS = 0.1;
 /** How a person says that one thing comes after another; not what is looked for. */
 const ORDER = /^\s*(?:first|and then|then|next|after that|afterwards|finally|followed by)\b[\s,:]*/i;
 
@@ -13,7 +15,7 @@ export const stepQuery = (step: string): string => step.replace(ORDER, '');
 
 /**
  * Moments in which the first thing is followed by the second, and so on, each beginning at most `windowMs` after the one before it has ended. A moment spans
- * all of them; it is as sure as its least sure step, and shows the best evidence of each.
+ * all of them; it is as sure as its least sure step, and shows the best evidence of each. Chains are in the order of that confidence, the closer ones first.
  */
 export async function searchSequence(
   deps: SearchDeps,
@@ -24,38 +26,20 @@ export async function searchSequence(
   for (const step of steps) {
     found.push(await search(deps, { ...rest, query: stepQuery(step), limit: DEPTH }, signal));
   }
-  const [first = [], ...later] = found;
-  const chains = first.flatMap((start) => {
-    let chain: Moment[] | undefined = [start];
-    for (const moments of later) {
-      const last = chain.at(-1) as Moment;
-      // The surest that follows in time; of equals, the next.
-      const next = moments
-        .filter(
-          ({ videoId, startMs, endMs }) =>
-            videoId === last.videoId &&
-            startMs >= last.endMs - SLACK_MS &&
-            startMs > last.startMs &&
-            endMs > last.endMs &&
-            startMs - last.endMs <= windowMs,
-        )
-        .sort((a, b) => b.score - a.score || a.startMs - b.startMs)[0];
-      if (!next) {
-        chain = undefined;
-        break;
-      }
-      chain.push(next);
-    }
-    return chain ? [chain] : [];
-  });
+  const videos = new Set(found[0]?.map(({ videoId }) => videoId));
+  const chains = [...videos].flatMap((id) =>
+    chainsOf(
+      found.map((moments) => moments.filter(({ videoId }) => videoId === id)),
+      windowMs,
+    ),
+  );
   const moments = chains.map(
-    (chain): Moment => ({
+    ({ chain, score }): Moment => ({
       videoId: (chain[0] as Moment).videoId,
       startMs: (chain[0] as Moment).startMs,
       endMs: (chain.at(-1) as Moment).endMs,
-      // The geometric mean: one step that is hardly there is not made up for by another.
-      score: Math.exp(chain.reduce((sum, { score }) => sum + Math.log(Math.max(score, 1e-9)), 0) / chain.length),
-      confidence: Math.min(...chain.map(({ confidence }) => confidence)),
+      score,
+      confidence: leastSure(chain),
       evidence: chain.flatMap(({ evidence }) => evidence.slice(0, 1)),
     }),
   );
@@ -68,3 +52,50 @@ export async function searchSequence(
   }
   return kept.slice(offset, offset + limit);
 }
+
+interface Chain {
+  chain: Moment[];
+  score: number;
+}
+/** Time between the moments of a chain, summed. */
+interface Rest {
+  gapMs: number;
+  chain: Moment[];
+}
+
+/**
+ * Of each moment of the first step, the best chain through all steps within one video. For each confidence that there is (in percent): the closest chain of
+ * moments at least as sure, by dynamic programming from the last step to the first. The best of these is the best chain there is.
+ */
+function chainsOf(steps: Moment[][], windowMs: number): Chain[] {
+  const best = new Map<Moment, Chain>();
+  const longestMs = windowMs * (steps.length - 1);
+  for (const least of new Set(steps.flat().map(({ confidence }) => Math.floor(100 * confidence) / 100))) {
+    const sure = steps.map((moments) => moments.filter(({ confidence }) => confidence >= least));
+    let rests: Rest[] = (sure.at(-1) ?? []).map((last) => ({ gapMs: 0, chain: [last] }));
+    for (const moments of sure.slice(0, -1).reverse()) {
+      rests = moments.flatMap((moment) => closest(moment, rests, windowMs) ?? []);
+    }
+    for (const { gapMs, chain } of rests) {
+      const first = chain[0] as Moment;
+      const score = leastSure(chain) * (1 - (NEARNESS * gapMs) / longestMs);
+      if (score > (best.get(first)?.score ?? -1)) best.set(first, { chain, score });
+    }
+  }
+  return [...best.values()];
+}
+
+/** `moment`, and of what may follow it the rest that lies closest. */
+function closest(moment: Moment, rests: Rest[], windowMs: number): Rest | undefined {
+  let best: Rest | undefined;
+  for (const rest of rests) {
+    const { startMs, endMs } = rest.chain[0] as Moment;
+    const gapMs = startMs - moment.endMs;
+    const follows = gapMs >= -SLACK_MS && startMs > moment.startMs && endMs > moment.endMs && gapMs <= windowMs;
+    const total = rest.gapMs + Math.max(0, gapMs);
+    if (follows && (!best || total < best.gapMs)) best = { gapMs: total, chain: [moment, ...rest.chain] };
+  }
+  return best;
+}
+
+const leastSure = (chain: Moment[]): number => Math.min(...chain.map(({ confidence }) => confidence));

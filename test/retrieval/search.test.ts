@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type SearchOptions, search } from '#retrieval';
+import { type SearchOptions, search, searchSequence } from '#retrieval';
 import { type FrameRow, frameId, openVectorIndex, passageId, type VectorIndex } from '#store';
 
 /** A space with an axis for each thing that a picture can show; 20 logits lie between a picture that fits and one that does not. */
@@ -303,6 +303,28 @@ describe('Search', () => {
     for (const { startMs, endMs } of seen) expect(startMs >= 21_500 || endMs <= 20_500).toBe(true);
     expect(await spans('soup -car')).not.toContainEqual(['A', 32_200, 33_000]);
     expect(await spans('soup')).toContainEqual(['A', 32_200, 33_000]);
+  });
+
+  it('follows what is asked for in order by the chain that fits best as a whole, the nearest of equals', async () => {
+    await say(A, [
+      [100_000, 102_000, 'alpha is the first of them'],
+      [110_000, 112_000, 'then bravo comes as the second one of the whole row'],
+      [120_000, 122_000, 'and charlie is the third'],
+      [150_000, 152_000, 'bravo'],
+    ]);
+    const inOrder = async (...steps: string[]) => {
+      const options = { tenant: 't', limit: 5, windowMs: 60_000, modalities: ['passages' as const] };
+      const found = await searchSequence({ index, encoder }, { ...options, steps });
+      return found.map(({ startMs, endMs }) => [startMs, endMs]);
+    };
+    expect(await inOrder('alpha', 'bravo', 'charlie')).toEqual([[100_000, 122_000]]);
+    expect(await inOrder('alpha', 'bravo')).toEqual([[100_000, 112_000]]);
+    expect(await inOrder('alpha', 'then bravo', 'bravo')).toEqual([[100_000, 152_000]]);
+    expect(await inOrder('charlie', 'alpha')).toEqual([]);
+    // A step that is hardly there is not made up for by being near.
+    expect(await inOrder('charlie', 'bravo row')).toEqual([[120_000, 152_000]]);
+    await say(A, [[170_000, 172_000, 'a row with bravo']]);
+    expect(await inOrder('charlie', 'bravo row')).toEqual([[120_000, 172_000]]);
   });
 
   it('puts what is said word for word first when it is in quotes', async () => {
