@@ -36,6 +36,7 @@ export function momentsOfFrames(
   const best = hits[0]?.score;
   if (best === undefined) return [];
   const middle = middleBeneath(best, background);
+  const sure = (cosine: number): number => sureness(cosine, { ...background, middle });
   const over = (cosine: number): number => (cosine - middle) * logitScale;
 
   const strong = hits.filter((hit) => (best - hit.score) * logitScale <= WEAK_LOGITS);
@@ -55,8 +56,11 @@ export function momentsOfFrames(
         startMs: Math.min(...run.map((frame) => frame.startMs)),
         endMs: Math.max(...run.map((frame) => frame.endMs)),
         score: peak.score + (named.has(peak.videoId) ? NAMED_LOGITS / logitScale : 0),
-        confidence: sureness(peak.score, { ...background, middle }),
-        evidence: ranked.map(({ startMs, endMs, score }) => ({ kind: 'frame', atMs: startMs, endMs, score })),
+        confidence: sure(peak.score),
+        evidence: ranked.map(({ startMs, endMs, score }) => ({
+          ...{ kind: 'frame', atMs: startMs, endMs, score },
+          confidence: sure(score),
+        })),
       });
     }
   }

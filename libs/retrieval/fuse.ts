@@ -6,6 +6,7 @@ const K = 60;
 /** Something said so soon before or after what is seen belongs to it, by half. */
 const NEAR_MS = 2000;
 const NEAR_WEIGHT = 0.5;
+/** What is less sure by itself is neither joined to what is merely near, nor evidence for what the other modality found. */
 const NEAR_MIN_CONFIDENCE = 0.3;
 /** Shorter than this, what two spans have in common is chance. */
 const MIN_COMMON_MS = 700;
@@ -106,14 +107,17 @@ function joined(frame: Ranked, passage: Ranked, isTwofold: boolean): Ranked | un
   const confidence = isTwofold
     ? Math.sqrt(frame.confidence * passage.confidence)
     : Math.max(frame.confidence, passage.confidence);
-  // Both kinds are shown: of each the best that lies in the span, else the best there is.
+  // Both kinds are shown: of each the best that lies in the span, else the best there is. What merely happens to be there at the time is no evidence.
   const [first, second] = [surer, other].map(({ evidence }) => {
-    const within = evidence.filter((one) => one.endMs > span.startMs && one.atMs < span.endMs);
-    return within.length > 0 ? within : evidence.slice(0, 1);
+    const sure = isTwofold || evidence === surer.evidence ? evidence : evidence.filter(isSureEnough);
+    const within = sure.filter((one) => one.endMs > span.startMs && one.atMs < span.endMs);
+    return within.length > 0 ? within : sure.slice(0, 1);
   }) as [Evidence[], Evidence[]];
   const evidence = [...first.slice(0, 1), ...second.slice(0, 1), ...first.slice(1), ...second.slice(1)];
   return { ...surer, ...span, score, confidence, evidence };
 }
+
+const isSureEnough = ({ confidence = 0 }: Evidence): boolean => confidence >= NEAR_MIN_CONFIDENCE;
 
 function overlap(a: { startMs: number; endMs: number }, b: { startMs: number; endMs: number }): number {
   const common = Math.min(a.endMs, b.endMs) - Math.max(a.startMs, b.startMs);

@@ -47,7 +47,7 @@ export async function nearInMeaning(
 }
 
 function toCandidate({ videoId, startMs, endMs, text, language, score }: PassageHit, confidence: number): Candidate {
-  const evidence = [{ kind: 'passage', atMs: startMs, endMs, text, language, score } as const];
+  const evidence = [{ kind: 'passage', atMs: startMs, endMs, text, language, score, confidence } as const];
   return { videoId, startMs, endMs, confidence, score: SHARE * confidence, evidence };
 }
 
@@ -60,7 +60,11 @@ export function withMeaning(byWords: Candidate[], byMeaning: Candidate[]): Candi
     );
     if (same) {
       // Independent signs of the same thing.
-      same.confidence = 1 - (1 - same.confidence) * (1 - SHARE * near.confidence);
+      const both = (confidence: number): number => 1 - (1 - confidence) * (1 - SHARE * near.confidence);
+      same.confidence = both(same.confidence);
+      same.evidence = same.evidence.map((one) =>
+        one.atMs === near.startMs ? { ...one, confidence: both(one.confidence ?? 0) } : one,
+      );
       same.score = Math.max(same.score, near.score);
     } else {
       all.push(near);

@@ -46,6 +46,9 @@ export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names
   for (const ofVideo of groupByVideo(matching).values()) {
     let open: Open | undefined;
     for (const { hit, found, hasPhrases } of ofVideo.sort((a, b) => a.hit.startMs - b.hit.startMs)) {
+      const own = share(found, hit.language);
+      const sureness = (part: number): number =>
+        logistic((part - SURE_SHARE) / SURE_SLOPE) * (hasPhrases ? 1 : WITHOUT_PHRASE);
       const evidence = {
         kind: 'passage',
         atMs: hit.startMs,
@@ -53,8 +56,8 @@ export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names
         text: hit.text,
         language: hit.language,
         score: hit.score,
+        confidence: sureness(own),
       } as const;
-      const own = share(found, hit.language);
       if (open && joins(open.moment, hit, own) && hasPhrases === open.hasPhrases) {
         for (const word of found) open.found.add(word);
         open.moment.endMs = Math.max(open.moment.endMs, hit.endMs);
@@ -68,8 +71,7 @@ export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names
         open = { moment, found: new Set(found), most: own, hasPhrases };
         moments.push(moment);
       }
-      const sure = logistic((open.moment.share - SURE_SHARE) / SURE_SLOPE);
-      open.moment.confidence = hasPhrases ? sure : sure * WITHOUT_PHRASE;
+      open.moment.confidence = sureness(open.moment.share);
       // By how much of the query is said; BM25 decides among those that say as much.
       open.moment.score = (hasPhrases ? 1 : WITHOUT_PHRASE) * open.moment.share + 1e-3 * Math.tanh(hit.score / 10);
     }

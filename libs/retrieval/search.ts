@@ -21,6 +21,8 @@ export interface Evidence {
   highlights?: [from: number, to: number][];
   /** Cosine of a frame, BM25 of a passage. */
   score: number;
+  /** How likely this alone shows or says what was asked for, 0..1. Left out where nothing was searched for: as sure as its moment. */
+  confidence?: number;
 }
 /**
  * A search result: where it happens and why we think so. Times in ms; `score` orders results. `confidence` (0..1) is calibrated: above one half, it is

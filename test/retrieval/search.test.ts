@@ -166,6 +166,28 @@ describe('Search', () => {
     expect((await spans('a new car on the long road'))[0]).toEqual(['A', 10_000, 15_000]);
   });
 
+  it('shows as evidence what is sure by itself, not what merely happens at the time', async () => {
+    await show(A, [...many('house', 10), ...many('car', 5), ...many('tree', 10)]);
+    await say(A, [
+      [2000, 4000, 'elephants never forget'],
+      [11_000, 13_000, 'the car was sold'],
+    ]);
+    const evidence = async (query: string) =>
+      (await find(query))[0]?.evidence.map(({ kind, confidence = -1 }) => [kind, confidence > 0.5]);
+    expect(await evidence('elephants that never forget')).toEqual([['passage', true]]);
+    expect(await evidence('a car')).toEqual([
+      ['frame', true],
+      ['passage', true],
+      ...new Array(3).fill(['frame', true]),
+    ]);
+    // Of two things at once, both halves are shown, whatever they are worth.
+    const [both] = await find('a house while they say that elephants forget the circus');
+    expect(new Set(both?.evidence.map(({ kind }) => kind))).toEqual(new Set(['frame', 'passage']));
+    expect(both?.evidence.find(({ kind }) => kind === 'passage')?.confidence).toBeLessThan(0.3);
+    for (const { evidence } of await find('a car on the road'))
+      for (const { confidence = -1 } of evidence) expect(confidence >= 0 && confidence <= 1).toBe(true);
+  });
+
   it('does not move a picture to a passage that shares one word with the question', async () => {
     await show(A, [...many('house', 10), ...many('tree', 12), ...many('house', 10)]);
     await say(A, [[18_000, 20_000, 'the doctor paints a green window']]);

@@ -35,7 +35,16 @@ const EXAMPLE_MOMENT = {
   end: 30.96,
   score: 0.0164,
   confidence: 0.97,
-  evidence: [{ kind: 'passage' as const, at: 29.2, end: 30.96, text: 'The weather is sunny on Friday.', score: 5.1 }],
+  evidence: [
+    {
+      kind: 'passage' as const,
+      at: 29.2,
+      end: 30.96,
+      text: 'The weather is sunny on Friday.',
+      score: 5.1,
+      confidence: 0.97,
+    },
+  ],
 };
 export const answerSchema = z
   .object({

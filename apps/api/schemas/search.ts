@@ -147,6 +147,7 @@ const evidence = z.object({
     .meta({ description: 'Words of `text` that were asked for: [from, to) in UTF-16 units, as JavaScript counts' }),
   thumbnailUrl: z.string().optional(),
   score: z.number(),
+  confidence: z.number().min(0).max(1).meta({ description: 'How likely this alone shows or says what was asked for' }),
 });
 export const momentSchema = z
   .object({
@@ -202,6 +203,7 @@ export const searchResultSchema = z
               end: 760,
               thumbnailUrl: `/v1/videos/${EXAMPLE_VIDEO_ID}/thumbnails/754200`,
               score: 0.31,
+              confidence: 0.81,
             },
             {
               kind: 'passage',
@@ -210,6 +212,7 @@ export const searchResultSchema = z
               text: 'So this is what a cell looks like.',
               highlights: [[18, 22]],
               score: 7.2,
+              confidence: 0.42,
             },
           ],
         },

@@ -24,6 +24,7 @@ export function publicMoment(tenant: Tenant, moment: Moment, title: string, link
           ? links.media(tenant, moment.videoId, `thumbnails/${Math.round(found.atMs)}`)
           : undefined,
       score: found.score,
+      confidence: found.confidence ?? moment.confidence,
     })),
   };
 }

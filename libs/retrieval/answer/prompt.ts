@@ -42,12 +42,17 @@ interface Item {
   confidence?: number;
 }
 
-/** Evidence for the model with its numbers. Frames that search is unsure of are left out: nobody who reads text can judge them. */
+/**
+ * Evidence for the model with its numbers. "Seen" is only what a frame surely shows by itself, whatever else the moment was found by; a frame that search
+ * is unsure of stays where its picture is sent along: nobody who reads text can judge it.
+ */
 export function evidenceOf(findings: Findings, withPictures: boolean): Item[] {
   return findings.moments.flatMap((moment, i) => {
     const text = (findings.texts?.[i] || saidIn(moment)).trim();
-    const seen = moment.evidence.some(({ kind }) => kind === 'frame') && (withPictures || moment.confidence >= SURE);
-    if (!text && !seen) return [];
+    const frames = moment.evidence.filter(({ kind }) => kind === 'frame');
+    const confidence = Math.max(...frames.map((frame) => frame.confidence ?? moment.confidence));
+    const seen = confidence >= SURE;
+    if (!text && !seen && !(withPictures && frames.length > 0)) return [];
     const label = findings.labels?.[i];
     const title = findings.videos.get(moment.videoId)?.title ?? '';
     return [
@@ -56,7 +61,7 @@ export function evidenceOf(findings: Findings, withPictures: boolean): Item[] {
         video: cut(title, 120),
         ...{ from: clock(moment.startMs), to: clock(moment.endMs) },
         ...(text && { said: text }),
-        ...(seen && { seen: true as const, confidence: Math.round(moment.confidence * 100) / 100 }),
+        ...(seen && { seen: true as const, confidence: Math.round(confidence * 100) / 100 }),
         ...(label && { shows: label.label, inAll: clock(label.totalMs) }),
       },
     ];
