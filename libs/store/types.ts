@@ -64,6 +64,8 @@ export interface Video {
       fps: number;
       rotation: number;
       /** What decoding needs to know: as in MediaInfo of libs/video. */
+      stream?: number;
+      notFirst?: true;
       interlaced?: true;
       transfer?: 'pq' | 'hlg';
       lateFrames?: number;

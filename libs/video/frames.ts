@@ -7,7 +7,7 @@ import { MediaError } from './errors.ts';
 import { ffmpegSettings, fileUrl, frameRateOption, ProcessFailed, runFfmpeg } from './ffmpeg.ts';
 import { giveUpHwaccel, hwaccelOptions } from './hwaccel.ts';
 import type { MediaInfo, VideoInfo } from './probe.ts';
-import { seekOptions } from './seek.ts';
+import { seekOptions, videoStream } from './seek.ts';
 import { chooseDecoding, type Decoding } from './strategy.ts';
 
 /** One sampled picture. */
@@ -96,8 +96,8 @@ async function* decodeRange(
     return `gt(${cell('pts')},${cell('prev_selected_pts')})`;
   };
   const graph = [
-    '[0:V:0]settb=1/1000000',
-    ...(lateUs ? [`setpts=PTS-${lateUs}`] : []),
+    `[0:${videoStream(video)}]settb=1/1000000`,
+    ...(lateUs ? [`setpts='max(PTS-${lateUs},${fileStartUs})'`] : []),
     // A change of scene is a difference from what came before, which may lie before the range.
     `trim=${adaptive ? '' : `start_pts=${fromUs}:`}end_pts=${untilUs}`,
     adaptive

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { ffmpegSettings, frameRateOption, runFfmpeg } from './ffmpeg.ts';
 import type { VideoInfo } from './probe.ts';
+import { videoStream } from './seek.ts';
 
 /** What `auto` tries, where its device is there. */
 const CANDIDATES: { name: string; here: () => boolean }[] = [
@@ -35,7 +36,7 @@ export async function hwaccelOptions(path: string, video: VideoInfo, signal?: Ab
     const key = `${name} ${video.codec} ${video.width}x${video.height}`;
     let trial = trials.get(key);
     if (!trial) {
-      trial = decodesAlike(path, name, signal).then((alike) => {
+      trial = decodesAlike(path, name, video, signal).then((alike) => {
         onNote(
           alike
             ? `${video.codec} is decoded by ${name}`
@@ -52,7 +53,7 @@ export async function hwaccelOptions(path: string, video: VideoInfo, signal?: Ab
   return [];
 }
 
-async function decodesAlike(path: string, name: string, signal?: AbortSignal): Promise<boolean> {
+async function decodesAlike(path: string, name: string, video: VideoInfo, signal?: AbortSignal): Promise<boolean> {
   const asIs = [await frameRateOption(), 'passthrough'];
   const pictures = async (inputOptions: string[]) => {
     const hash = createHash('sha256');
@@ -63,8 +64,8 @@ async function decodesAlike(path: string, name: string, signal?: AbortSignal): P
       (command) =>
         command
           .output('pipe:1')
-          .outputOptions('-map', '0:V:0', ...asIs, '-frames:v', `${TRIED_PICTURES}`, '-vf', 'format=yuv420p')
-          .outputOptions('-f', 'rawvideo'),
+          .outputOptions('-map', `0:${videoStream(video)}`, ...asIs, '-frames:v', `${TRIED_PICTURES}`)
+          .outputOptions('-vf', 'format=yuv420p', '-f', 'rawvideo'),
       {
         inputOptions: ['-an', '-sn', '-dn', ...inputOptions],
         signal,

@@ -7,6 +7,10 @@ import { recordedAt } from './recorded.ts';
 
 /** What ffprobe says of the picture of a file, the way it is shown (rotation and pixel aspect applied). */
 export interface VideoInfo {
+  /** Number of the stream in the file; videos probed by an earlier version have none. */
+  stream?: number;
+  /** There is a video before it in the file, whose index is the one that ffmpeg seeks by. */
+  notFirst?: true;
   codec: string;
   width: number;
   height: number;
@@ -68,6 +72,7 @@ interface Stream {
   color_transfer?: string;
   has_b_frames?: number;
   avg_frame_rate?: string;
+  nb_frames?: string;
   channels?: number;
   sample_rate?: string;
   duration?: string;
@@ -98,13 +103,16 @@ export async function probe(
   const streams = (probed.streams ?? []).filter(
     (stream) => stream.codec_name !== undefined && stream.codec_name !== 'none',
   );
-  const video = streams.find((stream) => stream.codec_type === 'video' && !isStill(stream));
+  const videos = streams.filter((stream) => stream.codec_type === 'video' && !isStill(stream));
+  const video = chooseVideo(videos, probed.stderr);
   const audio = chooseAudio(streams, options.language);
   for (const stream of [video, audio]) if (stream) refuseEncrypted(stream, probed);
   if (/DRM protected stream/.test(probed.stderr)) throw encrypted();
   if (!video && !audio)
     throw new MediaError('media_no_streams', 'The file has neither a picture nor a sound track that can be read.');
-  if (/exceeds specified max pixel count/.test(probed.stderr) || pixels(video) > MAX_PIXELS)
+  // The size of a stream that ffmpeg refuses for it is left out; a cover's does not matter.
+  const refused = video && !pixels(video) && /exceeds specified max pixel count/.test(probed.stderr);
+  if (refused || pixels(video) > MAX_PIXELS)
     throw new MediaError('media_too_large', 'The picture is larger than 8192x4320 pixels.');
   if (video && !pixels(video) && !audio)
     throw new MediaError('media_broken', 'The file is damaged: its picture track cannot be decoded.');
@@ -121,7 +129,7 @@ export async function probe(
     statedMs,
     startMs,
     recordedAt: recordedAt([probed.format, video, audio].map((part) => part?.tags?.creation_time)),
-    video: video && pixels(video) ? describeVideo(video, container) : undefined,
+    video: video && pixels(video) ? describeVideo(video, container, video !== videos[0]) : undefined,
     audio: audio && {
       codec: audio.codec_name as string,
       channels: audio.channels ?? 0,
@@ -194,7 +202,7 @@ async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Pr
   const entries = [
     'format=format_name,start_time,duration',
     'format_tags=creation_time',
-    'stream=index,codec_name,codec_type,codec_tag_string,width,height,sample_aspect_ratio,avg_frame_rate,channels,sample_rate,duration,' +
+    'stream=index,codec_name,codec_type,codec_tag_string,width,height,sample_aspect_ratio,avg_frame_rate,nb_frames,channels,sample_rate,duration,' +
       'field_order,color_transfer,has_b_frames',
     'stream_disposition=default,comment,visual_impaired,attached_pic,timed_thumbnails,still_image',
     'stream_tags=language,rotate,creation_time',
@@ -234,6 +242,22 @@ const isStill = ({ disposition = {} }: Stream) =>
   !!(disposition.attached_pic || disposition.timed_thumbnails || disposition.still_image);
 
 /**
+ * The video that is looked at: one that ffmpeg can decode; one that moves (a thumbnail that is not marked as such is one picture); then the
+ * one marked as default, then the most pixels, then the first.
+ */
+function chooseVideo(videos: Stream[], stderr: string): Stream | undefined {
+  const undecodable = new Set(
+    [...stderr.matchAll(/Unsupported codec .* for input stream (\d+)/g)].map(([, n]) => Number(n)),
+  );
+  const rank = (stream: Stream) =>
+    (pixels(stream) && pixels(stream) <= MAX_PIXELS && !undecodable.has(stream.index) ? 4e12 : 0) +
+    (stream.nb_frames === '1' ? 0 : 2e12) +
+    (stream.disposition?.default ? 1e12 : 0) +
+    pixels(stream);
+  return best(videos, rank);
+}
+
+/**
  * The sound track that is listened to: one in the language asked for, if there is such; then the one marked as default; no commentary and
  * no description for the blind unless there is nothing else; then the most channels, then the first.
  */
@@ -244,10 +268,15 @@ function chooseAudio(streams: Stream[], language?: string): Stream | undefined {
     (disposition.comment || disposition.visual_impaired ? 0 : 2e6) +
     (disposition.default ? 1e6 : 0) +
     channels;
-  return streams
-    .filter((stream) => stream.codec_type === 'audio')
-    .reduce<Stream | undefined>((best, stream) => (best && rank(best) >= rank(stream) ? best : stream), undefined);
+  return best(
+    streams.filter((stream) => stream.codec_type === 'audio'),
+    rank,
+  );
 }
+/** Of equals the first. */
+const best = (streams: Stream[], rank: (stream: Stream) => number) =>
+  streams.reduce<Stream | undefined>((best, stream) => (best && rank(best) >= rank(stream) ? best : stream), undefined);
+
 function refuseEncrypted(stream: Stream, { packets = [] }: Probed): void {
   const sideData = [stream, ...packets.filter((packet) => packet.stream_index === stream.index)].flatMap(
     (part) => part.side_data_list ?? [],
@@ -263,7 +292,7 @@ const ratio = (text: string | undefined, fallback: number) => {
   return top > 0 && bottom > 0 ? top / bottom : fallback;
 };
 
-function describeVideo(stream: Stream, container: string): VideoInfo {
+function describeVideo(stream: Stream, container: string, notFirst: boolean): VideoInfo {
   // ffprobe counts anticlockwise; the old `rotate` tag clockwise.
   const turned = stream.side_data_list?.find((data) => data.rotation !== undefined)?.rotation;
   const clockwise = turned !== undefined ? -turned : Number(stream.tags?.rotate ?? 0);
@@ -271,6 +300,8 @@ function describeVideo(stream: Stream, container: string): VideoInfo {
   const width = Math.max(1, Math.round((stream.width as number) * ratio(stream.sample_aspect_ratio, 1)));
   const height = stream.height as number;
   return {
+    stream: stream.index,
+    ...(notFirst ? { notFirst } : {}),
     codec: stream.codec_name as string,
     ...(rotation % 180 === 0 ? { width, height } : { width: height, height: width }),
     fps: ratio(stream.avg_frame_rate, 0),

@@ -1,6 +1,6 @@
 import { MediaError } from './errors.ts';
 import { readPackets } from './packets.ts';
-import type { MediaInfo } from './probe.ts';
+import type { MediaInfo, VideoInfo } from './probe.ts';
 
 /** Containers whose index leads to a keyframe at or before the wished time. */
 const INDEXED = new Set(['mov', 'matroska']);
@@ -13,8 +13,11 @@ const LOOK_BACK_SEC = [12, 60];
 
 /** Have its packets times to seek by? */
 export const isSeekable = (container: string): boolean => !UNSEEKABLE.has(container);
-/** Does seeking lead to a keyframe without searching for one? */
-export const leadsToKeyframes = (container: string): boolean => INDEXED.has(container);
+/** Does seeking lead to a keyframe without searching for one? Matroska's does to one of the first video, MP4's to one of each stream. */
+export const leadsToKeyframes = ({ container, video }: MediaInfo): boolean =>
+  INDEXED.has(container) && !(container === 'matroska' && video?.notFirst);
+/** The video of a file, as ffmpeg's options name it. */
+export const videoStream = (video: VideoInfo | undefined): string => `${video?.stream ?? 'V:0'}`;
 
 /**
  * Input options that make ffmpeg start decoding at a keyframe at or before `atSec` (on the file's own clock), so that every frame from
@@ -31,10 +34,10 @@ export async function seekOptions(
 ): Promise<string[]> {
   const fileStartSec = media.startMs / 1000;
   if (UNSEEKABLE.has(media.container)) return [];
-  if (INDEXED.has(media.container)) return seekTo(atSec - INDEX_LEAD_SEC, fileStartSec);
+  if (leadsToKeyframes(media)) return seekTo(atSec - INDEX_LEAD_SEC, fileStartSec);
   for (const backSec of LOOK_BACK_SEC) {
     if (atSec - backSec <= fileStartSec) break;
-    const keyframeSec = await lastKeyframe(path, atSec - backSec, atSec, signal);
+    const keyframeSec = await lastKeyframe(path, media, atSec - backSec, atSec, signal);
     if (keyframeSec !== undefined) return seekTo(keyframeSec - INDEX_LEAD_SEC, fileStartSec);
   }
   return [];
@@ -53,7 +56,7 @@ export async function nextPictureMs(
   if (UNSEEKABLE.has(media.container)) return undefined;
   const atSec = (media.startMs + atMs) / 1000;
   let nextSec: number | undefined;
-  const args = ['-select_streams', 'V:0', '-read_intervals', `${atSec.toFixed(6)}%`];
+  const args = ['-select_streams', videoStream(media.video), '-read_intervals', `${atSec.toFixed(6)}%`];
   try {
     for await (const { ptsSec, dtsSec } of readPackets(path, args, signal)) {
       // Packets come in decoding order: an earlier picture may follow, until that has passed what was found.
@@ -70,11 +73,18 @@ export async function nextPictureMs(
 const seekTo = (toSec: number, fileStartSec: number) =>
   toSec > fileStartSec ? ['-seek_timestamp', '1', '-ss', toSec.toFixed(6)] : [];
 
-async function lastKeyframe(path: string, fromSec: number, toSec: number, signal?: AbortSignal) {
+async function lastKeyframe(
+  path: string,
+  { video }: MediaInfo,
+  fromSec: number,
+  toSec: number,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
   let found: number | undefined;
   // Decoding order lags behind presentation order: read a little past the wished time.
   const interval = `${fromSec.toFixed(6)}%${(toSec + INDEX_LEAD_SEC).toFixed(6)}`;
-  for await (const packet of readPackets(path, ['-select_streams', 'V:0', '-read_intervals', interval], signal)) {
+  const args = ['-select_streams', videoStream(video), '-read_intervals', interval];
+  for await (const packet of readPackets(path, args, signal)) {
     const atSec = packet.ptsSec ?? packet.dtsSec;
     if (packet.keyframe && atSec !== undefined && atSec <= toSec && atSec > (found ?? Number.NEGATIVE_INFINITY))
       found = atSec;

@@ -1,8 +1,8 @@
 import { MediaError } from './errors.ts';
 import { ProcessFailed, runFfmpeg } from './ffmpeg.ts';
 import { readPackets } from './packets.ts';
-import type { KeyframeSpacing, MediaInfo } from './probe.ts';
-import { isSeekable, leadsToKeyframes } from './seek.ts';
+import type { KeyframeSpacing, MediaInfo, VideoInfo } from './probe.ts';
+import { isSeekable, leadsToKeyframes, videoStream } from './seek.ts';
 
 /**
  * How the pictures of a video are come by:
@@ -25,10 +25,11 @@ const SEEK_FROM_MEGAPIXELS = 40;
 const SKIPPING = new Set(['h264', 'hevc', 'mpeg1video', 'mpeg2video', 'mpeg4', 'vc1', 'wmv3']);
 
 /** The cheapest way to sample a file at this interval. Says the same for each shard: it depends on nothing but what `measureKeyframes` found. */
-export function chooseDecoding({ container, video }: MediaInfo, intervalMs: number): Decoding {
+export function chooseDecoding(media: MediaInfo, intervalMs: number): Decoding {
+  const { video } = media;
   if (!video?.keyframes || video.keyframes.longestMs > intervalMs * SLACK) return 'all';
   const perSample = (intervalMs / video.keyframes.averageMs) * ((video.width * video.height) / 1e6);
-  if (leadsToKeyframes(container) && perSample >= SEEK_FROM_MEGAPIXELS) return 'seek';
+  if (leadsToKeyframes(media) && perSample >= SEEK_FROM_MEGAPIXELS) return 'seek';
   return SKIPPING.has(video.codec) ? 'keyframes' : 'all';
 }
 
@@ -54,7 +55,9 @@ export async function measureKeyframes(
   let longestMs = 0;
   try {
     // By decoding times: from keyframe to keyframe they are as far apart as presentation times, and they never go back.
-    for await (const atSec of media.container === 'mov' ? indexed(path, signal) : fromPackets(path, limitMs, signal)) {
+    const { container, video } = media;
+    const keyframes = container === 'mov' ? indexed(path, video, signal) : fromPackets(path, video, limitMs, signal);
+    for await (const atSec of keyframes) {
       const atMs = atSec * 1000;
       if (atMs > endMs + limitMs) break;
       if (count === 0) aheadMs = Math.min(limitMs, Math.max(0, startMs - atMs));
@@ -73,11 +76,13 @@ export async function measureKeyframes(
 }
 
 /** Keyframes of an MP4, from its index: packets in between are not read. Skipping them, ffmpeg counts decoding times right and presentation times wrong. */
-async function* indexed(path: string, signal?: AbortSignal): AsyncGenerator<number> {
-  // framecrc prints `stream, dts, pts, duration, size, checksum`, after a line with the clock: `#tb 0: 1/12800`.
+async function* indexed(path: string, video: VideoInfo, signal?: AbortSignal): AsyncGenerator<number> {
+  // framecrc prints `stream, dts, pts, duration, size, checksum`, and flags where they are not those of a keyframe (`F=0x0`), after a line
+  // with the clock: `#tb 0: 1/12800`. What ffmpeg had read before it was told to skip comes all the same: much, where a track is unknown.
   const lines = runFfmpeg(
     path,
-    (command) => command.output('pipe:1').outputOptions('-map', '0:V:0', '-c', 'copy', '-f', 'framecrc'),
+    (command) =>
+      command.output('pipe:1').outputOptions('-map', `0:${videoStream(video)}`, '-c', 'copy', '-f', 'framecrc'),
     { inputOptions: ['-an', '-sn', '-dn', '-copyts', '-discard:V', 'nokey'], signal },
   );
   let rest = '';
@@ -89,8 +94,8 @@ async function* indexed(path: string, signal?: AbortSignal): AsyncGenerator<numb
       for (const line of whole) {
         const clock = /^#tb 0: (\d+)\/(\d+)/.exec(line);
         if (clock) tickSec = Number(clock[1]) / Number(clock[2]);
-        const dts = /^0,\s*(-?\d+),/.exec(line)?.[1];
-        if (dts !== undefined) yield Number(dts) * tickSec;
+        const [, dts, flags = '1'] = /^0,\s*(-?\d+),[^F]*(?:F=0x([\dA-F]+))?/.exec(line) ?? [];
+        if (dts !== undefined && Number.parseInt(flags, 16) & 1) yield Number(dts) * tickSec;
       }
     }
   } catch (error) {
@@ -102,9 +107,14 @@ async function* indexed(path: string, signal?: AbortSignal): AsyncGenerator<numb
  * Keyframes of other files, from their packets; and the first packet that is further than `limitMs` from the last of them, so that a long
  * gap shows before it ends.
  */
-async function* fromPackets(path: string, limitMs: number, signal?: AbortSignal): AsyncGenerator<number> {
+async function* fromPackets(
+  path: string,
+  video: VideoInfo,
+  limitMs: number,
+  signal?: AbortSignal,
+): AsyncGenerator<number> {
   let lastSec: number | undefined;
-  for await (const { keyframe, ptsSec, dtsSec } of readPackets(path, ['-select_streams', 'V:0'], signal)) {
+  for await (const { keyframe, ptsSec, dtsSec } of readPackets(path, ['-select_streams', videoStream(video)], signal)) {
     const atSec = dtsSec ?? ptsSec;
     if (atSec === undefined) continue;
     if (keyframe || (lastSec !== undefined && (atSec - lastSec) * 1000 > limitMs)) {

@@ -32,7 +32,7 @@ describe('probe tells what a file is', () => {
       container: 'mov',
       durationMs: 3000,
       startMs: 0,
-      video: { codec: 'h264', width: 128, height: 96, fps: 25, rotation: 0 },
+      video: { stream: 0, codec: 'h264', width: 128, height: 96, fps: 25, rotation: 0 },
       audio: { codec: 'aac', channels: 1, sampleRate: 48000, language: undefined },
     });
   });
