@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Config } from '#config';
 import { cutShards, type JobPayloads } from '#jobs';
 import { framesModelsOf, type Video } from '#store';
-import { type KeyframeSpacing, type MediaInfo, measureKeyframes, probe } from '#video';
+import { clockGoesBack, type KeyframeSpacing, type MediaInfo, measureKeyframes, probe } from '#video';
 import { type CaptionSource, captionsOf, hasCues } from './captions.ts';
 import { fetchSource } from './fetch-source.ts';
 import type { Handler, JobContext } from './handler.ts';
@@ -48,11 +48,13 @@ export class PlanHandler implements Handler<'plan'> {
     const source = await blobs.local(blobKey, signal);
     const { shardMs, frameIntervalMs, adaptive } = this.config.indexing;
     let media: MediaInfo;
+    let joined = false;
     let keyframes: KeyframeSpacing | undefined;
     let captions: CaptionSource | undefined;
     let spoken = false;
     try {
       media = await probe(source.path, { language: video.language }, signal);
+      joined = await clockGoesBack(source.path, media, signal);
       // Once, here: each shard must decide alike how it decodes.
       if (!adaptive) keyframes = await measureKeyframes(source.path, media, frameIntervalMs, signal);
       captions = await captionsOf(video, source.path, signal);
@@ -73,6 +75,7 @@ export class PlanHandler implements Handler<'plan'> {
     const picture = media.video && { ...media.video, keyframes };
     const warnings: Problem[] = [
       ...(statedMs ? [truncated(durationMs, statedMs)] : []),
+      ...(joined ? [JOINED] : []),
       ...(onlyFrames ? video.warnings.filter((one) => !isOfFrames(one)) : []),
     ];
     const patched = await catalog.patchVideo(
@@ -147,7 +150,14 @@ export class PlanHandler implements Handler<'plan'> {
 
 /** A warning that indexing the frames again replaces. */
 const isOfFrames = ({ code, message }: Problem): boolean =>
-  ['media_truncated', 'media_damaged', 'models_mixed'].includes(code) || message.startsWith('frames ');
+  ['media_truncated', 'media_joined', 'media_damaged', 'models_mixed'].includes(code) || message.startsWith('frames ');
+
+const JOINED: Problem = {
+  code: 'media_joined',
+  message:
+    'Several recordings stand one after the other in this file, and the clock starts again: where two parts have the same times only the first is ' +
+    'indexed. Give them one clock (ffmpeg -i FILE -map 0 -c copy NEW.ts) and upload that',
+};
 
 function truncated(durationMs: number, statedMs: number): Problem {
   const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;

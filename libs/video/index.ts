@@ -9,6 +9,7 @@ export {
   parseCaptions,
   readCaptionTrack,
 } from './captions.ts';
+export { clockGoesBack } from './clock.ts';
 export { MediaError, type MediaErrorCode } from './errors.ts';
 export { checkFfmpeg, configureFfmpeg, type FfmpegSettings } from './ffmpeg.ts';
 export { type Frame, type SampleOptions, sampleFrames } from './frames.ts';

@@ -190,6 +190,18 @@ describe('a worker', () => {
     });
   });
 
+  it('indexes one part of recordings joined end to end, and warns', async () => {
+    const part = await makeVideo(media.path, { name: 'part.ts', picture: 'testsrc', seconds: 5 });
+    const bytes = await readFile(part);
+    await writeFile(join(media.path, 'joined.ts'), Buffer.concat([bytes, bytes]));
+    const joined = await system.finished((await system.addVideo(join(media.path, 'joined.ts'))).id);
+    expect(joined).toMatchObject({
+      status: 'ready',
+      media: { durationMs: 5000 },
+      warnings: [{ code: 'media_joined' }],
+    });
+  });
+
   it('keeps a slide until the next one, through shards that have no picture of their own', async () => {
     const path = await makeVideo(media.path, {
       name: 'slides.mp4',

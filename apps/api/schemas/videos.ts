@@ -185,7 +185,11 @@ export const videoSchema = z
     stages: z.object({ probe: stage, frames: stage, speech: stage, finalize: stage }),
     progress: z.number().min(0).max(1),
     etaSeconds: z.number().optional().meta({ description: 'When known: seconds until it is ready' }),
-    warnings: z.array(fault),
+    warnings: z.array(fault).meta({
+      description:
+        'What went wrong without failing the whole; among them `media_truncated` (the file ends before its headers say), `media_damaged` (parts of the ' +
+        'picture were left out) and `media_joined` (the clock of a broadcast recording goes back: of parts with the same times only the first is indexed)',
+    }),
     error: fault.optional(),
     captions: z
       .object({
