@@ -32,6 +32,7 @@ import type { Resources } from './resources.ts';
 import { ModelsService } from './search/models.service.ts';
 import { SearchController } from './search/search.controller.ts';
 import { SearchService } from './search/search.service.ts';
+import { TitlesService } from './search/titles.service.ts';
 import { searchTurns, Turns } from './search/turns.ts';
 import { Availability } from './store-guard.ts';
 import { BLOBS, CONFIG, INDEX, LOGGER, SHUTDOWN } from './tokens.ts';
@@ -93,6 +94,7 @@ export class AppModule {
         { provide: Turns, useFactory: searchTurns },
         LabelsService,
         FramesModelsService,
+        TitlesService,
         SearchService,
         { provide: LLM, useValue: openLlm(parts.config) },
         ChaptersService,

@@ -42,7 +42,7 @@ export interface Moment {
   end: number;
   score: number;
   confidence: number;
-  evidence: { kind: 'frame' | 'passage'; at: number; end?: number; text?: string; score: number }[];
+  evidence: { kind: 'frame' | 'passage' | 'title'; at: number; end?: number; text?: string; score: number }[];
 }
 export interface Answer {
   answer: string;

@@ -60,11 +60,14 @@ export function momentLine(moment: Moment): string {
   return `${columns(videoTitle, 24)}  ${columns(span(start, end), 17)}  ${percent}  ${why(moment)}`;
 }
 
-/** The words that were said, else that it is seen. */
+/** The words that were said, that it is seen, that it is so called. */
 export function why({ evidence }: Moment): string {
-  const said = evidence.find(({ kind }) => kind === 'passage')?.text;
-  const frames = evidence.filter(({ kind }) => kind === 'frame').length;
-  return [frames ? 'seen' : '', said ? `“${harmless(said)}”` : ''].filter(Boolean).join(', ');
+  const textOf = (kind: string) => evidence.find((one) => one.kind === kind)?.text;
+  const [said, titled] = [textOf('passage'), textOf('title')];
+  const isSeen = evidence.some(({ kind }) => kind === 'frame');
+  return [isSeen ? 'seen' : '', said ? `“${harmless(said)}”` : '', titled ? `titled “${harmless(titled)}”` : '']
+    .filter(Boolean)
+    .join(', ');
 }
 
 function count(text: string): number {

@@ -27,27 +27,29 @@ type Ranked = Candidate & { weight: number };
  * without that, the best of a modality that finds nothing ties with the best of one that does. Where both find the same stretch the two are summed.
  */
 export function fuse(
-  frames: Candidate[],
-  passages: Candidate[],
+  { frames, passages, titles }: Record<Modality | 'titles', Candidate[]>,
   options: { isTwofold: boolean; limit: number; weights: Record<Modality, number> },
 ): Moment[] {
   const { isTwofold, limit, weights } = options;
   const seen = withWeights(frames, weights.frames);
   const said = withWeights(passages, weights.passages);
+  // Titles count with passages; what a title has besides takes off its rank.
+  const titled = withWeights(titles, weights.passages).map((one) => ({ ...one, weight: one.weight * one.score }));
   const isHalf = isTwofold && seen.length > 0 && said.length > 0;
-  const candidates = [...seen, ...said].map((one) => ({
+  const candidates = [...seen, ...said, ...titled].map((one) => ({
     ...one,
     score: one.weight,
     confidence: isHalf ? one.confidence * HALF : one.confidence,
   }));
-  const saidIn = groupByVideo(said);
-  for (const frame of seen) {
-    for (const passage of saidIn.get(frame.videoId) ?? []) {
-      const pair = joined(frame, passage, isTwofold);
-      if (pair) candidates.push(pair);
-    }
-  }
+  candidates.push(...pairs(seen, said, isTwofold), ...pairs([...seen, ...said], titled, isTwofold));
   return pick(candidates.sort(byScore), limit);
+}
+
+function pairs(some: Ranked[], others: Ranked[], isTwofold: boolean): Ranked[] {
+  const inVideo = groupByVideo(others);
+  return some.flatMap((one) =>
+    (inVideo.get(one.videoId) ?? []).flatMap((other) => joined(one, other, isTwofold) ?? []),
+  );
 }
 
 /** The best first; none that overlaps a better one; of those that score alike, one of a video that is not in the list yet. */
@@ -88,25 +90,25 @@ const withWeights = (candidates: Candidate[], weight: number): Ranked[] =>
  * What is seen and what is said, as one moment. A question for two things at once is answered where both hold; for one thing, the surer of the two says
  * from when to when, and the other only that it is likelier.
  */
-function joined(frame: Ranked, passage: Ranked, isTwofold: boolean): Ranked | undefined {
-  const startMs = Math.max(frame.startMs, passage.startMs);
-  const endMs = Math.min(frame.endMs, passage.endMs);
+function joined(one: Ranked, another: Ranked, isTwofold: boolean): Ranked | undefined {
+  const startMs = Math.max(one.startMs, another.startMs);
+  const endMs = Math.min(one.endMs, another.endMs);
   const isNear = startMs - endMs > 0;
   if (startMs - endMs > NEAR_MS) return undefined;
-  if (isNear && Math.min(frame.confidence, passage.confidence) < NEAR_MIN_CONFIDENCE) return undefined;
-  const [surer, other] = frame.weight >= passage.weight ? [frame, passage] : [passage, frame];
+  if (isNear && Math.min(one.confidence, another.confidence) < NEAR_MIN_CONFIDENCE) return undefined;
+  const [surer, other] = one.weight >= another.weight ? [one, another] : [another, one];
   // Of one thing, a modality that is unsure has found little to add; of two things, each may know only its own half of the question.
   const share = (isNear ? NEAR_WEIGHT : 1) * (isTwofold ? 1 : other.confidence);
   const score = surer.weight + other.weight * share;
-  const union = { startMs: Math.min(frame.startMs, passage.startMs), endMs: Math.max(frame.endMs, passage.endMs) };
+  const union = { startMs: Math.min(one.startMs, another.startMs), endMs: Math.max(one.endMs, another.endMs) };
   const span = !isTwofold
     ? { startMs: surer.startMs, endMs: surer.endMs }
     : endMs - startMs >= MIN_COMMON_MS
       ? { startMs, endMs }
       : union;
   const confidence = isTwofold
-    ? Math.sqrt(frame.confidence * passage.confidence)
-    : Math.max(frame.confidence, passage.confidence);
+    ? Math.sqrt(one.confidence * another.confidence)
+    : Math.max(one.confidence, another.confidence);
   // Both kinds are shown: of each the best that lies in the span, else the best there is. What merely happens to be there at the time is no evidence.
   const [first, second] = [surer, other].map(({ evidence }) => {
     const sure = isTwofold || evidence === surer.evidence ? evidence : evidence.filter(isSureEnough);

@@ -20,3 +20,4 @@ export {
   type TextEncoder,
 } from './search.ts';
 export { searchSequence, stepQuery } from './sequence.ts';
+export { type TitledVideo, Titles } from './titles.ts';

@@ -7,8 +7,8 @@ const MAX_GAP_MS = 1500;
 const MERGE_SHARE = 0.6;
 const MAX_MERGED_MS = 30_000;
 /** A passage that holds this share of what is asked for is half sure; fitted as the frames' are (docs/search.md). */
-const SURE_SHARE = 0.8;
-const SURE_SLOPE = 0.07;
+export const SURE_SHARE = 0.8;
+export const SURE_SLOPE = 0.07;
 /** What lacks a phrase in quotes is no more than this likely. */
 const WITHOUT_PHRASE = 0.3;
 
@@ -93,18 +93,19 @@ function joins(moment: Candidate & { share: number }, next: PassageHit, share: n
   return alike && isShort && next.startMs - moment.endMs <= MAX_GAP_MS;
 }
 
-function contains(words: string[], phrase: string[]): boolean {
+export function contains(words: string[], phrase: string[]): boolean {
   return words.some((_, at) => phrase.every((word, i) => words[at + i] === word));
 }
 
-/** The idf of BM25 (Robertson & Zaragoza 2009, with the 1 + that keeps it positive), counted over the hits: every passage with any of the words is among them unless they are many. */
+/** Of a word, how rare it is among the hits: every passage with any of the words is among them unless they are many. */
 function rarityOf(words: string[], found: string[][]): (word: string) => number {
-  const passages = 2 * found.length + 10;
   const counts = new Map(words.map((word) => [word, found.filter((some) => some.includes(word)).length]));
-  return (word) => {
-    const count = counts.get(word) ?? 0;
-    return Math.log(1 + (passages - count + 0.5) / (count + 0.5));
-  };
+  return rarityIn(found.length, (word) => counts.get(word) ?? 0);
+}
+/** The idf of BM25 (Robertson & Zaragoza 2009, with the 1 + that keeps it positive) among `texts` that are known and as many that are not. */
+export function rarityIn(texts: number, countOf: (word: string) => number): (word: string) => number {
+  const all = 2 * texts + 10;
+  return (word) => Math.log(1 + (all - countOf(word) + 0.5) / (countOf(word) + 0.5));
 }
 function remembering<Key, Value>(make: (key: Key) => Value): (key: Key) => Value {
   const known = new Map<Key, Value>();

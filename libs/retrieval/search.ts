@@ -1,4 +1,4 @@
-import { type FrameHit, type IndexFilter, type PassageHit, terms, type VectorIndex } from '#store';
+import type { FrameHit, IndexFilter, PassageHit, VectorIndex } from '#store';
 import { type Background, background } from './background.ts';
 import type { Candidate, Names } from './candidate.ts';
 import { momentsOfFrames } from './frame-moments.ts';
@@ -6,12 +6,14 @@ import { fuse } from './fuse.ts';
 import { nearInMeaning, type PassageEncoder, withMeaning } from './meaning.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { mean, promptsOf } from './prompts.ts';
-import { highlights, inLanguage, MAX_WITHOUT, type Query, readQuery } from './query.ts';
+import { highlights, MAX_WITHOUT, type Query, readQuery } from './query.ts';
+import type { Titles } from './titles.ts';
 import { fetchKept, findUnwanted, type Unwanted } from './without.ts';
 
 export type Modality = 'frames' | 'passages';
 export interface Evidence {
-  kind: 'frame' | 'passage';
+  /** A title stands for the video's opening: title and metadata have what was asked for. */
+  kind: 'frame' | 'passage' | 'title';
   atMs: number;
   endMs: number;
   text?: string;
@@ -19,7 +21,7 @@ export interface Evidence {
   language?: string;
   /** The words of `text` that were asked for: [from, to) in UTF-16 units. */
   highlights?: [from: number, to: number][];
-  /** Cosine of a frame, BM25 of a passage. */
+  /** Cosine of a frame, BM25 of a passage, share of the query's words of a title. */
   score: number;
   /** How likely this alone shows or says what was asked for, 0..1. Left out where nothing was searched for: as sure as its moment. */
   confidence?: number;
@@ -46,6 +48,8 @@ export interface SearchOptions extends Omit<IndexFilter, 'tenant'> {
   modalities?: Modality[];
   /** How much a rank of each modality counts; left out, it follows the query. 0 leaves a modality out. */
   weights?: Partial<Record<Modality, number>>;
+  /** False: that a title has the words makes no moment of the video's opening. */
+  openings?: boolean;
   limit: number;
   /** Moments left out before the first one that is given. */
   offset?: number;
@@ -63,8 +67,8 @@ export interface SearchDeps {
   encoder: TextEncoder;
   /** Where there is a model for it, passages are found by what they mean as well as by their words. */
   passageEncoder?: PassageEncoder;
-  /** Title and metadata of videos as text, as far as they are known: words of the query that are in there count for each moment of the video. */
-  describe?: (videoIds: string[]) => Promise<Map<string, string>>;
+  /** Titles and metadata of the tenant's videos: they find videos by name, and count for each moment of them. */
+  titles?: () => Promise<Titles>;
   /** Hears how long each step took; the steps of the two modalities run side by side. */
   onStep?: (step: StepName, ms: number) => void;
 }
@@ -73,8 +77,6 @@ export interface SearchDeps {
 const FRAME_HITS = 300;
 const PASSAGE_HITS = 100;
 const EVEN = { frames: 1, passages: 1 };
-/** Videos whose title and metadata are looked at. */
-const NAMED_VIDEOS = 50;
 
 /**
  * CLIP text to frames, BM25 (and embeddings, where there is a model for them) to passages, fused by weighted reciprocal rank (Cormack et al. 2009),
@@ -82,7 +84,7 @@ const NAMED_VIDEOS = 50;
  */
 export async function search(deps: SearchDeps, options: SearchOptions, signal?: AbortSignal): Promise<Moment[]> {
   signal?.throwIfAborted();
-  const { query: text, picture, limit, offset = 0, modalities, weights: given, ...filter } = options;
+  const { query: text, picture, limit, offset = 0, modalities, weights: given, openings = true, ...filter } = options;
   if (limit < 1 || filter.videoIds?.length === 0) return [];
   const query = readQuery(text);
   if (query.seen === '' && !picture) return [];
@@ -94,8 +96,13 @@ export async function search(deps: SearchDeps, options: SearchOptions, signal?: 
   const found = await retrieve(deps, query, { picture, uses, filter, step }, signal);
   signal?.throwIfAborted();
   const fusing = step('fuse');
-  const { frames, passages } = candidatesOf(found, query, deps.encoder.logitScale);
-  const moments = fuse(frames, passages, { isTwofold: query.isTwofold, limit: offset + limit, weights });
+  const candidates = candidatesOf(
+    found,
+    query,
+    deps.encoder.logitScale,
+    openings && uses('passages') ? filter : undefined,
+  );
+  const moments = fuse(candidates, { isTwofold: query.isTwofold, limit: offset + limit, weights });
   fusing();
   return moments.slice(offset).map((moment) => withHighlights(moment, query));
 }
@@ -105,7 +112,8 @@ interface Found {
   seen?: { hits: FrameHit[]; background: Background };
   said: PassageHit[];
   meant: Candidate[];
-  named: Names;
+  titles: Titles | undefined;
+  unwanted: Unwanted | undefined;
 }
 
 interface Within {
@@ -114,30 +122,36 @@ interface Within {
   filter: IndexFilter;
   step: Step;
 }
-/** Asks the index for each modality in use, side by side; then for the names of the videos that were found. */
+/** Asks the index for each modality in use, and for the titles, side by side. */
 async function retrieve(deps: SearchDeps, query: Query, within: Within, signal?: AbortSignal): Promise<Found> {
   const { picture, uses } = within;
   const usesWords = uses('passages') && !picture;
   const encoded = uses('frames') ? encodeFor(deps, query, within, signal) : undefined;
   // Passages wait for no encoder, unless what must not be there is to be found first.
   const unwanted = query.without.length > 0 ? await unwantedFor(deps, query, encoded, usesWords, within) : undefined;
-  const [seen, said, meant] = await Promise.all([
+  const [seen, said, meant, titles] = await Promise.all([
     encoded && framesFor(deps, encoded, unwanted, within),
     usesWords ? passagesFor(deps, query, unwanted, within) : [],
     usesWords ? meaningFor(deps, query, unwanted, within, signal) : [],
+    picture ? undefined : deps.titles?.(),
   ]);
-  const named = picture ? new Map() : await namesIn(deps, query, [...(seen?.hits ?? []), ...said]);
-  return { seen, said, meant, named };
+  return { seen, said, meant, titles, unwanted };
 }
 
-/** Stretches of video that each modality finds, best first. */
+/** Stretches of video that each modality finds, best first. `titled`: where titles are searched, which videos. */
 function candidatesOf(
-  { seen, said, meant, named }: Found,
+  { seen, said, meant, titles, unwanted }: Found,
   query: Query,
   logitScale: number,
-): Record<Modality, Candidate[]> {
-  const frames = seen ? momentsOfFrames(seen.hits, seen.background, logitScale, named) : [];
-  return { frames, passages: withMeaning(momentsOfPassages(said, query, named), meant) };
+  titled: IndexFilter | undefined,
+): Record<Modality | 'titles', Candidate[]> {
+  const named: Names = titles?.named(query.words) ?? new Map();
+  return {
+    frames: seen ? momentsOfFrames(seen.hits, seen.background, logitScale, named) : [],
+    passages: withMeaning(momentsOfPassages(said, query, named), meant),
+    // Of two things at once, a title says neither when.
+    titles: titled && titles && !query.isTwofold ? titles.find(query, titled, unwanted) : [],
+  };
 }
 
 const withHighlights = (moment: Moment, { words }: Query): Moment => ({
@@ -208,19 +222,6 @@ async function framesFor(
   return { hits, background: own };
 }
 
-/** Words of the query in title and metadata of the videos that have the best hits: by video, the share of them and which. */
-async function namesIn({ describe }: SearchDeps, query: Query, hits: { videoId: string }[]): Promise<Names> {
-  const names: Names = new Map();
-  if (!describe || query.words.length === 0) return names;
-  const ids = [...new Set(hits.map(({ videoId }) => videoId))].slice(0, NAMED_VIDEOS);
-  for (const [id, text] of await describe(ids)) {
-    const own = new Set(terms(text));
-    const found = [...inLanguage(query.words, undefined)].flatMap(([term, word]) => (own.has(term) ? [word] : []));
-    if (found.length > 0) names.set(id, found);
-  }
-  return names;
-}
-
 async function passagesFor(
   { index }: SearchDeps,
   query: Query,
@@ -231,7 +232,7 @@ async function passagesFor(
   const hits = await fetchKept(
     PASSAGE_HITS,
     (limit) => index.searchPassages(query.said, filter, limit),
-    unwanted?.atPassage,
+    unwanted?.atText,
   );
   searching();
   return hits;
@@ -247,7 +248,7 @@ async function meaningFor(
   // A phrase in quotes is asked for word for word.
   if (!passageEncoder || query.phrases.length > 0 || query.said === '') return [];
   const searching = step('meaning');
-  const near = await nearInMeaning(index, passageEncoder, query.said, filter, unwanted?.atPassage, signal);
+  const near = await nearInMeaning(index, passageEncoder, query.said, filter, unwanted?.atText, signal);
   searching();
   return near;
 }

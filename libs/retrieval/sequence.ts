@@ -24,7 +24,7 @@ export async function searchSequence(
 ): Promise<Moment[]> {
   const found: Moment[][] = [];
   for (const step of steps) {
-    found.push(await search(deps, { ...rest, query: stepQuery(step), limit: DEPTH }, signal));
+    found.push(await search(deps, { ...rest, query: stepQuery(step), openings: false, limit: DEPTH }, signal));
   }
   const videos = new Set(found[0]?.map(({ videoId }) => videoId));
   const chains = [...videos].flatMap((id) =>

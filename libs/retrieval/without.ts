@@ -17,9 +17,7 @@ export interface Span {
 /** Whether what must not be there is at the place of a hit, or in the hit itself. */
 export interface Unwanted {
   atFrame(hit: FrameHit): boolean;
-  atPassage(hit: PassageHit): boolean;
-  /** Of a text that has no place in time, such as a title. */
-  inText(text: string): boolean;
+  atText(hit: Span & { text: string; language?: string }): boolean;
 }
 
 /**
@@ -47,15 +45,12 @@ export async function findUnwanted(
     ),
   ]);
   const spans = inOrder(found.flat());
-  const saysAny = (passage: Pick<PassageHit, 'text' | 'language'>): boolean =>
-    texts.some((text) => says(passage, text));
   return {
     // Each hit is asked itself, too: there may be more than were looked at.
     atFrame: (hit) =>
       overlapsAny(spans, hit) ||
       shown.some(({ vector, own }) => hit.vector !== undefined && showsSurely(dot(hit.vector, vector), own)),
-    atPassage: (hit) => overlapsAny(spans, hit) || saysAny(hit),
-    inText: (text) => saysAny({ text }),
+    atText: (hit) => overlapsAny(spans, hit) || texts.some((text) => says(hit, text)),
   };
 }
 

@@ -4,6 +4,9 @@ import type { Tenant, VideoStatus } from './types.ts';
 /** Statuses a tenant's list can be filtered by; each has its own sorted set, so that a filtered page costs what its rows cost. */
 export const LISTED: readonly VideoStatus[] = ['queued', 'indexing', 'ready', 'failed', 'cancelled'];
 
+/** Changes of names that are remembered: who has missed more reads all. */
+export const RENAMED = 1000;
+
 // The braces keep all keys in one slot of a Redis Cluster, so that a script may touch several of them.
 const key = (kind: string, ...parts: string[]): string =>
   ['{cuepoint}', kind, ...parts.map(encodeURIComponent)].join(':');
@@ -17,6 +20,8 @@ export const keys = {
   videos: (tenant: Tenant, status?: VideoStatus) => (status ? key('videos', tenant, status) : key('videos', tenant)),
   /** Sorted set of `tenant:videoId`: queued, indexing and deleting videos of all tenants. */
   unfinished: key('unfinished'),
+  /** Sorted set of the video ids of a tenant whose names changed last, by a number that goes up with each change. Gone with the last video. */
+  renamed: (tenant: Tenant) => key('renamed', tenant),
   /** Channel that has a message for each change of a video. */
   changes: (tenant: Tenant, id: string) => key('changes', tenant, id),
   /** Hash: fingerprint and token of a claim, and the video it led to. The client's words are hashed: they may be long. */
@@ -47,6 +52,7 @@ export const videoKeys = (tenant: Tenant, id: string): string[] => [
   keys.unfinished,
   keys.videos(tenant),
   ...LISTED.map((status) => keys.videos(tenant, status)),
+  keys.renamed(tenant),
 ];
 
 export const unfinishedMember = (tenant: Tenant, id: string): string => `${encodeURIComponent(tenant)}:${id}`;

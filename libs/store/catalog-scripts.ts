@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { LISTED, videoKeys } from './catalog-keys.ts';
+import { LISTED, RENAMED, videoKeys } from './catalog-keys.ts';
 
 /** A change of one video. All values are JSON texts: the script compares and stores them, and never parses them. */
 export interface VideoChange {
@@ -23,6 +23,7 @@ export type VideoReply = [fields: string[], progress: string[]];
 interface Scripts {
   cuepointChangeVideo(...args: string[]): Promise<VideoReply | null>;
   cuepointReadVideos(...args: (string | number)[]): Promise<VideoReply[]>;
+  cuepointReadNames(...args: (string | number)[]): Promise<(string | null)[][]>;
   cuepointReportProgress(...args: string[]): Promise<number>;
   cuepointClaim(...args: string[]): Promise<string>;
   cuepointKeepClaim(...args: string[]): Promise<number>;
@@ -54,11 +55,22 @@ local function list(status)
   if unfinished[status] then redis.call('ZADD', KEYS[3], 0, member) else redis.call('ZREM', KEYS[3], member) end
 end
 
+-- Numbers follow the clock, so that they go on where the log was gone in between.
+local function renamed()
+  local log = KEYS[${LISTED.length + 5}]
+  if redis.call('EXISTS', KEYS[4]) == 0 then redis.call('DEL', log) return end
+  local time, last = redis.call('TIME'), redis.call('ZRANGE', log, -1, -1, 'WITHSCORES')[2]
+  local number = math.max(tonumber(last or 0) + 1, tonumber(time[1]) * 1000000 + tonumber(time[2]))
+  redis.call('ZADD', log, string.format('%.0f', number), id)
+  redis.call('ZREMRANGEBYRANK', log, 0, -${RENAMED + 1})
+end
+
 local old = redis.call('HMGET', KEYS[1], 'run', 'status', 'call', 'updatedAt')
 local run, status, updatedAt = old[1], old[2], old[4]
 if change.remove then
   redis.call('DEL', KEYS[1], KEYS[2])
   list(nil)
+  renamed()
   redis.call('PUBLISH', channel, '')
   return nil
 end
@@ -87,6 +99,7 @@ if updatedAt and tonumber(updatedAt) > tonumber(change.now) then set.updatedAt =
 for field, value in pairs(set) do redis.call('HSET', KEYS[1], field, value) end
 for _, field in ipairs(change.unset or {}) do redis.call('HDEL', KEYS[1], field) end
 if set.status and set.status ~= status then list(set.status) end
+if change.create or set.title or set.metadata or set.media or set.status == '"deleting"' then renamed() end
 redis.call('PUBLISH', channel, '')
 return reply()`;
 
@@ -97,6 +110,12 @@ for index = 1, #KEYS, 2 do
   videos[#videos + 1] = {redis.call('HGETALL', KEYS[index]), redis.call('HGETALL', KEYS[index + 1])}
 end
 return videos`;
+
+/** KEYS: videos. Their status, title, metadata and media. */
+const readNames = `
+local names = {}
+for index = 1, #KEYS do names[index] = redis.call('HMGET', KEYS[index], 'status', 'title', 'metadata', 'media') end
+return names`;
 
 /** KEYS: video, progress. ARGV: run, shard's field, ms done, now, channel. */
 const reportProgress = `
@@ -176,6 +195,7 @@ export function withScripts(redis: Redis): ScriptedRedis {
   const changeVideoKeys = videoKeys('', '').length;
   redis.defineCommand('cuepointChangeVideo', { lua: changeVideo, numberOfKeys: changeVideoKeys });
   redis.defineCommand('cuepointReadVideos', { lua: readVideos });
+  redis.defineCommand('cuepointReadNames', { lua: readNames });
   redis.defineCommand('cuepointReportProgress', { lua: reportProgress, numberOfKeys: 2 });
   redis.defineCommand('cuepointClaim', { lua: claim, numberOfKeys: 1 });
   redis.defineCommand('cuepointKeepClaim', { lua: keepClaim, numberOfKeys: 1 });

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { Changes } from './catalog-changes.ts';
-import { keys, parseUnfinishedMember, unfinishedMember, videoKeys } from './catalog-keys.ts';
+import { keys, parseUnfinishedMember, RENAMED, unfinishedMember, videoKeys } from './catalog-keys.ts';
 import { type ScriptedRedis, type VideoChange, type VideoReply, withScripts } from './catalog-scripts.ts';
 import { StoreError } from './errors.ts';
 import { closeRedis } from './redis.ts';
@@ -115,14 +115,34 @@ export class Catalog {
   async namesOf(tenant: Tenant, ids: string[]): Promise<Map<string, VideoName>> {
     const names = new Map<string, VideoName>();
     if (ids.length === 0) return names;
-    const reading = this.#redis.pipeline();
-    for (const id of ids) reading.hmget(keys.video(tenant, id), 'status', 'title', 'metadata');
-    for (const [i, [error, fields]] of ((await reading.exec()) ?? []).entries()) {
-      if (error) throw error;
-      const [status, title, metadata] = (fields as (string | null)[]).map((field) => field && JSON.parse(field));
-      if (title !== null && status !== 'deleting') names.set(ids[i] as string, { title, metadata });
+    const found = await this.#redis.cuepointReadNames(ids.length, ...ids.map((id) => keys.video(tenant, id)));
+    for (const [i, fields] of found.entries()) {
+      const [status, title, metadata, media] = fields.map((field) => field && JSON.parse(field));
+      const durationMs = media?.durationMs as number | undefined;
+      if (title !== null && status !== 'deleting')
+        names.set(ids[i] as string, { title, metadata, ...(durationMs !== undefined && { durationMs }) });
     }
     return names;
+  }
+  /** What people call a tenant's videos, newest first: up to `limit` that are older than the video `before`. The end is a page of none. */
+  async listNames(tenant: Tenant, { limit, before }: { limit: number; before?: string }) {
+    const from = before === undefined ? '+' : `(${before}`;
+    const ids = await this.#redis.zrange(keys.videos(tenant), from, '-', 'BYLEX', 'REV', 'LIMIT', 0, limit);
+    return { names: await this.namesOf(tenant, ids), last: ids.at(-1) };
+  }
+  /**
+   * Videos that were added, deleted, called otherwise or measured after `mark`, and the mark of now. `ids` is undefined where there were more than are
+   * remembered: read all. A first mark is 0.
+   */
+  async renamedSince(tenant: Tenant, mark: number): Promise<{ ids: string[] | undefined; mark: number }> {
+    const log = keys.renamed(tenant);
+    const [first, later] = await Promise.all([
+      this.#redis.zrange(log, '0', '0', 'WITHSCORES'),
+      this.#redis.zrange(log, `(${mark}`, '+inf', 'BYSCORE', 'WITHSCORES'),
+    ]);
+    const ids = later.filter((_, i) => i % 2 === 0);
+    const isWhole = ids.length < RENAMED || Number(first[1]) <= mark;
+    return { ids: isWhole ? ids : undefined, mark: Number(later.at(-1) ?? mark) };
   }
   /**
    * Newest first. Throws StoreError `cursor_invalid`.

@@ -9,7 +9,7 @@ export type VideoStatus = 'queued' | 'indexing' | 'ready' | 'failed' | 'cancelle
 export const TERMINAL: readonly VideoStatus[] = ['ready', 'failed', 'cancelled'];
 
 /** What a person calls a video, and says of it. */
-export type VideoName = Pick<Video, 'title' | 'metadata'>;
+export type VideoName = Pick<Video, 'title' | 'metadata'> & { durationMs?: number };
 
 export interface Problem {
   code: string;

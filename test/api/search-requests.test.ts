@@ -155,6 +155,28 @@ describe('A search request', () => {
     expect(german.map(({ videoId }) => videoId)).toEqual([film]);
   });
 
+  it('finds a video by what it is called, at its opening, as soon as it is called so', async () => {
+    const named = async (query: string, filter = {}) =>
+      (await moments({ query, modalities: ['passages'], filter })).map(({ videoId, start, end, evidence: [one] }) => ({
+        ...{ videoId, start, end, kind: one?.kind, text: one?.text },
+        marked: one?.highlights?.map(([from, to]) => one.text?.slice(from, to)),
+      }));
+    expect(await named('steam engines')).toEqual([]);
+    const patch = { title: 'The steam engine' };
+    await request(api.url).patch(`/v1/videos/${film}`).set('x-api-key', KEYS.alice).send(patch).expect(200);
+    const opening = { videoId: film, start: 0, end: 10, kind: 'title' };
+    expect(await named('steam engines')).toEqual([
+      { ...opening, text: 'The steam engine', marked: ['steam', 'engine'] },
+    ]);
+    expect(await named('history of the steam engine')).toEqual([
+      { ...opening, text: 'The steam engine · history', marked: ['steam', 'engine', 'history'] },
+    ]);
+    expect(await named('steam engine', { metadata: { course: 'biology' } })).toEqual([]);
+    expect(await named('steam engine', { from: 20 })).toEqual([]);
+    await request(api.url).patch(`/v1/videos/${film}`).set('x-api-key', KEYS.alice).send({ title: 'Film' }).expect(200);
+    expect(await named('steam engines')).toEqual([]);
+  });
+
   it('finds what follows in time', async () => {
     const found = await moments({ sequence: ['a red circle', 'then a green tree'], limit: 5 });
     expect(found.length).toBe(2);
@@ -170,6 +192,9 @@ describe('A search request', () => {
     expect(found.filter(({ videoId, start }) => videoId === lecture && start < 4)).toEqual([]);
     const gone = await search({ like: { videoId: '0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e', at: 1 } });
     expect([gone.status, gone.body.code]).toEqual([404, 'video_not_found']);
+    const past = await search({ like: { videoId: film, at: 5000 } });
+    expect([past.status, past.body.code]).toEqual([400, 'request_invalid']);
+    expect(past.body.detail).toBe('like.at: lies after the end of the video, which is 1000 s long.');
     const foreign = await search({ like: { videoId: lecture, at: 1 } }, KEYS.bob);
     expect([foreign.status, foreign.body.code]).toEqual([404, 'video_not_found']);
   });

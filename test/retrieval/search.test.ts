@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type SearchOptions, search, searchSequence } from '#retrieval';
+import { type SearchOptions, search, searchSequence, Titles } from '#retrieval';
 import { type FrameRow, frameId, openVectorIndex, passageId, type VectorIndex } from '#store';
 
 /** A space with an axis for each thing that a picture can show; 20 logits lie between a picture that fits and one that does not. */
@@ -421,8 +421,9 @@ describe('Search', () => {
       await say(video, [[1000, 3000, 'soup with bread']]);
     }
     const titled = async (query: string) => {
-      const describe = async () => new Map([[B, 'Cooking, lesson four']]);
-      const [best] = await search({ index, encoder, describe }, { tenant: 't', query, limit: 5 });
+      const titles = new Titles();
+      titles.add([{ id: B, title: 'Cooking, lesson four', metadata: [] }]);
+      const [best] = await search({ index, encoder, titles: async () => titles }, { tenant: 't', query, limit: 5 });
       return [best?.videoId, (best?.confidence ?? 0) > 0.5];
     };
     expect(await titled('soup in lesson four')).toEqual([B, true]);

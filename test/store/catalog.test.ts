@@ -79,6 +79,40 @@ describe('a video in the catalog', () => {
     ]);
     expect(await catalog.namesOf('acme', [])).toEqual(new Map());
   });
+  it('is listed by name, newest first, and told of when what it is called has changed', async () => {
+    expect(await catalog.renamedSince('acme', 0)).toEqual({ ids: [], mark: 0 });
+    const [first, second] = [await add({ title: 'first' }), await add({ title: 'second' })];
+    await add({ tenant: 'other' });
+    const page = await catalog.listNames('acme', { limit: 1 });
+    expect([...page.names.values()].map(({ title }) => title)).toEqual(['second']);
+    const rest = await catalog.listNames('acme', { limit: 5, before: second.id });
+    expect([[...rest.names.keys()], rest.last]).toEqual([[first.id], first.id]);
+    expect(await catalog.listNames('acme', { limit: 5, before: first.id })).toEqual({ names: new Map() });
+
+    let { ids, mark } = await catalog.renamedSince('acme', 0);
+    expect(ids).toEqual([first.id, second.id]);
+    const changed = async () => {
+      ({ ids, mark } = await catalog.renamedSince('acme', mark));
+      return ids;
+    };
+    await catalog.setStage(first.ref, 'probe', { state: 'active' });
+    await catalog.patchVideo(first.ref, { status: 'indexing' });
+    expect(await changed()).toEqual([]);
+    const media = { container: 'mp4', durationMs: 9000, startMs: 0 };
+    for (const patch of [{ title: 'changed' }, { metadata: { a: 'b' } }, { media }]) {
+      await catalog.patchVideo(first.ref, patch);
+      expect(await changed()).toEqual([first.id]);
+    }
+    expect((await catalog.namesOf('acme', [first.id])).get(first.id)).toEqual({
+      ...{ title: 'changed', metadata: { a: 'b' }, durationMs: 9000 },
+    });
+    await catalog.markDeleting('acme', second.id);
+    expect(await changed()).toEqual([second.id]);
+    for (let i = 0; i < 1001; i++) await catalog.redis.zadd('{cuepoint}:renamed:acme', mark + i + 2, `v${i}`);
+    await catalog.patchVideo(first.ref, { title: 'one of many' });
+    expect(await changed()).toBeUndefined();
+    expect(await changed()).toEqual([]);
+  });
   it('is not written over by a second one of the same id', async () => {
     const first = await add({ title: 'first' });
     await expect(catalog.createVideo(video({ id: first.id, title: 'second' }))).rejects.toThrow(/already/);

@@ -82,7 +82,7 @@ export const searchSchema = z
       .min(1)
       .max(2)
       .optional()
-      .meta({ description: 'What is seen, what is said; default both' }),
+      .meta({ description: 'What is seen, what is said (and titles); default both' }),
     weights: z
       .strictObject({ frames: weight.default(1), passages: weight.default(1) })
       .refine(({ frames, passages }) => frames + passages > 0, 'one of them is more than 0')
@@ -137,7 +137,9 @@ export const searchFormSchema = z
   .meta({ id: 'SearchByImage' });
 
 const evidence = z.object({
-  kind: z.enum(['frame', 'passage']),
+  kind: z
+    .enum(['frame', 'passage', 'title'])
+    .meta({ description: 'What is seen; what is said; or what title and metadata of the video say, at its opening' }),
   at: seconds,
   end: seconds.optional(),
   text: z.string().optional(),

@@ -1,15 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { flawOf, type Moment, type SearchDeps, search, searchSequence, stepQuery, type TextEncoder } from '#retrieval';
-import { Catalog, type Tenant, type VectorIndex, type VideoName } from '#store';
+import { Catalog, type Tenant, type VectorIndex } from '#store';
 import { LabelsService } from '../labels/labels.service.ts';
 import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
 import type { PublicMoment, SearchRequest, SearchResult } from '../schemas/index.ts';
 import { INDEX } from '../tokens.ts';
+import { toSeconds } from '../videos/public-video.ts';
 import { MAX_OFFSET, offsetOf, toCursor } from './cursor.ts';
 import { decodeImage } from './image.ts';
 import { ModelsService, NO_ENCODER } from './models.service.ts';
 import { publicMoment } from './public-moment.ts';
+import { TitlesService } from './titles.service.ts';
 import { Turns } from './turns.ts';
 import { rowFilterOf, videosOf } from './video-filter.ts';
 
@@ -34,6 +36,7 @@ export class SearchService {
     @Inject(INDEX) private readonly index: VectorIndex,
     private readonly catalog: Catalog,
     private readonly models: ModelsService,
+    private readonly titles: TitlesService,
     private readonly labels: LabelsService,
     private readonly turns: Turns,
     private readonly links: Links,
@@ -61,15 +64,11 @@ export class SearchService {
     { encoder, offset, image, steps, signal }: Prepared,
   ): Promise<Omit<SearchResult, 'tookMs' | 'steps'>> {
     const videoIds = await videosOf(this.catalog, tenant, request);
-    const videos = new Map<string, VideoName | undefined>();
     const deps: SearchDeps = {
       index: this.index,
       encoder,
       passageEncoder: this.models.passageEncoder,
-      describe: async (ids) => {
-        await this.#read(tenant, ids, videos);
-        return new Map(ids.flatMap((id) => describe(id, videos.get(id))));
-      },
+      titles: () => this.titles.of(tenant),
       onStep: (step, ms) => {
         steps[step] = rounded((steps[step] ?? 0) + ms);
       },
@@ -78,11 +77,7 @@ export class SearchService {
     // One more than the page, to know whether there is a next one. Groups are made of all there is.
     const [from, count] = groupBy ? [0, MAX_OFFSET] : [offset, Math.min(limit, MAX_OFFSET - offset) + 1];
     const found = await this.#moments(deps, tenant, request, videoIds, image, from, count, signal);
-    await this.#read(
-      tenant,
-      found.map(({ videoId }) => videoId),
-      videos,
-    );
+    const videos = await this.catalog.namesOf(tenant, [...new Set(found.map(({ videoId }) => videoId))]);
     const sources = new Map<PublicMoment, Moment>();
     for (const moment of found) {
       const video = videos.get(moment.videoId);
@@ -149,9 +144,13 @@ export class SearchService {
     signal: AbortSignal,
   ): Promise<Moment[]> {
     const { tenant } = options;
-    if (!(await this.catalog.getVideo(tenant, videoId)))
-      throw new ProblemError('video_not_found', `No video has the id ${videoId}.`);
+    const video = await this.catalog.getVideo(tenant, videoId);
+    if (!video) throw new ProblemError('video_not_found', `No video has the id ${videoId}.`);
     const atMs = at * 1000;
+    if (video.media && atMs > video.media.durationMs) {
+      const detail = `like.at: lies after the end of the video, which is ${toSeconds(video.media.durationMs)} s long.`;
+      throw new ProblemError('request_invalid', detail);
+    }
     const frame = await this.index.frameAt(deps.encoder, tenant, videoId, atMs);
     if (!frame) throw new ProblemError('frame_not_found', 'No picture of this video has been indexed.');
     const moments = await search(
@@ -180,13 +179,6 @@ export class SearchService {
     for (const [i, moment] of shown.entries()) moment.labels = held[i];
     return held.some((one) => one !== undefined);
   }
-
-  /** Names that are not in `known` yet. */
-  async #read(tenant: Tenant, ids: string[], known: Map<string, VideoName | undefined>): Promise<void> {
-    const unknown = [...new Set(ids)].filter((id) => !known.has(id));
-    const names = await this.catalog.namesOf(tenant, unknown);
-    for (const id of unknown) known.set(id, names.get(id));
-  }
 }
 
 /** Throws `request_invalid` where a query cannot be asked. */
@@ -197,11 +189,6 @@ function checkTexts({ query, sequence }: SearchRequest): void {
     const flaw = flawOf(text);
     if (flaw) throw new ProblemError('request_invalid', `${path}: ${flaw}`);
   }
-}
-
-/** Title and metadata as text, which a query's words are looked for in. */
-function describe(id: string, name: VideoName | undefined): [id: string, text: string][] {
-  return name ? [[id, [name.title, ...Object.values(name.metadata)].join('\n')]] : [];
 }
 
 /** In the order of each video's best moment. */

@@ -1,0 +1,126 @@
+import { type IndexFilter, terms } from '#store';
+import { type Candidate, logistic, type Names } from './candidate.ts';
+import { contains, rarityIn, SURE_SHARE, SURE_SLOPE } from './passage-moments.ts';
+import { inLanguage, type Query } from './query.ts';
+import type { Unwanted } from './without.ts';
+
+/** What people call a video. */
+export interface TitledVideo {
+  id: string;
+  title: string;
+  /** Values of its metadata. */
+  metadata: string[];
+  /** Left out: not known yet, and its title alone finds nothing of it. */
+  durationMs?: number;
+}
+type Known = TitledVideo & { titleTerms: string[] };
+
+/** A title says what a video is about, not where: the moment is how it begins. */
+const OPENING_MS = 10_000;
+/** More videos of one name than anyone pages through. */
+const MAX_FOUND = 100;
+/** Of title and metadata: up to twenty values of a thousand characters may come with each video. */
+const MAX_CHARS = 1000;
+
+/** Titles and metadata of a tenant's videos, to be looked through by words: about a KB for each video. */
+export class Titles {
+  readonly #videos = new Map<string, Known>();
+  /** By term, the videos that have it. */
+  readonly #holding = new Map<string, string[]>();
+
+  get size(): number {
+    return this.#videos.size;
+  }
+
+  /** Hundreds at a time take some ms. What is known of a video already is replaced. */
+  add(videos: Iterable<TitledVideo>): void {
+    for (const video of videos) {
+      this.remove(video.id);
+      let left = MAX_CHARS - video.title.length;
+      const metadata = video.metadata.filter((value) => {
+        left -= value.length;
+        return left >= 0;
+      });
+      const titleTerms = [...new Set(terms(video.title))];
+      const known = { ...video, metadata, titleTerms };
+      this.#videos.set(video.id, known);
+      for (const term of termsOf(known)) {
+        const holding = this.#holding.get(term);
+        if (holding) holding.push(video.id);
+        else this.#holding.set(term, [video.id]);
+      }
+    }
+  }
+
+  remove(id: string): void {
+    const video = this.#videos.get(id);
+    if (!video) return;
+    this.#videos.delete(id);
+    for (const term of termsOf(video)) {
+      const left = this.#holding.get(term)?.filter((other) => other !== id) ?? [];
+      if (left.length > 0) this.#holding.set(term, left);
+      else this.#holding.delete(term);
+    }
+  }
+
+  /** Videos that have any of these words, and which. */
+  named(words: readonly string[]): Names {
+    const names: Names = new Map();
+    for (const [term, word] of inLanguage(words, undefined)) {
+      for (const id of this.#holding.get(term) ?? []) {
+        const found = names.get(id);
+        if (found) found.push(word);
+        else names.set(id, [word]);
+      }
+    }
+    return names;
+  }
+
+  /** The openings of videos whose title and metadata have all words of the query, or nearly all by rarity, as a passage is judged. Best first. */
+  find({ words, phrases }: Query, filter: IndexFilter, unwanted: Unwanted | undefined): Candidate[] {
+    const asked = inLanguage(words, undefined);
+    const counts = new Map([...asked].map(([term, word]) => [word, this.#holding.get(term)?.length ?? 0]));
+    const rarity = rarityIn(this.#videos.size, (word) => counts.get(word) ?? 0);
+    const sum = (some: Iterable<string>): number => [...some].reduce((total, word) => total + rarity(word), 0);
+    const total = sum(asked.values());
+    const inOrder = phrases.map((phrase) => terms(phrase));
+    const isWanted = wantedBy(filter);
+
+    const found: { video: Known; endMs: number; share: number; score: number }[] = [];
+    for (const [id, held] of this.named(words)) {
+      const video = this.#videos.get(id) as Known;
+      const endMs = Math.min(OPENING_MS, video.durationMs ?? 0);
+      const share = sum(held) / total;
+      if (share < SURE_SHARE || !isWanted(id, endMs)) continue;
+      if (!inOrder.every((phrase) => contains(terms(video.title), phrase))) continue;
+      // A word among many others, or in the metadata of a hundred videos, says less than a whole title.
+      const covered = video.titleTerms.filter((term) => asked.has(term)).length / Math.max(1, video.titleTerms.length);
+      found.push({ video, endMs, share, score: (share * (1 + covered)) / 2 });
+    }
+    found.sort((a, b) => b.score - a.score || (a.video.id < b.video.id ? -1 : 1));
+    const moments: Candidate[] = [];
+    for (const { video, endMs, share, score } of found) {
+      const { id: videoId, title, metadata } = video;
+      const span = { videoId, startMs: 0, endMs };
+      if (unwanted?.atText({ ...span, text: [title, ...metadata].join('\n') })) continue;
+      const confidence = logistic((share - SURE_SHARE) / SURE_SLOPE);
+      const held = metadata.filter((value) => terms(value).some((term) => asked.has(term)));
+      const text = [title, ...held].join(' · ');
+      const evidence = [{ kind: 'title', atMs: 0, endMs, text, score: share, confidence } as const];
+      moments.push({ ...span, confidence, score, evidence });
+      if (moments.length === MAX_FOUND) break;
+    }
+    return moments;
+  }
+}
+
+const termsOf = ({ titleTerms, metadata }: Known): Set<string> =>
+  new Set([...titleTerms, ...metadata.flatMap((value) => terms(value))]);
+
+/** What a filter leaves of the videos' openings. */
+function wantedBy({ videoIds, excludeVideoIds, timeRange }: IndexFilter): (id: string, endMs: number) => boolean {
+  const only = videoIds && new Set(videoIds);
+  const not = new Set(excludeVideoIds);
+  const { startMs, endMs: untilMs } = timeRange ?? { startMs: 0, endMs: Number.POSITIVE_INFINITY };
+  return (id, endMs) => endMs > startMs && untilMs > 0 && (only?.has(id) ?? true) && !not.has(id);
+}
