@@ -6,6 +6,8 @@ import type { TextEncoder } from './search.ts';
 
 /** Hits looked at, of what is asked for and of each thing that must not be there: a few tens of ms, and more of one thing than most libraries have. */
 const MAX_HITS = 4096;
+/** Longer lists of videos take the store longer than to look at all of a tenant's. */
+const MAX_LISTED = 500;
 /** Frames looked at first: few things are surely shown by more. */
 const FIRST_FRAMES = 256;
 
@@ -31,11 +33,13 @@ export async function findUnwanted(
   filter: IndexFilter,
 ): Promise<Unwanted> {
   // A passage in another language than the one asked for says it too.
-  const { language: _, kinds: __, ...where } = filter;
+  const { tenant, timeRange, videoIds, excludeVideoIds } = filter;
+  const isShort = (videoIds?.length ?? 0) + (excludeVideoIds?.length ?? 0) <= MAX_LISTED;
+  const where = { tenant, ...(timeRange && { timeRange }), ...(isShort && { videoIds, excludeVideoIds }) };
   const shown = await Promise.all(
     (vectors ?? []).map(async (vector) => ({
       vector,
-      own: await background({ index, encoder }, filter.tenant, vector, false),
+      own: await background({ index, encoder }, tenant, vector, false),
     })),
   );
   const found = await Promise.all([
