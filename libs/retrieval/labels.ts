@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { dot, type FrameRow, frameId, type VectorIndex } from '#store';
+import { dot, type FrameRow, frameId, type IndexFilter, type VectorIndex } from '#store';
 import { type Background, backgrounds, commonTexts } from './background.ts';
 import { logistic } from './candidate.ts';
 import { middleBeneath } from './frame-moments.ts';
@@ -24,6 +24,7 @@ const TEXTS = 16;
 /** Vectors compared between two turns of the event loop: some ms. */
 const PAIRS_A_TURN = 8192;
 
+type TimeRange = NonNullable<IndexFilter['timeRange']>;
 export interface LabelDeps {
   index: VectorIndex;
   encoder: TextEncoder;
@@ -109,21 +110,23 @@ export function labelsOfFrame(labels: Labels, frame: Float32Array): (HeldLabel &
   return sure.filter(({ at }) => weight(cosines[at] as number) >= least);
 }
 
-/** What is in a video: the labels that are seen, those longest in view first. Memory follows what is found, not the video's length. */
+/** What is in a video, or a part of it: the labels that are seen, those longest in view first. Memory follows what is found, not the video's length. */
 export async function labelsOfVideo(
   { index, encoder }: LabelDeps,
   labels: Labels,
-  { tenant, id, durationMs }: { tenant: string; id: string; durationMs: number },
+  { tenant, id, durationMs, timeRange }: { tenant: string; id: string; durationMs: number; timeRange?: TimeRange },
   signal?: AbortSignal,
 ): Promise<LabelInVideo[]> {
   const spans: LabelSpan[][] = labels.names.map(() => []);
   const framesATurn = Math.ceil(PAIRS_A_TURN / (labels.names.length + labels.others.length));
-  for (let startMs = 0; startMs <= durationMs; startMs += WINDOW_MS) {
-    const isLast = startMs + WINDOW_MS > durationMs;
-    const endMs = isLast ? Number.POSITIVE_INFINITY : startMs + WINDOW_MS;
+  const { startMs: fromMs, endMs: toMs } = timeRange ?? { startMs: 0, endMs: Number.POSITIVE_INFINITY };
+  const untilMs = Math.min(durationMs, toMs);
+  for (let startMs = fromMs; startMs <= untilMs; startMs += WINDOW_MS) {
+    const isLast = startMs + WINDOW_MS > untilMs;
+    const endMs = isLast ? toMs : startMs + WINDOW_MS;
     const frames = await index.listFrames(encoder, tenant, id, { timeRange: { startMs, endMs } });
     // One that reaches in from the window before has been seen there.
-    const own = frames.filter((frame) => frame.startMs >= startMs);
+    const own = startMs === fromMs ? frames : frames.filter((frame) => frame.startMs >= startMs);
     for (const [i, frame] of own.entries()) {
       if (i % framesATurn === framesATurn - 1) await nextTurn(undefined, { signal });
       for (const { at, confidence } of labelsOfFrame(labels, frame.vector)) {
@@ -131,8 +134,13 @@ export async function labelsOfVideo(
       }
     }
   }
+  const within = (span: LabelSpan): LabelSpan => ({
+    ...span,
+    startMs: Math.max(span.startMs, fromMs),
+    endMs: Math.min(span.endMs, toMs),
+  });
   return labels.names
-    .flatMap((label, at) => summed(label, spans[at] as LabelSpan[]) ?? [])
+    .flatMap((label, at) => summed(label, (spans[at] as LabelSpan[]).map(within)) ?? [])
     .sort((a, b) => b.totalMs - a.totalMs || a.firstMs - b.firstMs);
 }
 

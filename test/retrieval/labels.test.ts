@@ -139,6 +139,10 @@ describe('Labels', () => {
       [610_000, 611_000],
       [1_190_000, 1_210_000],
     ]);
+    const part = { tenant: 'long', id, durationMs: 1_210_000, timeRange: { startMs: 600_000, endMs: 1_200_000 } };
+    const [inPart] = await labelsOfVideo(deps, labels, part);
+    expect(inPart).toMatchObject({ count: 3, totalMs: 14_000, firstMs: 600_000 });
+    expect(inPart?.spans.at(-1)).toMatchObject({ startMs: 1_190_000, endMs: 1_200_000, frameAtMs: 1_190_000 });
   });
 
   it('name at most twenty times, the longest, and count them all', async () => {

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { type Chapter, chaptersOf, type Llm, type Scene, scenesOf, titleChapters } from '#retrieval';
-import type { VectorIndex, Video } from '#store';
+import type { IndexFilter, VectorIndex, Video } from '#store';
 import { LLM } from '../ask/llm.ts';
 import { Kept, keyOf } from '../kept.ts';
 import { ProblemError } from '../problems.ts';
@@ -58,11 +58,25 @@ export class ChaptersService {
     });
   }
 
-  /** From cut to cut. */
-  scenes(video: Video, model: Model): Promise<Scene[]> {
+  /** From cut to cut, of the whole video or of a part. */
+  scenes(video: Video, model: Model, timeRange?: IndexFilter['timeRange']): Promise<Scene[]> {
+    if (timeRange) return this.#scenesWithin(video, model, timeRange);
     return this.#kept.get(keyOf(`scenes/${model.id}`, video), async (forgetIn) => {
       if (video.status !== 'ready') forgetIn(0);
       return this.turns.take(async () => scenesOf(await this.index.listFrames(model, video.tenant, video.id)));
+    });
+  }
+
+  /** Another part with each question: none is kept. A frame that reaches in or out is shown no longer than the part lasts. */
+  #scenesWithin(video: Video, model: Model, timeRange: NonNullable<IndexFilter['timeRange']>): Promise<Scene[]> {
+    const { startMs, endMs } = timeRange;
+    return this.turns.take(async () => {
+      const frames = await this.index.listFrames(model, video.tenant, video.id, { timeRange });
+      return scenesOf(frames).map((scene) => ({
+        ...scene,
+        startMs: Math.max(scene.startMs, startMs),
+        endMs: Math.min(scene.endMs, endMs),
+      }));
     });
   }
 

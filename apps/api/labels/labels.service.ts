@@ -11,7 +11,7 @@ import {
   readLabels,
   type TextEncoder,
 } from '#retrieval';
-import type { Tenant, VectorIndex, Video } from '#store';
+import type { IndexFilter, Tenant, VectorIndex, Video } from '#store';
 import { Kept, keyOf } from '../kept.ts';
 import { ProblemError } from '../problems.ts';
 import { ModelsService } from '../search/models.service.ts';
@@ -22,6 +22,8 @@ import { CONFIG, INDEX } from '../tokens.ts';
 const MAX_KEPT = 50;
 /** What a label stands out from changes with each video that comes. */
 const KEEP_MS = 60_000;
+
+type TimeRange = IndexFilter['timeRange'];
 
 /** Which labels are seen in videos and moments. */
 @Injectable()
@@ -36,18 +38,20 @@ export class LabelsService {
     private readonly turns: Turns,
   ) {}
 
-  /** `names`: default is what is configured. Throws `labels_missing`, `video_not_ready`, and as `ModelsService.encoder`. */
-  async ofVideo(video: Video, names = this.config.labels): Promise<LabelInVideo[]> {
+  /** `names`: default is what is configured; `timeRange`: only what is seen then. Throws `labels_missing`, `video_not_ready`, and as `ModelsService.encoder`. */
+  async ofVideo(video: Video, names = this.config.labels, timeRange?: TimeRange): Promise<LabelInVideo[]> {
     if (names.length === 0)
       throw new ProblemError('labels_missing', 'Name some (`?labels=a car,a dog`), or set LABELS for all requests.');
     const { tenant, id, media } = video;
     if (!media) throw new ProblemError('video_not_ready', `It is ${video.status}; nothing is known of it yet.`);
     const encoder = await this.models.encoder();
-    return this.#found.get(keyOf(`${encoder.id}/${hashOf(names)}`, video), (forgetIn) => {
+    const what = `${encoder.id}/${hashOf(names)}/${timeRange?.startMs}-${timeRange?.endMs}`;
+    return this.#found.get(keyOf(what, video), (forgetIn) => {
       forgetIn(video.status === 'ready' ? KEEP_MS : 0);
       return this.turns.take(async () => {
         const labels = await this.#read(encoder, tenant, names);
-        return labelsOfVideo({ index: this.index, encoder }, labels, { tenant, id, durationMs: media.durationMs });
+        const part = { tenant, id, durationMs: media.durationMs, timeRange };
+        return labelsOfVideo({ index: this.index, encoder }, labels, part);
       });
     });
   }
