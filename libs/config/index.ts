@@ -185,7 +185,7 @@ const environment = z.object({
     .positive()
     .max(3600)
     .default(60)
-    .describe('Longest wait for an answer of the chat model, its retries included'),
+    .describe('Longest wait for the chat model, all calls of one question and their retries together'),
   LLM_MAX_TOKENS: z.coerce.number().int().min(16).default(800).describe('Tokens of one answer at most'),
   LLM_CONTEXT_TOKENS: z.coerce
     .number()

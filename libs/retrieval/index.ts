@@ -1,5 +1,6 @@
 /** Query → hits → moments → answer. */
 export * from './answer/index.ts';
+export { everyPlace, type Places } from './every-place.ts';
 export {
   type HeldLabel,
   type LabelInVideo,

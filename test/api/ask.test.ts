@@ -130,6 +130,39 @@ describe('A question', () => {
     expect(none).toMatchObject({ found: false, answer: 'There is no video to answer from.' });
   });
 
+  it('is answered from nothing that its filter leaves out, whatever it asks', async () => {
+    const filter = { from: 0, to: 60 };
+    for (const question of [
+      'What is this video about?',
+      'What is the last thing said?',
+      'What is the last thing shown?',
+      'What comes after the mitochondria?',
+      'What is said after the powerhouse?',
+      'Compare what they say about the mitochondria',
+    ]) {
+      const { body } = await ask({ question, videoIds: [id], filter });
+      expect([question, body.found, body.moments.length > 0]).toEqual([question, true, true]);
+      for (const { start, end } of body.moments)
+        expect([question, start < 60, end <= 62.5]).toEqual([question, true, true]);
+    }
+    const last = (await ask({ question: 'What is the last thing said?', videoIds: [id], filter })).body;
+    expect(last.answer).toMatch(/^Last said at 0:30 /);
+    const none = (await ask({ question: 'What is said at 1:30?', videoIds: [id], filter })).body;
+    expect(none.answer).toBe('Nothing is said at 1:30 in what the filter leaves of "Cells ‹script› (1)".');
+    const inFrench = { question: 'What is the last thing said?', videoIds: [id], filter: { language: 'fr' } };
+    expect((await ask(inFrench)).body).toMatchObject({ found: false, moments: [] });
+  });
+
+  it('of a time is answered with what is said and shown then', async () => {
+    const { body } = await ask({ question: 'What happens at 0:31?', videoIds: [id] });
+    expect(body.answer).toMatch(
+      /^Said at 0:30 in .*: “the mitochondria is the powerhouse” \[1\]\. Seen from 0:00 to 1:00 in /,
+    );
+    expect((await ask({ question: 'What happens at 0:31?' })).body).toMatchObject({
+      ...{ found: false, moments: [], answer: expect.stringMatching(/^A time alone does not say of which video: /) },
+    });
+  });
+
   it('that the videos do not answer is told so', async () => {
     const { body } = await ask({ question: 'who speaks of photosynthesis', videoIds: [other] });
     expect(body).toMatchObject({
@@ -216,6 +249,17 @@ describe('A conversation', () => {
     const next = (await ask({ question: 'and what is said after that?', conversationId })).body;
     expect(next).toMatchObject({ conversationId, found: true });
     expect(next.answer).toMatch(/^After that, said at 1:00 /);
+  });
+
+  it('goes on in what its filter leaves, until another is given', async () => {
+    const question = 'How many times is the mitochondria mentioned?';
+    const { conversationId } = (await ask({ question, filter: { from: 60 } })).body;
+    expect((await ask({ question, conversationId })).body.answer).toMatch(/^Found 1 time \[1\]\. Said at 1:30 /);
+    expect((await ask({ question, conversationId, filter: { to: 60 } })).body.answer).toMatch(/Said at 0:30 /);
+    expect((await ask({ question, conversationId })).body.answer).toMatch(/^Found 1 time \[1\]\. Said at 0:30 /);
+    const all = (await ask({ question: 'what about the powerhouse?', conversationId, filter: {} })).body;
+    expect(all).toMatchObject({ found: true, understoodAs: `${question} → the powerhouse` });
+    expect((await ask({ question, conversationId })).body.answer).toMatch(/^Found 2 times /);
   });
 
   it('goes on without a video that was deleted since', async () => {

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Answer, type AnswerSources, ask, Llm, type LlmOptions, type Moment, titleChapters } from '#retrieval';
@@ -21,6 +22,7 @@ const frame: Moment = { ...said(9_000, ''), evidence: [{ kind: 'frame', atMs: 9_
 
 const sources = (found: Moment[] = moments, passages: PassageRow[] = []): AnswerSources => ({
   search: async () => found,
+  everyPlace: async () => ({ moments: found.filter(({ confidence }) => confidence >= 0.5), isWhole: true }),
   passages: async () => passages,
   scenes: async () => [],
   labels: async () => [],
@@ -189,9 +191,71 @@ describe('A chat model', () => {
     };
     const given = await answer(llm(), { question: 'when do they leave it?', history: [turn] }, from);
     expect(given).toMatchObject({ answer: 'At 1:40 [1].', usage: { totalTokens: 2100 } });
+    expect(given.understoodAs).toBe('When do Anna and Peter leave the kitchen?');
+    expect(given.degraded).toBeUndefined();
     server.behave((response) => response.writeHead(400).end('{}'));
     await answer(llm(), { question: 'when do they leave it?', history: [turn] }, from);
     expect(asked).toEqual(['When do Anna and Peter leave the kitchen?', 'when do kitchen leave it']);
+  });
+
+  it('that does not rewrite a question is told of where it then answers it', async () => {
+    const { turn } = await answer(llm());
+    const options = { question: 'when do they leave it?', history: [turn] };
+    for (const refuse of [
+      (response: ServerResponse) => response.writeHead(401).end('{}'),
+      (response: ServerResponse) => begin(response).end(piece('Well,\nlet me think.') + finish()),
+    ]) {
+      server.behave((response, _request, call) =>
+        call === 1 ? refuse(response) : begin(response).end(piece('At 1:40 [1].') + finish()),
+      );
+      expect(await answer(llm(), options)).toMatchObject({
+        ...{ answer: 'At 1:40 [1].', mode: 'llm', understoodAs: 'when do kitchen leave it' },
+        degraded: { code: 'question_not_rewritten' },
+      });
+    }
+    // What is more important goes first.
+    server.behave((response) => response.writeHead(401).end('{}'));
+    expect(await answer(llm(), options)).toMatchObject({ mode: 'extractive', degraded: { code: 'llm_auth' } });
+  });
+
+  it('is given the time of one question, whatever it is asked on the way', async () => {
+    const { turn } = await answer(llm());
+    server.behave(async (response, _request, call) => {
+      await sleep(call === 1 ? 600 : 700);
+      begin(response).end(piece(call === 1 ? 'When do Anna and Peter leave?' : 'At 1:40 [1].') + finish());
+    });
+    const options = { question: 'when do they leave it?', history: [turn] };
+    const startedAt = performance.now();
+    const given = await answer(llm({ timeoutMs: 1_000 }), options);
+    expect(performance.now() - startedAt).toBeLessThan(1_250);
+    expect(given).toMatchObject({ answer: EXTRACT, degraded: { code: 'llm_timeout' } });
+    expect(server.requests.length).toBe(2);
+  });
+
+  it('that answers from what is not sure keeps its answer, and it is marked', async () => {
+    const unsure = { ...said(5_000, 'peter cooks'), confidence: 0.036 };
+    server.behave('Peter cooks [2].');
+    const given = await answer(llm(), {}, sources([moments[0] as Moment, unsure]));
+    expect(given).toMatchObject({ answer: 'Peter cooks [2].', found: true, degraded: { code: 'weak_evidence' } });
+    server.behave('Peter cooks [2]. Anna is there [1].');
+    expect((await answer(llm(), {}, sources([moments[0] as Moment, unsure]))).degraded).toBeUndefined();
+  });
+
+  it('is told how many there are, and which of two things a place is of', async () => {
+    server.behave('Twice [1].');
+    const every = async () => ({ moments, isWhole: false });
+    await answer(llm(), { question: 'How often is Peter mentioned?' }, { ...sources(), everyPlace: every });
+    expect(JSON.parse(String(server.requests[0]?.body.messages[1]?.content)).count).toBe('at least 2');
+    server.behave('Peter comes first [1].');
+    const from: AnswerSources = {
+      ...sources(),
+      everyPlace: async ({ query }) => ({ moments: query === 'peter' ? moments.slice(1) : [], isWhole: true }),
+    };
+    const given = await answer(llm(), { question: 'Is Peter mentioned before Zoe?' }, from);
+    expect(given.answer).toBe('Peter comes first [1].\n\nI found nothing of “zoe”.');
+    expect(JSON.parse(String(server.requests[0]?.body.messages[1]?.content))).toMatchObject({
+      ...{ missing: ['zoe'], evidence: [{ n: 1, said: 'peter cooks', about: 'peter' }] },
+    });
   });
 
   it('reads a transcript that does not fit in parts, and joins its notes', async () => {

@@ -38,8 +38,40 @@ describe('A question', () => {
     ['Summarise the lecture', 'summary', ''],
     ['What are the main points?', 'summary', ''],
     ['Compare what they say about the weather', 'comparison', 'weather'],
+    ['When does the train leave at 8:15?', 'needle'],
+    ['When do they mention 10:30?', 'needle'],
+    ['What is said at 10:30 am?', 'needle'],
+    ['What happens in the first two minutes?', 'needle'],
+    ['What is said first about cats or dogs?', 'needle'],
   ])('“%s” is read as %s', (question, kind, topic = question) => {
     expect(readQuestion(question)).toMatchObject({ kind, topic });
+  });
+
+  it.each([
+    ['What is said at 0:30?', 30, ['passages']],
+    ['What happens at 1:10?', 70],
+    ['At second 30, what do they say?', 30, ['passages']],
+    ['What do we see at 1:02:03?', 3723, ['frames']],
+    ['What happens after two minutes?', 120],
+    ['what is on screen at the two-minute mark', 120, ['frames']],
+    ['What is said one minute and 30 seconds in?', 90, ['passages']],
+    ['What about 1:20?', 80],
+  ])('“%s” asks for a time', (question, seconds, modalities?: string[]) => {
+    const read = readQuestion(question);
+    expect(read).toMatchObject({ kind: 'clock', topic: '', atMs: seconds * 1000 });
+    expect(read.modalities).toEqual(modalities);
+  });
+
+  it.each([
+    ['Which comes first, the campfire or the rainbow?', ['campfire', 'rainbow'], 'first'],
+    ['What is mentioned last: the weather or the price?', ['weather', 'price'], 'last'],
+    ['Is the campfire or the rainbow shown first?', ['campfire', 'rainbow'], 'first'],
+    ['Does a red car appear before the campfire?', ['red car', 'campfire'], 'before'],
+    ['Do they say hello before or after the song?', ['hello', 'song']],
+  ])('“%s” asks for the order of two things', (question, topics, direction?: string) => {
+    const read = readQuestion(question);
+    expect(read).toMatchObject({ kind: 'sequence', topics });
+    expect(read.direction).toBe(direction);
   });
 
   it('says by its words which side of what it asks for, and whether of what is said or shown', () => {
@@ -177,6 +209,10 @@ const sources: AnswerSources = {
       : [];
     return [...(modalities?.includes('passages') === false ? [] : said.map((one) => found(one))), ...seen];
   },
+  everyPlace: async (query) => ({
+    moments: (await sources.search({ ...query, limit: 50 })).filter(({ confidence }) => confidence >= 0.5),
+    isWhole: true,
+  }),
   passages: async (id) => LIBRARY.filter(({ videoId }) => videoId === id),
   scenes: async (id) => (id === 'a' ? SCENES : []),
   labels: async () => [],
@@ -282,6 +318,49 @@ describe('Without a chat model, an answer is made of what was found:', () => {
       [30_000, 55_000, 30_000],
       [60_000, 65_000, 60_000],
     ]);
+  });
+
+  it.each([
+    ['What is said at 0:06?', ['a'], 'Said at 0:05 in "Sample": “the weather is sunny” [1].'],
+    [
+      'What happens at 1:05?',
+      ['a'],
+      /^Said at 1:05 in "Sample": “the weather is warm” \[1\]. Seen from 1:00 to 1:30 in "Sample" \[2\]\.$/,
+    ],
+    ['What is said before 1:00?', ['a'], /^Said at 0:20 in "Sample": /],
+    ['What is said at 0:40?', ['a'], 'Nothing is said at 0:40 in "Sample".'],
+    ['What is shown after two minutes?', ['a'], '"Sample" ends at 1:30.'],
+    [
+      'What is said at 0:06?',
+      undefined,
+      'A time alone does not say of which video: there are 2. Name the one you mean.',
+    ],
+    [
+      'Which comes first, warm or sunny weather?',
+      ['a'],
+      '“sunny weather” comes before “warm” in "Sample": first said at 0:05: “the weather is sunny” [2] and first said at 1:05: “the weather is warm” [1].',
+    ],
+    [
+      'Does a boat appear before they say sunny?',
+      ['a'],
+      'No: “sunny” comes before “boat” in "Sample": first said at 0:05: “the weather is sunny” [2] and first seen from 0:30 to 1:00 [1].',
+    ],
+    [
+      'Does a boat appear before the campfire?',
+      ['a'],
+      '“boat” is first seen from 0:30 to 1:00 in "Sample" [1]. I found nothing of “campfire”.',
+    ],
+    ['Does a horse appear before the campfire?', ['a'], 'I found nothing in "Sample" that answers this.'],
+  ])('of a time or of an order: %s', async (question, videoIds, expected) => {
+    const given = await answer(question, videoIds);
+    if (typeof expected === 'string') expect(given.answer).toBe(expected);
+    else expect(given.answer).toMatch(expected);
+    expect(given.found).toBe(given.citations.length > 0);
+  });
+
+  it('a time in a question that follows is of the video that was spoken of', async () => {
+    const { turn } = await answer('who says that the weather is sunny', ['a', 'b']);
+    expect((await answer('What is said at 0:20?', undefined, [turn])).answer).toMatch(/^Said at 0:20 in "Sample": /);
   });
 
   it('what is not there is not made up', async () => {

@@ -3,8 +3,27 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import type { Config } from '#config';
-import { type AnswerSources, ask, type Citation, type Degraded, type Llm, search, type VideoFacts } from '#retrieval';
-import { type BlobStore, Catalog, newId, type Tenant, type VectorIndex, type Video } from '#store';
+import {
+  type AnswerSources,
+  ask,
+  type Citation,
+  type Degraded,
+  everyPlace,
+  type Llm,
+  type Modality,
+  search,
+  type VideoFacts,
+} from '#retrieval';
+import {
+  type BlobStore,
+  Catalog,
+  type IndexFilter,
+  newId,
+  type PassageRow,
+  type Tenant,
+  type VectorIndex,
+  type Video,
+} from '#store';
 import { shrinkPicture } from '#video';
 import { ChaptersService } from '../chapters/chapters.service.ts';
 import { LabelsService } from '../labels/labels.service.ts';
@@ -28,6 +47,8 @@ export type AskEvent =
   | { event: 'done'; data: PublicAnswer };
 
 const MAX_THUMBNAIL_BYTES = 2 * 2 ** 20;
+/** Videos whose lengths are looked up before a question for every place of something. */
+const MAX_FEW = 50;
 /** As workers keep them. */
 const THUMBNAIL_SIZE = 480;
 /** Pictures made smaller at a time: each is a run of ffmpeg. */
@@ -63,31 +84,39 @@ export class AskService {
       ? await this.#named(tenant, request.videoIds)
       : before && (await this.#videos(tenant, before, before.length));
     const videoIds = scope?.map(({ id }) => id);
-    const { filter } = request;
+    // So does its filter, until another is given.
+    const filter = request.filter ?? history.at(-1)?.filter;
     const only = await videosOf(this.catalog, tenant, { videoIds, filter });
     const within = rowFilterOf(filter);
     const { encoder, degraded: blind } = await this.#encoder();
+    const deps = {
+      index: this.index,
+      encoder: encoder ?? NO_ENCODER,
+      passageEncoder: this.models.passageEncoder,
+    };
+    const searchable = <Q extends { modalities?: Modality[] }>(query: Q) => ({
+      ...{ tenant, ...within, ...query },
+      modalities: encoder ? query.modalities : ['passages' as const],
+    });
     const sources: AnswerSources = {
-      search: (query, aborted) => {
-        const modalities = encoder ? query.modalities : ['passages' as const];
-        const deps = {
-          index: this.index,
-          encoder: encoder ?? NO_ENCODER,
-          passageEncoder: this.models.passageEncoder,
-        };
-        return this.turns.take(() => search(deps, { tenant, ...within, ...query, modalities }, aborted), aborted);
+      search: (query, aborted) => this.turns.take(() => search(deps, searchable(query), aborted), aborted),
+      everyPlace: async (query, aborted) => {
+        const videos = await this.#few(tenant, query.videoIds);
+        return this.turns.take(() => everyPlace(deps, { ...searchable(query), videos }, aborted), aborted);
       },
       passages: async (id) => {
         const video = await this.catalog.getVideo(tenant, id);
-        return video ? transcriptOf(this.index, video) : [];
+        const passages = video ? await transcriptOf(this.index, video) : [];
+        return passages.filter((passage) => isWithin(passage, within));
       },
       scenes: async (id) => {
         const video = await this.catalog.getVideo(tenant, id);
-        return video && encoder ? this.chapters.scenes(video, encoder) : [];
+        return video && encoder ? this.chapters.scenes(video, encoder, within.timeRange) : [];
       },
       labels: async (id) => {
         const video = await this.catalog.getVideo(tenant, id);
-        return video?.media && encoder && this.config.labels.length > 0 ? this.labels.ofVideo(video) : [];
+        const { labels } = this.config;
+        return video?.media && encoder && labels.length > 0 ? this.labels.ofVideo(video, labels, within.timeRange) : [];
       },
       videos: async (ids, most) => (await this.#videos(tenant, ids, most)).map(factsOf),
       thumbnail: (id, atMs) => this.#thumbnail(tenant, id, atMs, signal),
@@ -103,7 +132,12 @@ export class AskService {
       return made;
     };
     const cited = (all: Citation[]) => all.map(({ n, moment }) => ({ n, moment: shown(moment) }));
-    for await (const event of ask({ sources, llm: this.llm }, { question, videoIds: only, limit, history }, signal)) {
+    const options = {
+      ...{ question, videoIds: only, limit, history },
+      isPart: Object.keys(within).length > 0,
+      degraded: blind ?? notReady(scope),
+    };
+    for await (const event of ask({ sources, llm: this.llm }, options, signal)) {
       if (event.type === 'moments') {
         titles = event.videos;
         yield { event: 'moments', data: { moments: event.moments.map(shown) } };
@@ -112,10 +146,10 @@ export class AskService {
         yield { event: 'citations', data: { citations: cited(event.citations) } };
       } else {
         const { turn, detail, citations, moments: all, ...rest } = event.answer;
-        if (rest.degraded) this.log.warn({ tenant, code: rest.degraded.code, detail }, rest.degraded.message);
+        if (detail) this.log.warn({ tenant, code: rest.degraded?.code, detail }, rest.degraded?.message);
         const conversationId = request.conversationId ?? newId();
-        const unkept = await this.#remember(tenant, conversationId, { ...turn, videoIds });
-        const degraded = rest.degraded ?? blind ?? notReady(scope) ?? unkept;
+        const unkept = await this.#remember(tenant, conversationId, { ...turn, videoIds, filter });
+        const degraded = rest.degraded ?? unkept;
         yield {
           event: 'done',
           data: {
@@ -161,6 +195,15 @@ export class AskService {
     return [...found.values()];
   }
 
+  /** Videos with their lengths, of a scope of few. One of no known length has no frames yet. */
+  async #few(tenant: Tenant, ids: string[] | undefined): Promise<{ id: string; durationMs: number }[] | undefined> {
+    if (ids && ids.length > MAX_FEW) return undefined;
+    const page = ids ? undefined : await this.catalog.listVideos(tenant, { limit: MAX_FEW });
+    if (page?.nextCursor !== undefined) return undefined;
+    const videos = page?.videos ?? (await this.#videos(tenant, ids, MAX_FEW));
+    return videos.flatMap(({ id, media }) => (media ? [{ id, durationMs: media.durationMs }] : []));
+  }
+
   async #videos(tenant: Tenant, ids: string[] | undefined, limit: number): Promise<Video[]> {
     if (!ids) return (await this.catalog.listVideos(tenant, { limit, status: 'ready' })).videos;
     const found = await Promise.all([...new Set(ids)].slice(0, limit).map((id) => this.catalog.getVideo(tenant, id)));
@@ -187,6 +230,13 @@ const factsOf = ({ id, title, media }: Video): VideoFacts => ({
   title,
   ...(media && { durationMs: media.durationMs }),
 });
+
+const isWithin = (
+  { startMs, endMs, language }: PassageRow,
+  { timeRange, language: wanted }: Pick<IndexFilter, 'timeRange' | 'language'>,
+): boolean =>
+  (!timeRange || (startMs < timeRange.endMs && endMs > timeRange.startMs)) &&
+  (wanted === undefined || language === wanted);
 
 function notReady(scope: Video[] | undefined): Degraded | undefined {
   const waiting = scope?.filter(({ status }) => status !== 'ready') ?? [];

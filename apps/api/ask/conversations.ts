@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import type { Turn } from '#retrieval';
 import type { Tenant } from '#store';
 import { ProblemError } from '../problems.ts';
+import type { SearchRequest } from '../schemas/index.ts';
 import { Availability, within } from '../store-guard.ts';
 
 /** A conversation is forgotten so long after its last question, and keeps its last turns only. */
@@ -10,6 +11,9 @@ const KEEP_SECONDS = 2 * 3600;
 const MAX_TURNS = 10;
 const MAX_ANSWER_CHARS = 1_000;
 const TIMEOUT_MS = 4_500;
+
+/** A turn, and what of the videos it was asked of. */
+export type KeptTurn = Turn & { filter?: SearchRequest['filter'] };
 
 /** What was asked and answered, in Redis: a list of turns for each conversation, under its tenant. */
 @Injectable()
@@ -20,13 +24,13 @@ export class Conversations {
   ) {}
 
   /** Turns, oldest first. Throws `conversation_not_found`, for those of other tenants as well. */
-  async read(tenant: Tenant, id: string): Promise<Turn[]> {
+  async read(tenant: Tenant, id: string): Promise<KeptTurn[]> {
     const turns = await this.#run(() => this.redis.lrange(keyOf(tenant, id), 0, -1));
     if (turns.length === 0) throw new ProblemError('conversation_not_found', 'It is unknown or has been forgotten.');
-    return turns.map((turn) => JSON.parse(turn) as Turn);
+    return turns.map((turn) => JSON.parse(turn) as KeptTurn);
   }
 
-  async append(tenant: Tenant, id: string, turn: Turn): Promise<void> {
+  async append(tenant: Tenant, id: string, turn: KeptTurn): Promise<void> {
     const key = keyOf(tenant, id);
     const kept = JSON.stringify({ ...turn, answer: turn.answer.slice(0, MAX_ANSWER_CHARS).toWellFormed() });
     await this.#run(() =>

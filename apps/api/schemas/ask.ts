@@ -14,7 +14,7 @@ export const askSchema = z
       .max(100)
       .optional()
       .meta({ description: 'Only these videos; default: those of the conversation, else all' }),
-    filter: searchFilter.optional(),
+    filter: searchFilter.optional().meta({ description: 'Default: that of the conversation, if any; `{}`: none' }),
     conversationId: z.uuid().toLowerCase().optional().meta({
       description:
         'Of an answer before: the question may then say "it" or "after that". Forgotten two hours after its last question',
@@ -51,6 +51,10 @@ export const answerSchema = z
     answer: z.string().meta({ description: 'Plain text. Each claim has its citation, `[1]`' }),
     mode: z.enum(['llm', 'extractive']).meta({ description: 'Written by the chat model, or made of what was found' }),
     found: z.boolean().meta({ description: 'False when the videos do not contain it' }),
+    understoodAs: z
+      .string()
+      .optional()
+      .meta({ description: 'The question in words that stand alone, where a follow-up was asked in others' }),
     citations: z.array(citation),
     moments: z.array(momentSchema).meta({ description: 'All that was retrieved' }),
     conversationId: z.uuid().meta({ description: 'For questions that follow' }),

@@ -1,11 +1,11 @@
 import type { Moment } from '../index.ts';
 import { CitationFilter } from './citations.ts';
-import { extractive, notFound } from './extractive.ts';
-import { type Llm, LlmError, type Message, type Usage, UsageMeter } from './llm.ts';
-import { type AnswerSources, type Findings, retrieve, type VideoFacts } from './plan.ts';
+import { extractive, notFound, remarks } from './extractive.ts';
+import { type CallLimits, type Llm, LlmError, type Message, type Usage, UsageMeter } from './llm.ts';
+import { type AnswerSources, type Findings, isSure, type VideoFacts } from './plan.ts';
 import {
+  evidenceAbout,
   evidenceBudget,
-  evidenceOf,
   fitting,
   inRuns,
   mapMessages,
@@ -15,6 +15,7 @@ import {
   rewriteMessages,
 } from './prompt.ts';
 import { type Resolved, readQuestion, resolve, type Turn } from './question.ts';
+import { retrieve } from './retrieve.ts';
 
 export interface AskOptions {
   question: string;
@@ -24,6 +25,10 @@ export interface AskOptions {
   limit: number;
   /** Of the conversation so far, oldest first. */
   history?: Turn[];
+  /** `sources` give only a part of each video, or one language. */
+  isPart?: boolean;
+  /** What the caller knows to be missing. */
+  degraded?: Degraded;
 }
 /** `[n]` in an answer stands for this moment. */
 export interface Citation {
@@ -40,6 +45,8 @@ export interface Answer {
   mode: 'llm' | 'extractive';
   /** Whether the videos contain it. */
   found: boolean;
+  /** The question in words that stand alone, where those are not the words it was asked in. */
+  understoodAs?: string;
   citations: Citation[];
   moments: Moment[];
   usage?: Usage;
@@ -75,7 +82,13 @@ export async function* ask(
   const { sources, llm } = parts;
   const history = options.history ?? [];
   const meter = new UsageMeter(llm?.options ?? {});
-  const resolved = await standAlone(llm, options.question, history, meter, signal);
+  // From the first call on: what is retrieved before it takes none of the chat model's time.
+  let deadline: AbortSignal | undefined;
+  const limits = (): CallLimits => {
+    deadline ??= llm?.deadline();
+    return { deadline, signal };
+  };
+  const { resolved, failure: unread } = await standAlone(llm, options.question, history, meter, limits);
   const findings = await retrieve(sources, resolved, options, signal);
   yield { type: 'moments', moments: findings.moments, videos: findings.videos };
 
@@ -85,7 +98,7 @@ export async function* ask(
   let mode: Answer['mode'] = 'extractive';
   let failure: LlmError | undefined;
   if (llm && findings.moments.length > 0) {
-    const spoken = speak(llm, sources, resolved.text, findings, history, meter, signal);
+    const spoken = speak(llm, sources, resolved.text, findings, history, meter, limits());
     try {
       for (let next = await spoken.next(); ; next = await spoken.next()) {
         if (next.done) {
@@ -113,19 +126,37 @@ export async function* ask(
     cited = citedIn(written);
   }
 
+  const remark = remarks(findings);
+  if (remark) {
+    const text = (mode === 'llm' ? '\n\n' : ' ') + remark;
+    written += text;
+    yield { type: 'token', text };
+  }
+
   const citations = [...new Set(cited)]
     .sort((a, b) => a - b)
     .flatMap((n) => (findings.moments[n - 1] ? [{ n, moment: findings.moments[n - 1] as Moment }] : []));
   yield { type: 'citations', citations };
   const { usage } = meter;
   const at = answeredAt(findings, citations);
+  const isWeak = mode === 'llm' && found && !citations.some(({ moment }) => isSure(moment));
+  const degraded =
+    (failure && { code: failure.code, message: failure.message }) ??
+    options.degraded ??
+    (findings.covers ? leftOut(findings.covers) : undefined) ??
+    (isWeak ? WEAK : undefined) ??
+    (unread && NOT_REWRITTEN);
+  const failed = failure ?? unread;
+  const detail = failed && (failed.detail ?? failed.message);
   yield {
     type: 'done',
     answer: {
       answer: written,
       ...{ mode, found, citations, moments: findings.moments },
       ...(usage && { usage }),
-      ...(failure && { degraded: { code: failure.code, message: failure.message }, detail: failure.detail }),
+      ...(resolved.text !== options.question.trim() && { understoodAs: resolved.text }),
+      ...(degraded && { degraded }),
+      ...(detail && { detail }),
       turn: {
         question: options.question,
         read: findings.question,
@@ -137,25 +168,41 @@ export async function* ask(
   };
 }
 
+const WEAK: Degraded = {
+  code: 'weak_evidence',
+  message: 'Nothing that the answer cites was found surely: look at the moments before you rely on it.',
+};
+const NOT_REWRITTEN: Degraded = {
+  code: 'question_not_rewritten',
+  message: 'The chat model did not put the question into words that stand alone: it was understood by rule.',
+};
+const leftOut = (covers: string): Degraded => ({
+  code: 'videos_left_out',
+  message: `The answer covers ${covers} videos: name fewer to hear of each.`,
+});
+
 /** A follow-up in words that stand alone: by the chat model where there is one, else, or where it fails, by rule. */
 async function standAlone(
   llm: Llm | undefined,
   question: string,
   history: Turn[],
   meter: UsageMeter,
-  signal?: AbortSignal,
-): Promise<Resolved> {
+  limits: () => CallLimits,
+): Promise<{ resolved: Resolved; failure?: LlmError }> {
   const byRule = resolve(question, history.at(-1));
   // "After that" is a place that is known; no words say it better.
-  if (!llm || history.length === 0 || byRule.anchor) return byRule;
+  if (!llm || history.length === 0 || byRule.anchor) return { resolved: byRule };
   try {
-    const limits = { maxTokens: REWRITE_TOKENS, signal };
-    const text = (await llm.ask(rewriteMessages(question, history), meter, limits)).trim();
-    const isQuestion = text !== '' && text.length <= MAX_REWRITTEN_CHARS && !text.includes('\n');
-    return isQuestion ? { question: readQuestion(text), text } : byRule;
+    const asked = await llm.ask(rewriteMessages(question, history), meter, { ...limits(), maxTokens: REWRITE_TOKENS });
+    const text = asked.trim();
+    if (text === '') throw new LlmError('llm_empty', 'The chat model answered nothing.');
+    if (text.length > MAX_REWRITTEN_CHARS || text.includes('\n')) {
+      throw new LlmError('llm_garbage', 'The chat model answered with something that is no question.');
+    }
+    return { resolved: { question: readQuestion(text), text } };
   } catch (error) {
     if (!(error instanceof LlmError)) throw error;
-    return byRule;
+    return { resolved: byRule, failure: error };
   }
 }
 
@@ -167,11 +214,11 @@ async function* speak(
   findings: Findings,
   history: Turn[],
   meter: UsageMeter,
-  signal?: AbortSignal,
+  limits: CallLimits,
 ): AsyncGenerator<string, { cited: Iterable<number>; found: boolean; failure?: LlmError }> {
   const { options } = llm;
   const pictures = options.images > 0 ? await picturesOf(findings, sources, options.images) : [];
-  const items = evidenceOf(findings, pictures.length > 0);
+  const items = evidenceAbout(findings, pictures.length > 0);
   if (items.length === 0) {
     yield notFound(findings);
     return { cited: [], found: false };
@@ -182,7 +229,7 @@ async function* speak(
   const known = new Set(runs.flat().map(({ n }) => n));
   const messages: Message[] =
     runs.length > 1
-      ? messagesFor(question, findings, await notesOf(llm, question, runs, budget, meter, signal), { history })
+      ? messagesFor(question, findings, await notesOf(llm, question, runs, budget, meter, limits), { history })
       : messagesFor(question, findings, runs[0] ?? [], {
           history,
           pictures: pictures.filter(({ n }) => known.has(n)),
@@ -191,7 +238,7 @@ async function* speak(
   const filter = new CitationFilter(known);
   let raw = '';
   let end: 'stop' | 'length' = 'stop';
-  const answer = llm.chat(messages, meter, { signal });
+  const answer = llm.chat(messages, meter, limits);
   try {
     for (let next = await answer.next(); ; next = await answer.next()) {
       if (next.done) {
@@ -231,7 +278,7 @@ async function notesOf(
   runs: ReturnType<typeof inRuns>,
   budget: number,
   meter: UsageMeter,
-  signal?: AbortSignal,
+  limits: CallLimits,
 ): Promise<{ notes: string }[]> {
   const notes: string[] = [];
   const maxTokens = Math.min(NOTE_TOKENS, llm.options.maxTokens, Math.floor(budget / runs.length));
@@ -240,7 +287,7 @@ async function notesOf(
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const [i, run] = next;
       const filter = new CitationFilter(new Set(run.map(({ n }) => n)));
-      const text = await llm.ask(mapMessages(question, run), meter, { maxTokens, signal });
+      const text = await llm.ask(mapMessages(question, run), meter, { ...limits, maxTokens });
       notes[i] = (filter.push(text) + filter.end()).trim();
     }
   };

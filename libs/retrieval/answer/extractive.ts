@@ -1,7 +1,7 @@
 import type { Evidence, LabelInVideo, Moment } from '../index.ts';
 import { type Findings, SURE, type VideoFacts } from './plan.ts';
 import { countOf } from './prompt.ts';
-import { clock, neutral, quoted, titled } from './text.ts';
+import { clock, neutral, placeOf, quoted, titled } from './text.ts';
 
 /** Places that are written out; more are only counted and cited. */
 const MAX_SENTENCES = 10;
@@ -11,6 +11,9 @@ const NEARLY = 0.9;
 const MAX_SUMMARY = 8;
 const MAX_TITLES = 3;
 const MAX_QUOTE = 300;
+/** What begins so little later begins together. */
+const TOGETHER_MS = 500;
+const UNKNOWN = { title: 'a video' };
 
 /** An answer made of what was found, word for word, with no model: what is said, what is seen, where, each with its `[n]`. */
 export function extractive(findings: Findings): string {
@@ -23,14 +26,23 @@ export function extractive(findings: Findings): string {
     return findings.moments.map((moment, i) => described(moment, i + 1, findings, capital(direction))).join(' ');
   }
   if (kind === 'order' && findings.roles) return neighbours(findings);
+  if (kind === 'sequence' && findings.about) return sequence(findings);
+  if (kind === 'clock') return findings.moments.map((moment, i) => described(moment, i + 1, findings)).join(' ');
   return needle(findings);
 }
 
+/** What an answer says of itself, after what it says of the videos. */
+export function remarks({ covers, note }: Findings): string {
+  return [...(covers ? [`This covers ${covers} videos.`] : []), ...(note ? [note] : [])].join(' ');
+}
+
 /** Says that it is not there, and where it was looked for. */
-export function notFound({ scope }: Pick<Findings, 'scope'>): string {
+export function notFound({ scope, reason, isPart }: Pick<Findings, 'scope' | 'reason' | 'isPart'>): string {
   if (scope?.length === 0) return 'There is no video to answer from.';
-  const where =
+  if (reason) return reason;
+  const videos =
     scope && scope.length <= MAX_TITLES ? scope.map(({ title }) => titled(title)).join(', ') : 'these videos';
+  const where = isPart ? `what the filter leaves of ${videos}` : videos;
   return `I found nothing in ${where} that answers this.`;
 }
 
@@ -53,14 +65,16 @@ function places(findings: Findings): string {
     : question.kind === 'count'
       ? plural(count, 'time')
       : plural(count, 'place');
-  const lead = `Found ${capped ? 'at least ' : ''}${isVideos || question.kind === 'list' ? 'in ' : ''}${what}`;
+  const lead = `Found ${isVideos || question.kind === 'list' ? 'in ' : ''}${capped ? 'at least ' : ''}${what}`;
   const written = moments.slice(0, MAX_SENTENCES).map((moment, i) => described(moment, i + 1, findings));
-  const rest = moments.length - written.length;
-  const more = rest > 0 ? [`And ${rest} more ${cites(moments.slice(written.length), written.length)}.`] : [];
+  const given = moments.length - written.length;
+  const rest = given + Math.max(0, (findings.count?.places ?? 0) - moments.length);
+  const some = rest > given ? `, of which ${given} are` : '';
+  const more = rest > 0 ? [`And ${rest} more${some} ${cites(moments.slice(written.length), written.length)}.`] : [];
   return [`${lead} ${cites(moments)}.`, ...written, ...more].join(' ');
 }
 
-function neighbours({ question, moments, roles, videos }: Findings): string {
+function neighbours({ question, moments, roles, videos, isPart }: Findings): string {
   const after = question.direction === 'after';
   const facts = videos.get(moments[0]?.videoId ?? '');
   const sentences: string[] = [];
@@ -77,9 +91,37 @@ function neighbours({ question, moments, roles, videos }: Findings): string {
     }
   }
   if (isPlaced && moments.length === 1) {
-    sentences.push(`Nothing comes ${after ? 'after' : 'before'} it in ${titleOf(facts)} [1].`);
+    sentences.push(`Nothing comes ${after ? 'after' : 'before'} it in ${placeOf(facts ?? UNKNOWN, isPart)} [1].`);
   }
   return sentences.join(' ');
+}
+
+/** Which of two things comes first in each video, or what there is of them. */
+function sequence({ question, moments, about = [], videos }: Findings): string {
+  const { topics, direction } = question;
+  const end = direction === 'last' ? 'last' : 'first';
+  const numbered = moments.map((moment, i) => ({ moment, n: i + 1, name: quoted(about[i] ?? ''), topic: about[i] }));
+  const sentences = [...Map.groupBy(numbered, ({ moment }) => moment.videoId)].flatMap(([id, all]) => {
+    const title = titleOf(videos.get(id));
+    const [one, other] = all.toSorted((a, b) => a.moment.startMs - b.moment.startMs);
+    if (!one) return [];
+    const at = ({ moment, n }: typeof one) => `${end} ${happening(moment)} [${n}]`;
+    if (!other) return described(one.moment, one.n, { videos }, `${one.name} is ${end}`);
+    if (other.moment.startMs - one.moment.startMs < TOGETHER_MS) {
+      return `${one.name} and ${other.name} come at the same time in ${title}: ${at(one)} and ${at(other)}.`;
+    }
+    const isSo = (direction === 'before') === (one.topic === topics?.[0]);
+    const lead = direction === 'before' || direction === 'after' ? `${isSo ? 'Yes' : 'No'}: ` : '';
+    return `${lead}${one.name} comes before ${other.name} in ${title}: ${at(one)} and ${at(other)}.`;
+  });
+  return sentences.join(' ');
+}
+
+/** `said at 1:05: “…”` or `seen from 0:40 to 0:52` */
+function happening(moment: Moment): string {
+  const [best] = moment.evidence;
+  if (best?.kind !== 'passage') return `seen ${span(moment)}`;
+  return `said at ${clock(best.atMs)}: ${quoted(best.text ?? '', MAX_QUOTE)}`;
 }
 
 /** Of each video the most telling passage of each part of its timeline, and what is seen most or its longest scenes. */
@@ -152,7 +194,7 @@ function labelled({ label, totalMs, count }: LabelInVideo, longest: Moment): str
   return `${neutral(label)} (${total}${span(longest)})`;
 }
 
-const titleOf = (video: VideoFacts | undefined): string => titled(video?.title ?? 'a video');
+const titleOf = (video: VideoFacts | undefined): string => titled((video ?? UNKNOWN).title);
 const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
 const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
 const cites = (moments: Moment[], from = 0): string => moments.map((_, i) => `[${from + i + 1}]`).join('');

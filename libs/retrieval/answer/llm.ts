@@ -5,7 +5,7 @@ export interface LlmOptions {
   baseUrl: string;
   model: string;
   apiKey?: string;
-  /** For one call, its retries included. */
+  /** For all calls of one question, their retries included. */
   timeoutMs: number;
   /** Of one call's answer. */
   maxTokens: number;
@@ -55,6 +55,13 @@ export interface Usage {
   estimated?: true;
 }
 
+export interface CallLimits {
+  maxTokens?: number;
+  /** `Llm.deadline()`, shared by the calls of one question; left out, this call has all the time. */
+  deadline?: AbortSignal;
+  signal?: AbortSignal;
+}
+
 /** The SDK waits 0.5 s, then 1 s, or what `Retry-After` says. */
 const MAX_RETRIES = 2;
 /** An answer of more characters than this for each token it may have does not end. */
@@ -67,6 +74,11 @@ export class Llm {
   #client: Promise<OpenAI> | undefined;
   constructor(readonly options: LlmOptions) {}
 
+  /** When the calls of one question that begin now must have ended. */
+  deadline(): AbortSignal {
+    return AbortSignal.timeout(this.options.timeoutMs);
+  }
+
   /**
    * The answer, as it comes. Tokens are added to `meter`. Returns why it ended. Throws LlmError; with `signal` aborted, its reason. The request is
    * aborted when the caller stops reading.
@@ -74,12 +86,11 @@ export class Llm {
   async *chat(
     messages: Message[],
     meter: UsageMeter,
-    { maxTokens = this.options.maxTokens, signal }: { maxTokens?: number; signal?: AbortSignal } = {},
+    { maxTokens = this.options.maxTokens, deadline = this.deadline(), signal }: CallLimits = {},
   ): AsyncGenerator<string, 'stop' | 'length'> {
     const { model, timeoutMs } = this.options;
     signal?.throwIfAborted();
     const left = new AbortController();
-    const deadline = AbortSignal.timeout(timeoutMs);
     const ends = AbortSignal.any([deadline, left.signal, ...(signal ? [signal] : [])]);
     let [written, finish]: [string, string | null] = ['', null];
     let counted: OpenAI.CompletionUsage | null | undefined;
@@ -140,11 +151,7 @@ export class Llm {
   }
 
   /** The whole answer as one text. */
-  async ask(
-    messages: Message[],
-    meter: UsageMeter,
-    options: { maxTokens?: number; signal?: AbortSignal } = {},
-  ): Promise<string> {
+  async ask(messages: Message[], meter: UsageMeter, options: CallLimits = {}): Promise<string> {
     let text = '';
     for await (const piece of this.chat(messages, meter, options)) text += piece;
     return text;

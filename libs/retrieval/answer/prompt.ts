@@ -1,7 +1,7 @@
 import type { Evidence, Moment } from '../index.ts';
 import { estimateTokens, type LlmOptions, type Message } from './llm.ts';
 import { type AnswerSources, type Findings, SURE } from './plan.ts';
-import type { Turn } from './question.ts';
+import type { QuestionKind, Turn } from './question.ts';
 import { clock, cut } from './text.ts';
 
 /** What the model says when it cannot answer. */
@@ -17,7 +17,16 @@ const SUMMARY_RULES =
   'The evidence covers the whole timeline in order, then what is seen most. Say what it is about, what its main points are and what is seen, in at most eight sentences.';
 const COUNT_RULES =
   'Give the number first: it is "count", counted for you; not all of the places may be among the evidence.';
+const SEQUENCE_RULES =
+  'Each item is where what its "about" names comes first (or last, where that is asked). Say in which order they come; what "missing" names was not found.';
 const COMPARISON_RULES = 'Say for each video what it has to the question, then what is the same and what differs.';
+const SPECIAL_RULES: Partial<Record<QuestionKind, string>> = {
+  summary: SUMMARY_RULES,
+  count: COUNT_RULES,
+  list: COUNT_RULES,
+  comparison: COMPARISON_RULES,
+  sequence: SEQUENCE_RULES,
+};
 const MAP_RULES = `Write notes of what matters in this part: at most six short sentences, each with its citations. Part of a longer text; another will join the notes.`;
 
 const MAX_HISTORY = 3;
@@ -40,6 +49,8 @@ interface Item {
   shows?: string;
   inAll?: string;
   confidence?: number;
+  /** Which of two topics it is a place of. */
+  about?: string;
 }
 
 /**
@@ -67,6 +78,12 @@ export function evidenceOf(findings: Findings, withPictures: boolean): Item[] {
     ];
   });
 }
+/** Evidence on two topics, with which of them each item is about. */
+export const evidenceAbout = (findings: Findings, withPictures: boolean): Item[] =>
+  evidenceOf(findings, withPictures).map((item) => {
+    const about = findings.about?.[item.n - 1];
+    return about ? { ...item, about } : item;
+  });
 const saidIn = ({ evidence }: Moment): string =>
   evidence
     .filter((one): one is Evidence & { text: string } => one.kind === 'passage' && one.text !== undefined)
@@ -118,12 +135,13 @@ export function messagesFor(
   { history = [], pictures = [] }: { history?: Turn[]; pictures?: Picture[] } = {},
 ): Message[] {
   const { kind } = findings.question;
-  const special =
-    kind === 'summary' ? SUMMARY_RULES : kind === 'count' ? COUNT_RULES : kind === 'comparison' ? COMPARISON_RULES : '';
+  const special = SPECIAL_RULES[kind];
+  const isCounted = kind === 'count' || kind === 'list';
   const document = data({
     question,
     conversation: said(history),
-    ...(kind === 'count' && { count: countOf(findings) }),
+    ...(isCounted && { count: findings.capped ? `at least ${countOf(findings)}` : countOf(findings) }),
+    ...(findings.missing?.length && { missing: findings.missing }),
     evidence,
   });
   const text = { type: 'text', text: document } as const;
@@ -147,8 +165,10 @@ export function messagesFor(
 }
 
 /** What there is of what was asked for: places, or videos that have any. */
-export const countOf = ({ question, moments }: Findings): number =>
-  question.unit === 'videos' ? new Set(moments.map(({ videoId }) => videoId)).size : moments.length;
+export const countOf = ({ question, moments, count }: Findings): number =>
+  question.unit === 'videos'
+    ? (count?.videos ?? new Set(moments.map(({ videoId }) => videoId)).size)
+    : (count?.places ?? moments.length);
 
 /** Notes of one run of a long text. */
 export function mapMessages(question: string, evidence: Item[]): Message[] {

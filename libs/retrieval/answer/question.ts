@@ -1,7 +1,8 @@
 import { terms } from '#store';
 import type { Modality } from '../index.ts';
+import { clockIn } from './clock.ts';
 
-export type QuestionKind = 'needle' | 'list' | 'count' | 'order' | 'summary' | 'comparison';
+export type QuestionKind = 'needle' | 'list' | 'count' | 'order' | 'sequence' | 'clock' | 'summary' | 'comparison';
 export type Direction = 'after' | 'before' | 'first' | 'last';
 
 /** What a question asks for, read off its words (English; in other languages everything is a needle, which fits most questions). */
@@ -9,8 +10,12 @@ export interface Question {
   kind: QuestionKind;
   /** What is looked for. For a needle the question itself; else without the words that only ask; may be empty. */
   topic: string;
-  /** Of `order`: the neighbour of the topic, or its first or last place. */
+  /** Of `order`: the neighbour of the topic, or its first or last place. Of `sequence`: what is asked of the first topic, if anything. Of `clock`: the side. */
   direction?: Direction;
+  /** Of `sequence`: the two things whose order is asked for. */
+  topics?: [string, string];
+  /** Of `clock`. */
+  atMs?: number;
   /** Where the question says that it is about what is said, or what is shown. */
   modalities?: Modality[];
   /** Of `count`: what is counted. */
@@ -45,6 +50,14 @@ const FIRST_THING = /\b(first|last|final) (?:thing|words?|sentence|scene|picture
 const NEIGHBOUR =
   /^(?:and )?(?:what|who|which \w+)(?:'s| (?:is|are|was|were|do|does|did|can|comes?|came|happens?|happened|follows?))?(?: (?:they|he|she|we|you|i|people|someone|the (?:speaker|teacher|man|woman)))?(?: (?:be|being|the next thing|next|going on|there|talked about|say|says|said|talk about|mention|mentioned|show|shown|see|seen|visible|appears?|happens?|happening|comes?|heard|hear))*(?: (?:right|immediately|directly|shortly|just|soon))? (after|before)\b(.*)$/;
 const FOLLOWS = /^what (?:comes |happens )?(follows|precedes)\b(.*)$/;
+/** "Which comes first, the campfire or the rainbow?", "Is the weather or the price mentioned first?" */
+const WHICH_FIRST = [
+  /^(?:which|what|who)\b(?<head>.*?)\b(?<end>first|earlier|sooner|last|later)\b(?<one>.*?)\bor\b(?<other>.+)$/,
+  /^(?:is|are|was|were|does|do|did)\b(?<head>)(?<one>.+?)\bor\b(?<other>.+?)\b(?<end>first|earlier|sooner|last|later)$/,
+];
+/** "Does a red car appear before the campfire?" */
+const IS_BEFORE =
+  /^(?:is|are|was|were|does|do|did|has|have)\b(?<one>.+?)\b(?<side>before or after|after or before|before|after)\b(?<other>.+)$/;
 
 /** Words that a question is made of beside its topic, as stems; trimmed from both ends only, so that "a house with a blue roof" stays whole. */
 const ASKING = new Set(
@@ -62,6 +75,10 @@ export function readQuestion(text: string): Question {
   const modalities = modalitiesOf(plain);
   const spoken = { ...(modalities && { modalities }) };
 
+  const at = clockIn(text, asks);
+  if (at) return { kind: 'clock', topic: '', ...at, ...spoken };
+  const order = sequenceIn(plain);
+  if (order) return { kind: 'sequence', ...order, ...spoken };
   const neighbour = NEIGHBOUR.exec(plain);
   if (neighbour) {
     const [, side, rest = ''] = neighbour;
@@ -99,11 +116,24 @@ function modalitiesOf(plain: string): Modality[] | undefined {
   return [said ? 'passages' : 'frames'];
 }
 
+/** Two things and which order of theirs is asked for. */
+function sequenceIn(plain: string): Pick<Question, 'topic' | 'topics' | 'direction'> | undefined {
+  for (const pattern of [...WHICH_FIRST, IS_BEFORE]) {
+    const { one = '', other = '', head = '', end, side } = pattern.exec(plain)?.groups ?? {};
+    const topics: [string, string] = [trimmed(one), trimmed(other)];
+    if (!topics[0] || !topics[1] || trimmed(head)) continue;
+    // "The first thing said about cats or dogs" is one thing.
+    if (end && (FIRST.test(plain) || FIRST_THING.test(plain) || /^ about\b/.test(one))) continue;
+    const direction = end ? (end.startsWith('la') ? 'last' : 'first') : side?.includes(' ') ? undefined : side;
+    return { topic: topics[0], topics, ...(direction && { direction: direction as Direction }) };
+  }
+  return undefined;
+}
+
+const asks = (word: string | undefined): boolean => word !== undefined && terms(word).every((term) => ASKING.has(term));
 /** The words between the asking ones at both ends. */
 function trimmed(text: string): string {
   const words = text.split(/\s+/).filter(Boolean);
-  const asks = (word: string | undefined): boolean =>
-    word !== undefined && terms(word).every((term) => ASKING.has(term));
   let [from, to] = [0, words.length];
   while (from < to && asks(words[from])) from += 1;
   while (to > from && asks(words[to - 1])) to -= 1;
@@ -162,6 +192,8 @@ export function resolve(text: string, before: Turn | undefined): Resolved {
   const question = readQuestion(text);
   const alone: Resolved = { question, text: text.trim() };
   if (!before) return alone;
+  // Of the video that was spoken of, where there are several.
+  if (question.kind === 'clock') return { ...alone, ...(before.at && { anchor: before.at }) };
   const plain = normal(text);
   const side = AFTER_THAT.exec(plain)?.[1] ?? (NEXT.test(plain) ? 'after' : undefined);
   if (side && before.at) {
@@ -181,8 +213,9 @@ export function resolve(text: string, before: Turn | undefined): Resolved {
   const about = (WHAT_ABOUT.exec(plain) ?? AND_SHORT.exec(plain))?.[1];
   if (about && !PRONOUN.test(about)) {
     const { kind } = before.read;
-    // A summary has no topic to put another in the place of.
-    if (kind === 'needle' || kind === 'summary') return { question: { kind: 'needle', topic: about }, text: about };
+    // The others have no one topic to put another in the place of.
+    const hasTopic = kind === 'list' || kind === 'count' || kind === 'order' || kind === 'comparison';
+    if (!hasTopic) return { question: { kind: 'needle', topic: about }, text: about };
     return { question: { ...before.read, topic: trimmed(about) || about }, text: `${before.question} → ${about}` };
   }
   const topic = topicOf(before);

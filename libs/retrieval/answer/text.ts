@@ -44,6 +44,10 @@ export function titled(title: string): string {
   return `"${cut(line, 120)}"`;
 }
 
+/** Where something is or is not: a video, or what a filter leaves of it. */
+export const placeOf = ({ title }: { title: string }, isPart = false): string =>
+  `${isPart ? 'what the filter leaves of ' : ''}${titled(title)}`;
+
 /** Cut at a word, where one ends in the last third, with an ellipsis. */
 export function cut(text: string, maxLength: number): string {
   const letters = [...text];

@@ -1,0 +1,48 @@
+import { marked, type Places } from '../every-place.ts';
+import { endsOf, unsureEnd } from './places.ts';
+import { covering, type Findings, findingsOf, type Looking, MAX_VIDEOS } from './plan.ts';
+import { quoted } from './text.ts';
+
+/**
+ * Which of two things comes first: the first place of each (or the last, where it is asked which comes last), of all videos that have both, else of those
+ * that have one. Undefined where neither is found.
+ */
+export async function findOrder(looking: Looking): Promise<Findings | undefined> {
+  const { topics = [], direction } = looking.question;
+  const end = direction === 'last' ? 'last' : 'first';
+  const places = await Promise.all(topics.map((topic) => placesOf(looking, topic)));
+  if (places.every(({ moments }) => moments.length === 0)) return undefined;
+  const ends = places.map(({ moments }) => endsOf(moments, end));
+  const found = [...new Set(ends.flatMap((one) => [...one.keys()]))];
+  const withAll = found.filter((id) => ends.every((one) => one.has(id)));
+  const videos = withAll.length > 0 ? withAll : found;
+  const shown = videos.slice(0, MAX_VIDEOS).flatMap((id) =>
+    topics.flatMap((topic, i) => {
+      const moment = ends[i]?.get(id);
+      return moment ? [{ topic, moment: marked(moment, topic) }] : [];
+    }),
+  );
+  const moments = shown.map(({ moment }) => moment);
+  const missing = topics.filter((_, i) => places[i]?.moments.length === 0);
+  const notes = [
+    ...missing.map((topic) => `I found nothing of ${quoted(topic)}.`),
+    ...(missing.length === 0 && withAll.length === 0 ? ['I found no video that has both.'] : []),
+    ...(places.some(({ isWhole }) => !isWhole) ? [unsureEnd(end)] : []),
+  ];
+  const all = await findingsOf(looking, moments, true);
+  return {
+    ...all,
+    // By the moment: those of videos that are gone are left out.
+    about: all.moments.map((kept) => shown[moments.indexOf(kept)]?.topic ?? ''),
+    missing,
+    ...covering(Math.min(videos.length, MAX_VIDEOS), { count: videos.length, isOpen: false }),
+    ...(notes.length > 0 && { note: notes.join(' ') }),
+  };
+}
+
+/** As the question says, said or shown; what is not found so may still be there in the other way. */
+async function placesOf({ sources, question, videoIds, signal }: Looking, query: string): Promise<Places> {
+  const { modalities } = question;
+  const places = await sources.everyPlace({ query, videoIds, modalities }, signal);
+  return places.moments.length > 0 || !modalities ? places : sources.everyPlace({ query, videoIds }, signal);
+}

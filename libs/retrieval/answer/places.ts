@@ -1,0 +1,86 @@
+import { marked } from '../every-place.ts';
+import type { Moment } from '../index.ts';
+import {
+  covering,
+  type Findings,
+  findingsOf,
+  inTime,
+  knownVideos,
+  type Looking,
+  MAX_PLACES,
+  MAX_VIDEOS,
+  passageMoment,
+  sceneMoment,
+} from './plan.ts';
+
+/** Moments of a topic that was not found surely. */
+const NEAREST = 3;
+
+type Ends = 'first' | 'last';
+const pick = <T>(all: T[], end: Ends): T | undefined => (end === 'first' ? all[0] : all.at(-1));
+
+/** Every place that is sure, in the order of time. */
+export async function findPlaces(looking: Looking): Promise<Findings> {
+  const { sources, question, videoIds, signal } = looking;
+  const { topic, modalities, unit } = question;
+  const { moments, isWhole } = await sources.everyPlace({ query: topic, videoIds, modalities }, signal);
+  if (moments.length === 0) return nearest(looking);
+  const { moments: places, ...rest } = await findingsOf(looking, moments, true);
+  const byVideo = Map.groupBy(inTime(places), ({ videoId }) => videoId);
+  // Of videos that are counted, each is shown before any is shown twice.
+  const isMany = unit === 'videos' && places.length > MAX_PLACES;
+  const given = isMany ? [...byVideo.values()].flatMap(([first]) => first ?? []) : [...byVideo.values()].flat();
+  return {
+    ...rest,
+    moments: given.slice(0, MAX_PLACES).map((moment) => marked(moment, topic)),
+    count: { places: places.length, videos: byVideo.size },
+    capped: !isWhole,
+  };
+}
+
+/** The first or last place of each video; without a topic, of anything said (or shown). */
+export async function findEnd(looking: Looking, end: Ends): Promise<Findings> {
+  const { sources, question, videoIds, signal } = looking;
+  const { topic, modalities } = question;
+  if (!topic) return endOfAnything(looking, end);
+  const { moments, isWhole } = await sources.everyPlace({ query: topic, videoIds, modalities }, signal);
+  if (moments.length === 0) return nearest(looking);
+  const ends = [...endsOf(moments, end).values()];
+  const shown = ends.slice(0, MAX_VIDEOS).map((moment) => marked(moment, topic));
+  return {
+    ...(await findingsOf(looking, shown, true)),
+    ...covering(shown.length, { count: ends.length, isOpen: false }),
+    ...(!isWhole && { note: unsureEnd(end) }),
+  };
+}
+
+async function endOfAnything(looking: Looking, end: Ends): Promise<Findings> {
+  const { sources, question } = looking;
+  const shown = question.modalities?.[0] === 'frames';
+  const known = await knownVideos(looking);
+  const moments: Moment[] = [];
+  const some = known.videos.slice(0, MAX_VIDEOS);
+  for (const { id } of some) {
+    const passage = shown ? undefined : pick(await sources.passages(id), end);
+    const scene = shown ? pick(await sources.scenes(id), end) : undefined;
+    if (passage) moments.push(passageMoment(passage));
+    if (scene) moments.push(sceneMoment(id, scene));
+  }
+  return { ...(await findingsOf(looking, moments, true)), ...covering(some.length, known) };
+}
+
+export const unsureEnd = (end: Ends): string =>
+  `Not everything was looked at: there may be ${end === 'first' ? 'an earlier' : 'a later'} one.`;
+
+/** Of each video the place that comes first or last in it, the videos in the order of their best. */
+export function endsOf(places: Moment[], end: Ends): Map<string, Moment> {
+  const byVideo = Map.groupBy(inTime(places), ({ videoId }) => videoId);
+  return new Map([...byVideo].map(([id, all]) => [id, pick(all, end) as Moment]));
+}
+
+async function nearest(looking: Looking): Promise<Findings> {
+  const { sources, question, videoIds, signal } = looking;
+  const { topic, modalities } = question;
+  const moments = await sources.search({ query: topic, videoIds, modalities, limit: NEAREST }, signal);
+  return { ...(await findingsOf(looking, moments, false)), count: { places: 0, videos: 0 } };
+}

@@ -1,0 +1,114 @@
+import type { Modality, Moment } from '../index.ts';
+import { findAt } from './clock.ts';
+import { findOrder } from './order.ts';
+import { findEnd, findPlaces } from './places.ts';
+import {
+  type AnswerSources,
+  byId,
+  covering,
+  type Findings,
+  findingsOf,
+  isSure,
+  type Known,
+  knownVideos,
+  type Looking,
+  MAX_NAMED,
+  MAX_VIDEOS,
+  passageMoment,
+  sceneMoment,
+} from './plan.ts';
+import type { Resolved } from './question.ts';
+import { summarise } from './summary.ts';
+
+const MAX_COMPARED = 3;
+/** What begins so little before the end of a place comes after it. */
+const SLACK_MS = 500;
+
+/** Finds what answers a question: one way for each kind. */
+export async function retrieve(
+  sources: AnswerSources,
+  { question, text, anchor }: Resolved,
+  options: { videoIds?: string[]; limit: number; isPart?: boolean },
+  signal?: AbortSignal,
+): Promise<Findings> {
+  const { videoIds, limit, isPart } = options;
+  const isFew = videoIds !== undefined && videoIds.length <= MAX_NAMED;
+  const scope = isFew ? await sources.videos(videoIds, MAX_NAMED) : undefined;
+  const looking: Looking = { sources, question, videoIds, scope, isPart, signal };
+  const { kind, direction, topic } = question;
+  signal?.throwIfAborted();
+
+  if (kind === 'clock') return findAt(looking, anchor?.videoId);
+  if (kind === 'sequence') return (await findOrder(looking)) ?? findNeedle(looking, text, limit);
+  if (kind === 'order' && (direction === 'first' || direction === 'last')) return findEnd(looking, direction);
+  if (kind === 'order' && (anchor || topic)) return findNeighbour(looking, anchor);
+  if ((kind === 'list' || kind === 'count') && topic) return findPlaces(looking);
+  if (kind === 'summary') return summarise(looking, await knownVideos(looking));
+  if (kind === 'comparison') {
+    const known = await knownVideos(looking);
+    if (!topic) return summarise(looking, known);
+    if (known.videos.length > 1) return compare(looking, known);
+  }
+  return findNeedle(looking, topic || text, limit);
+}
+
+async function findNeedle(looking: Looking, query: string, limit: number): Promise<Findings> {
+  const { sources, videoIds, signal } = looking;
+  const moments = query ? await sources.search({ query, videoIds, limit }, signal) : [];
+  return findingsOf(looking, moments, moments.some(isSure));
+}
+
+/** The place, and what is said and shown next to it. */
+async function findNeighbour(looking: Looking, anchor: Resolved['anchor']): Promise<Findings> {
+  const { sources, question, videoIds, signal } = looking;
+  const { topic, direction, modalities } = question;
+  const place: Moment | undefined = anchor
+    ? { ...anchor, score: 1, confidence: 1, evidence: [] }
+    : (await sources.search({ query: topic, videoIds, limit: 5 }, signal)).find(isSure);
+  if (!place) return findingsOf(looking, [], false);
+  const wants = (modality: Modality): boolean => modalities?.includes(modality) ?? true;
+  const [passages, scenes] = await Promise.all([
+    wants('passages') ? sources.passages(place.videoId) : [],
+    wants('frames') ? sources.scenes(place.videoId) : [],
+  ]);
+  const beside = <T extends { startMs: number; endMs: number }>(all: T[]): T | undefined =>
+    direction === 'after'
+      ? all.find(({ startMs }) => startMs >= place.endMs - SLACK_MS)
+      : all.findLast(({ endMs }) => endMs <= place.startMs + SLACK_MS);
+  const [said, seen] = [beside(passages), beside(scenes)];
+  const found: [Moment, 'place' | 'said' | 'seen'][] = [
+    ...(anchor ? [] : [[place, 'place'] as [Moment, 'place']]),
+    ...(said ? [[passageMoment(said), 'said'] as [Moment, 'said']] : []),
+    ...(seen ? [[sceneMoment(place.videoId, seen), 'seen'] as [Moment, 'seen']] : []),
+  ];
+  const all = await findingsOf(
+    looking,
+    found.map(([moment]) => moment),
+    true,
+  );
+  return { ...all, roles: found.map(([, role]) => role) };
+}
+
+/** The same question put to each video: where they are many, to those that have the best places of it. */
+async function compare(looking: Looking, known: Known): Promise<Findings> {
+  const { sources, question, videoIds, signal } = looking;
+  const { topic, modalities } = question;
+  let { videos } = known;
+  let left: Pick<Findings, 'covers' | 'note'> = {};
+  if (known.count > MAX_VIDEOS) {
+    const { moments, isWhole } = await sources.everyPlace({ query: topic, videoIds, modalities }, signal);
+    const having = [...new Set(moments.map(({ videoId }) => videoId))];
+    const best = [...new Set([...having, ...videos.map(({ id }) => id)])].slice(0, MAX_VIDEOS);
+    videos = await sources.videos(best, MAX_VIDEOS);
+    const others = known.count - videos.length;
+    left =
+      isWhole && having.length <= MAX_VIDEOS
+        ? { note: `Nothing of it was found in the other ${others} of ${known.count} videos.` }
+        : covering(videos.length, known);
+  }
+  const each = await Promise.all(
+    videos.map(({ id }) => sources.search({ query: topic, videoIds: [id], modalities, limit: MAX_COMPARED }, signal)),
+  );
+  const moments = each.flatMap((found) => found.filter(isSure));
+  return { question, moments, found: moments.length > 0, videos: byId(videos), scope: videos, ...left };
+}

@@ -1,0 +1,92 @@
+import type { PassageRow } from '#store';
+import type { LabelInVideo, Moment } from '../index.ts';
+import type { LabelSpan } from '../labels.ts';
+import { centrality, countTerms } from './central.ts';
+import {
+  byId,
+  covering,
+  type Findings,
+  type Known,
+  type Looking,
+  MAX_VIDEOS,
+  passageEvidence,
+  sceneMoment,
+} from './plan.ts';
+
+/** Windows that the timeline is cut into for a summary, all videos together, and the least length of one. */
+const MAX_WINDOWS = 60;
+const MIN_WINDOW_MS = 20_000;
+const LONGEST_SCENES = 3;
+/** Labels of a video in a summary: those longest in view. */
+const MOST_SEEN = 5;
+
+/** The whole timeline in windows, each with its most telling passages first; what is seen most, or where no label is, the longest scenes. */
+export async function summarise({ sources, question, signal }: Looking, all: Known): Promise<Findings> {
+  const videos = all.videos.slice(0, MAX_VIDEOS);
+  const windows: Moment[] = [];
+  const texts: string[] = [];
+  const shown: Moment[] = [];
+  const labels: (LabelInVideo | undefined)[] = [];
+  for (const video of videos) {
+    signal?.throwIfAborted();
+    const passages = await sources.passages(video.id);
+    for (const group of await inWindows(passages, Math.floor(MAX_WINDOWS / videos.length), signal)) {
+      windows.push(windowMoment(group));
+      texts.push(group.map(({ passage }) => passage.text).join(' '));
+    }
+    const seen = (await sources.labels(video.id)).slice(0, MOST_SEEN);
+    shown.push(...seen.map((label) => labelMoment(video.id, label)));
+    labels.push(...seen);
+    if (seen.length > 0) continue;
+    const scenes = await sources.scenes(video.id);
+    const longest = scenes.toSorted((a, b) => b.endMs - b.startMs - (a.endMs - a.startMs) || a.startMs - b.startMs);
+    const some = longest.slice(0, passages.length > 0 ? LONGEST_SCENES : 2 * LONGEST_SCENES);
+    shown.push(...some.sort((a, b) => a.startMs - b.startMs).map((scene) => sceneMoment(video.id, scene)));
+    labels.push(...some.map(() => undefined));
+  }
+  const moments = [...windows, ...shown];
+  return {
+    question,
+    moments,
+    texts: moments.map((_, i) => texts[i] ?? ''),
+    roles: moments.map((_, i) => (i < windows.length ? 'said' : 'seen')),
+    labels: [...windows.map(() => undefined), ...labels],
+    found: moments.length > 0,
+    videos: byId(videos),
+    scope: videos,
+    ...covering(videos.length, all),
+  };
+}
+
+/** Where a label is in view longest. */
+function labelMoment(videoId: string, { spans, confidence }: LabelInVideo): Moment {
+  const [longest] = spans.toSorted((a, b) => b.endMs - b.startMs - (a.endMs - a.startMs) || a.startMs - b.startMs);
+  const { startMs, endMs, frameAtMs } = longest as LabelSpan;
+  const evidence = [{ kind: 'frame', atMs: frameAtMs, endMs, score: confidence } as const];
+  return { videoId, startMs, endMs, score: confidence, confidence, evidence };
+}
+
+interface Central {
+  passage: PassageRow;
+  central: number;
+}
+function windowMoment(group: Central[]): Moment {
+  const [first, last] = [group[0], group.at(-1)] as [Central, Central];
+  const told = group.toSorted((a, b) => b.central - a.central || a.passage.startMs - b.passage.startMs).slice(0, 5);
+  const { videoId, startMs } = first.passage;
+  const evidence = told.map(({ passage }) => passageEvidence(passage));
+  return { videoId, startMs, endMs: last.passage.endMs, score: told[0]?.central ?? 0, confidence: 1, evidence };
+}
+
+/** Passages by equal windows of the time in which anything is said; windows without a word are left out. */
+async function inWindows(passages: PassageRow[], most: number, signal?: AbortSignal): Promise<Central[][]> {
+  const [first, last] = [passages[0], passages.at(-1)];
+  if (!first || !last) return [];
+  const central = centrality(await countTerms(passages, signal));
+  const length = Math.max(1, last.endMs - first.startMs);
+  const count = Math.max(1, Math.min(most, Math.floor(length / MIN_WINDOW_MS)));
+  const windowOf = ({ startMs }: PassageRow) =>
+    Math.min(count - 1, Math.floor(((startMs - first.startMs) / length) * count));
+  const weighed = passages.map((passage, i): Central => ({ passage, central: central[i] as number }));
+  return [...Map.groupBy(weighed, ({ passage }) => windowOf(passage)).values()];
+}

@@ -1,0 +1,216 @@
+import { dot, type IndexFilter } from '#store';
+import { type Background, background } from './background.ts';
+import { byScore, type Candidate, groupByVideo } from './candidate.ts';
+import { middleBeneath, showsSurely, sureness } from './frame-moments.ts';
+import { nearInMeaning, withMeaning } from './meaning.ts';
+import { momentsOfPassages } from './passage-moments.ts';
+import { mean, promptsOf } from './prompts.ts';
+import { highlights, type Query, readQuery } from './query.ts';
+import { type Modality, type Moment, type SearchDeps, search } from './search.ts';
+
+/** As many rows as the index gives for one query. */
+const MAX_PASSAGES = 10_000;
+/** Frames read of a scope too long to look at each: the second only where all of the first are sure. */
+const FRAMES = [1_000, 10_000];
+/** Up to this length together, each frame of the videos is looked at: four hours of a frame a second are some 30 MB, read ten minutes at a time. */
+const MAX_LOOKED_AT_MS = 4 * 3_600_000;
+const WINDOW_MS = 10 * 60_000;
+/** One frame that is not sure, at the usual interval, does not part what is in view. */
+const MAX_GAP_MS = 1_500;
+/** As `search` drops what overlaps a better moment. */
+const MAX_OVERLAP = 0.3;
+const SURE = 0.5;
+const MAX_EVIDENCE = 5;
+/** Of a query that only `search` can answer. */
+const SEARCHED = 50;
+
+export interface Places {
+  /** All that are sure, the surest first. Their texts are not marked (`marked`). */
+  moments: Moment[];
+  /** False where there may be more: not every row was looked at. */
+  isWhole: boolean;
+}
+export interface EveryPlaceOptions extends Omit<IndexFilter, 'tenant'> {
+  tenant: string;
+  query: string;
+  modalities?: Modality[];
+  /** All videos of the scope with their lengths, where they are few. */
+  videos?: { id: string; durationMs: number }[];
+}
+
+/**
+ * Every place of what is asked for, not the best of some hundred hits: for counting, and for the first and the last one. What is said is looked up among all
+ * passages that have the words, and merged as `search` merges it. What is seen is looked for in each frame where the videos are a few hours long, and is
+ * one place while it stays in view; else among the nearest thousands.
+ */
+export async function everyPlace(deps: SearchDeps, options: EveryPlaceOptions, signal?: AbortSignal): Promise<Places> {
+  signal?.throwIfAborted();
+  const { query: text, modalities, videos, ...filter } = options;
+  const query = readQuery(text);
+  if (query.seen === '' || filter.videoIds?.length === 0) return { moments: [], isWhole: true };
+  if (query.isTwofold || query.without.length > 0) {
+    const moments = await search(deps, { ...filter, query: text, modalities, limit: SEARCHED }, signal);
+    return { moments: moments.filter(isSure), isWhole: false };
+  }
+  const uses = (modality: Modality): boolean => modalities?.includes(modality) ?? true;
+  const nothing = { found: [], isWhole: true };
+  const [seen, said] = await Promise.all([
+    uses('frames') ? sightings(deps, query, filter, videos, signal) : nothing,
+    uses('passages') ? mentions(deps, query, filter, signal) : nothing,
+  ]);
+  const { weights } = query;
+  const sure = [
+    ...seen.found.map((one) => ({ ...one, confidence: one.confidence * weights.frames })),
+    ...said.found.map((one) => ({ ...one, confidence: one.confidence * weights.passages })),
+  ].filter(isSure);
+  return { moments: apart(sure), isWhole: seen.isWhole && said.isWhole };
+}
+
+/** The moment with the words in its texts that were asked for. */
+export function marked(moment: Moment, text: string): Moment {
+  const { words } = readQuery(text);
+  return {
+    ...moment,
+    evidence: moment.evidence.map((one) =>
+      one.text === undefined ? one : { ...one, highlights: highlights(one.text, words, one.language) },
+    ),
+  };
+}
+
+const isSure = ({ confidence }: { confidence: number }): boolean => confidence >= SURE;
+
+async function mentions(
+  { index, passageEncoder }: SearchDeps,
+  query: Query,
+  filter: IndexFilter,
+  signal?: AbortSignal,
+): Promise<{ found: Candidate[]; isWhole: boolean }> {
+  const [hits, meant] = await Promise.all([
+    index.searchPassages(query.said, filter, MAX_PASSAGES),
+    passageEncoder && query.phrases.length === 0
+      ? nearInMeaning(index, passageEncoder, query.said, filter, signal)
+      : [],
+  ]);
+  signal?.throwIfAborted();
+  const isWhole = hits.length < MAX_PASSAGES && (meant.length === 0 || !meant.every(isSure));
+  return { found: withMeaning(momentsOfPassages(hits, query), meant), isWhole };
+}
+
+interface Sight {
+  videoId: string;
+  startMs: number;
+  endMs: number;
+  score: number;
+}
+
+async function sightings(
+  deps: SearchDeps,
+  query: Query,
+  filter: IndexFilter,
+  videos: EveryPlaceOptions['videos'],
+  signal?: AbortSignal,
+): Promise<{ found: Candidate[]; isWhole: boolean }> {
+  const { index, encoder } = deps;
+  const vector = mean(await encoder.encodeTexts(promptsOf(query.seen, encoder), signal));
+  const own = await background(deps, filter.tenant, vector, false);
+  const beneath = (best: number): Background => ({ ...own, middle: middleBeneath(best, own) });
+  const parts = videos?.map(({ id, durationMs }) => ({ id, ...partOf(durationMs, filter.timeRange) }));
+  const isShort = parts !== undefined && parts.reduce((sum, { lengthMs }) => sum + lengthMs, 0) <= MAX_LOOKED_AT_MS;
+  let sights: Sight[] = [];
+  if (isShort) {
+    for (const part of parts)
+      for await (const sight of eachFrame(deps, part, filter, vector, signal)) sights.push(sight);
+  } else {
+    for (const limit of FRAMES) {
+      sights = await index.searchFrames(encoder, vector, filter, limit);
+      const [best, last] = [sights[0], sights.at(-1)];
+      if (!best || !last || sights.length < limit || !showsSurely(last.score, beneath(best.score))) break;
+    }
+  }
+  signal?.throwIfAborted();
+  const unlike = beneath(sights.reduce((most, { score }) => Math.max(most, score), -1));
+  const sure = sights.filter(({ score }) => showsSurely(score, unlike));
+  return { found: inView(sure, unlike), isWhole: isShort };
+}
+
+interface Part {
+  id: string;
+  fromMs: number;
+  /** Infinite where it is the rest of the video, whatever its frames say of its length. */
+  toMs: number;
+  lengthMs: number;
+}
+function partOf(durationMs: number, timeRange: IndexFilter['timeRange']): Omit<Part, 'id'> {
+  const { startMs = 0, endMs = Number.POSITIVE_INFINITY } = timeRange ?? {};
+  const fromMs = Math.max(0, startMs);
+  const lengthMs = Math.max(0, Math.min(durationMs, endMs) - fromMs);
+  return { fromMs, toMs: endMs > durationMs ? Number.POSITIVE_INFINITY : endMs, lengthMs };
+}
+
+async function* eachFrame(
+  { index, encoder }: SearchDeps,
+  { id, fromMs, toMs, lengthMs }: Part,
+  { tenant }: IndexFilter,
+  vector: Float32Array,
+  signal?: AbortSignal,
+): AsyncGenerator<Sight> {
+  for (let startMs = fromMs; startMs <= fromMs + lengthMs; startMs += WINDOW_MS) {
+    signal?.throwIfAborted();
+    const endMs = startMs + WINDOW_MS > fromMs + lengthMs ? toMs : startMs + WINDOW_MS;
+    if (endMs <= startMs) return;
+    for (const frame of await index.listFrames(encoder, tenant, id, { timeRange: { startMs, endMs } })) {
+      // One that reaches in from the window before has been seen there.
+      if (startMs > fromMs && frame.startMs < startMs) continue;
+      yield { videoId: id, startMs: frame.startMs, endMs: frame.endMs, score: dot(frame.vector, vector) };
+    }
+  }
+}
+
+/** Frames that follow each other are one place, as sure as its surest. */
+function inView(sure: Sight[], unlike: Background): Candidate[] {
+  const places: Candidate[] = [];
+  for (const [videoId, sights] of groupByVideo(sure)) {
+    let open: Candidate | undefined;
+    for (const { startMs, endMs, score } of sights.sort((a, b) => a.startMs - b.startMs)) {
+      if (!open || startMs - open.endMs > MAX_GAP_MS) {
+        open = { videoId, startMs, endMs, score, confidence: 0, evidence: [] };
+        places.push(open);
+      }
+      open.endMs = Math.max(open.endMs, endMs);
+      open.score = Math.max(open.score, score);
+      open.evidence.push({ kind: 'frame', atMs: startMs, endMs, score });
+    }
+  }
+  for (const place of places) {
+    place.confidence = sureness(place.score, unlike);
+    place.evidence.sort((a, b) => b.score - a.score);
+  }
+  return places;
+}
+
+/** What is seen and said at the same time, or said twice (captions beside speech), is one place. */
+function apart(places: Candidate[]): Moment[] {
+  const kept: Candidate[] = [];
+  for (const ofVideo of groupByVideo(places).values()) {
+    let last: Candidate | undefined;
+    for (const place of ofVideo.sort((a, b) => a.startMs - b.startMs || a.endMs - b.endMs)) {
+      if (!last || overlap(last, place) <= MAX_OVERLAP) {
+        last = { ...place };
+        kept.push(last);
+        continue;
+      }
+      const [surer, other] = last.confidence >= place.confidence ? [last, place] : [place, last];
+      // Of each kind the best: a moment shows few.
+      const [first, second] = [surer.evidence.slice(0, MAX_EVIDENCE - 1), other.evidence.slice(0, 1)];
+      Object.assign(last, { ...surer, evidence: [...first, ...second] });
+    }
+  }
+  return kept
+    .map((one): Moment => ({ ...one, score: one.confidence, evidence: one.evidence.slice(0, MAX_EVIDENCE) }))
+    .sort(byScore);
+}
+
+function overlap(a: Candidate, b: Candidate): number {
+  const common = Math.min(a.endMs, b.endMs) - Math.max(a.startMs, b.startMs);
+  return common / Math.max(1, Math.min(a.endMs - a.startMs, b.endMs - b.startMs));
+}
