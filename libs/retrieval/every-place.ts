@@ -1,4 +1,5 @@
-import { dot, type IndexFilter } from '#store';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { dot, type IndexFilter, type PassageHit } from '#store';
 import { type Background, background } from './background.ts';
 import { byScore, type Candidate, groupByVideo } from './candidate.ts';
 import { middleBeneath, showsSurely, sureness } from './frame-moments.ts';
@@ -10,6 +11,8 @@ import { type Modality, type Moment, type SearchDeps, search } from './search.ts
 
 /** As many rows as the index gives for one query. */
 const MAX_PASSAGES = 10_000;
+/** Passages whose words are compared between two turns of the event loop: some 20 ms; five times as many as search looks at. */
+const STRETCH = 500;
 /** Frames read of a scope too long to look at each: the second only where all of the first are sure. */
 const FRAMES = [1_000, 10_000];
 /** Up to this length together, each frame of the videos is looked at: four hours of a frame a second are some 30 MB, read ten minutes at a time. */
@@ -91,9 +94,27 @@ async function mentions(
       ? nearInMeaning(index, passageEncoder, query.said, filter, signal)
       : [],
   ]);
-  signal?.throwIfAborted();
+  const found: Candidate[] = [];
+  for (const stretch of stretches(hits)) {
+    found.push(...momentsOfPassages(stretch, query));
+    await nextTurn(undefined, { signal });
+  }
   const isWhole = hits.length < MAX_PASSAGES && (meant.length === 0 || !meant.every(isSure));
-  return { found: withMeaning(momentsOfPassages(hits, query), meant), isWhole };
+  return { found: withMeaning(found, meant), isWhole };
+}
+
+/** Hits in runs that no moment reaches over, each with enough of them to tell which words are rare. */
+function* stretches(hits: PassageHit[]): Generator<PassageHit[]> {
+  const inTime = [...groupByVideo(hits).values()].flatMap((all) => all.sort((a, b) => a.startMs - b.startMs));
+  let from = 0;
+  for (const [i, hit] of inTime.entries()) {
+    const last = inTime[i - 1];
+    const isApart = last && (last.videoId !== hit.videoId || hit.startMs - last.endMs > MAX_GAP_MS);
+    if (i - from < STRETCH || inTime.length - i < STRETCH || !isApart) continue;
+    yield inTime.slice(from, i);
+    from = i;
+  }
+  yield inTime.slice(from);
 }
 
 interface Sight {
