@@ -39,7 +39,10 @@ export async function retrieve(
   signal?.throwIfAborted();
 
   if (kind === 'clock') return findAt(looking, anchor?.videoId);
-  if (kind === 'sequence') return (await findOrder(looking)) ?? findNeedle(looking, text, limit);
+  if (kind === 'sequence') {
+    const asNeedle: Looking = { ...looking, question: { kind: 'needle', topic: text } };
+    return (await findOrder(looking)) ?? findNeedle(asNeedle, text, limit);
+  }
   if (kind === 'order' && (direction === 'first' || direction === 'last')) return findEnd(looking, direction);
   if (kind === 'order' && (anchor || topic)) return findNeighbour(looking, anchor);
   if ((kind === 'list' || kind === 'count') && topic) return findPlaces(looking);
