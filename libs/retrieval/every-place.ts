@@ -91,7 +91,7 @@ async function mentions(
   const [hits, meant] = await Promise.all([
     index.searchPassages(query.said, filter, MAX_PASSAGES),
     passageEncoder && query.phrases.length === 0
-      ? nearInMeaning(index, passageEncoder, query.said, filter, signal)
+      ? nearInMeaning(index, passageEncoder, query.said, filter, undefined, signal)
       : [],
   ]);
   const found: Candidate[] = [];
