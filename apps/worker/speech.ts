@@ -103,13 +103,12 @@ async function quietBorder(decode: Decode, borderMs: number, reachMs: number, du
   if (borderMs >= durationMs) return durationMs;
   const startMs = Math.max(0, borderMs - reachMs);
   const endMs = Math.min(durationMs, borderMs + reachMs);
-  const pieces: Float32Array[] = [];
-  for await (const piece of decode(startMs, endMs)) pieces.push(piece);
   const pcm = new Float32Array(Math.round(((endMs - startMs) / 1000) * SAMPLE_RATE));
   let offset = 0;
-  for (const piece of pieces) {
-    pcm.set(piece.subarray(0, pcm.length - offset), offset);
-    offset += piece.length;
+  for await (const piece of decode(startMs, endMs)) {
+    const heard = piece.subarray(0, Math.max(0, pcm.length - offset));
+    pcm.set(heard, offset);
+    offset += heard.length;
   }
   return startMs + Math.round(quietestCut(pcm));
 }

@@ -43,6 +43,9 @@ export interface AudioInfo {
 export interface AudioTrack {
   /** Number of the stream in the file. */
   stream: number;
+  codec: string;
+  /** As in MediaInfo. */
+  container: string;
   /** As in MediaInfo. */
   startMs: number;
 }
@@ -147,7 +150,7 @@ export async function findAudioTrack(
 ): Promise<AudioTrack | undefined> {
   const json: Buffer[] = [];
   const entries =
-    'format=start_time:stream=index,codec_name,codec_type,channels:stream_disposition=default,comment,visual_impaired:stream_tags=language';
+    'format=format_name,start_time:stream=index,codec_name,codec_type,channels:stream_disposition=default,comment,visual_impaired:stream_tags=language';
   try {
     for await (const chunk of runFfprobe(path, ['-v', 'error', '-of', 'json', '-show_entries', entries], { signal }))
       json.push(chunk);
@@ -159,7 +162,14 @@ export async function findAudioTrack(
     streams.filter(({ codec_name }) => codec_name !== undefined && codec_name !== 'none'),
     language,
   );
-  return track && { stream: track.index, startMs: secondsToMs(format?.start_time) };
+  return (
+    track && {
+      stream: track.index,
+      codec: track.codec_name as string,
+      container: format?.format_name?.split(',')[0] ?? '',
+      startMs: secondsToMs(format?.start_time),
+    }
+  );
 }
 /** To the microsecond, ffprobe's own precision; what is not known (`N/A`) counts as 0. */
 const secondsToMs = (text: string | undefined) => Math.round((Number.parseFloat(text ?? '') || 0) * 1e6) / 1000;
