@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeAudio, probe, quietestCut, SAMPLE_RATE } from '#video';
@@ -264,6 +265,131 @@ describe('decodeAudio', () => {
       );
       expect(await heard(path)).toBe(3);
       expect(await heard(await tracks('talk.mkv', { disposition: 'comment' }))).toBe(1);
+    });
+  });
+
+  describe('of odd files', () => {
+    /** Where a tone of 0.3 s begins, in milliseconds. */
+    const onsets = (pcm: Float32Array, startMs = 0) => {
+      const found: number[] = [];
+      let quiet = SAMPLE_RATE;
+      for (let i = 0; i < pcm.length; i++) {
+        if (Math.abs(pcm[i] as number) < 0.05) quiet++;
+        else {
+          if (quiet >= SAMPLE_RATE / 2) found.push(startMs + i / 16);
+          quiet = 0;
+        }
+      }
+      return found;
+    };
+    /** It sounds for 0.3 s each `everySec`. */
+    const beeps = (everySec: number) => `0.5*sin(2*PI*440*t)*lt(mod(t,${everySec}),0.3)`;
+    const near = (found: number[], wanted: number[], withinMs: number) => {
+      expect(found.map(Math.round)).toHaveLength(wanted.length);
+      for (const [i, at] of wanted.entries()) expect(Math.abs((found[i] as number) - at)).toBeLessThan(withinMs);
+    };
+
+    test.each([
+      ['mp3', 44_100, ['-b:a', '64k']],
+      ['ts', 44_100, ['-c:a', 'aac']],
+      ['aac', 48_000, ['-c:a', 'aac']],
+    ])('times stay true where the format changes midway (%s)', async (ending, rate, output) => {
+      const parts: Buffer[] = [];
+      for (const [i, format] of [`c=mono:s=${rate}`, 'c=stereo:s=48000'].entries()) {
+        const source = `aevalsrc='${i ? `${beeps(4)}|${beeps(4)}` : beeps(4)}':${format}`;
+        const options = ending === 'ts' ? [...output, '-output_ts_offset', `${12 * i}`] : output;
+        parts.push(
+          await readFile(
+            await makeAudio(dir.path, { name: `part${i}.${ending}`, seconds: 12, source, output: options }),
+          ),
+        );
+      }
+      const path = join(dir.path, `joined.${ending}`);
+      await writeFile(path, Buffer.concat(parts));
+      const pcm = await decode(path, 0, 60_000);
+      expect(Math.abs(pcm.length / 16 - 24_000)).toBeLessThan(150);
+      near(onsets(pcm), [0, 4000, 8000, 12_000, 16_000, 20_000], 120);
+      // over the change, and after it
+      for (const startMs of [6000, 14_000]) {
+        const part = await decode(path, startMs, startMs + 8000);
+        expect(part.length).toBe(8000 * 16);
+        near(
+          onsets(part, startMs),
+          [8000, 12_000, 16_000, 20_000].filter((at) => at > startMs && at < startMs + 8000),
+          120,
+        );
+      }
+    });
+
+    test('surround sound that starts late, and pauses, by minutes is heard in its place', async () => {
+      for (const [name, layout, channels, rate, output] of [
+        ['late51.mp4', '5.1', 6, 48_000, ['-c:a', 'aac']],
+        ['late71.mkv', '7.1', 8, 96_000, ['-c:a', 'flac']],
+      ] as const) {
+        const path = join(dir.path, name);
+        const sound = `aevalsrc='${Array.from({ length: channels }, () => beeps(4)).join('|')}':c=${layout}:s=${rate}:d=8`;
+        await ffmpeg(
+          ...['-f', 'lavfi', '-i', 'color=s=16x16:r=1:d=704', '-f', 'lavfi', '-i', sound],
+          ...['-af', "asetpts='PTS+(400+gte(T,2)*296)/TB'", ...codecs.h264, ...output, path],
+        );
+        const pcm = await decode(path, 0, 704_000);
+        near(onsets(pcm), [400_000, 700_000], 60);
+        near(onsets(await decode(path, 690_000, 704_000), 690_000), [700_000], 60);
+      }
+    });
+
+    test('a pause of an hour is silence in pieces', async () => {
+      const path = await makeAudio(dir.path, {
+        name: 'hour.mka',
+        seconds: 8,
+        source: `aevalsrc='${beeps(4)}':s=16000`,
+        output: ['-af', "asetpts='PTS+gte(T,2)*3596/TB'", '-c:a', 'flac'],
+      });
+      const lengths: number[] = [];
+      const loud: number[] = [];
+      for await (const piece of decodeAudio(path, { startMs: 0, endMs: 3_700_000, chunkMs: 10_000 })) {
+        if (piece.some((x) => x !== 0)) loud.push(lengths.length);
+        lengths.push(piece.length);
+      }
+      expect(loud).toEqual([0, 360]);
+      expect(new Set(lengths.slice(0, 360))).toEqual(new Set([160_000]));
+    });
+
+    test('compressed sound in a WAV file whose header states a wrong rate of bytes', async () => {
+      const source = `aevalsrc='${beeps(7)}':s=44100`;
+      const path = await makeAudio(dir.path, {
+        name: 'adpcm.wav',
+        seconds: 60,
+        source,
+        output: ['-c:a', 'adpcm_ima_wav'],
+      });
+      near(onsets(await decode(path, 30_000, 50_000), 30_000), [35_000, 42_000, 49_000], 5);
+    });
+
+    test('channels that ffmpeg knows no way to mix', async () => {
+      const path = await makeAudio(dir.path, {
+        name: 'mask.wav',
+        seconds: 5,
+        source: `aevalsrc='0|0|${beeps(2)}':c=FL+FR+SL:s=48000`,
+        output: ['-c:a', 'pcm_s16le'],
+      });
+      const pcm = await decode(path, 0, 5000);
+      expect(pcm.length).toBe(5 * SAMPLE_RATE);
+      expect(largest(pcm)).toBeCloseTo(0.5 / 3, 2);
+      near(onsets(await decode(path, 3000, 5000), 3000), [4000], 5);
+    });
+
+    test('a file of one sample has one', async () => {
+      for (const [name, output] of [
+        ['one.wav', []],
+        ['one.flac', []],
+        ['one.m4a', ['-c:a', 'aac']],
+        ['one.mp3', []],
+      ] as const) {
+        const path = await makeAudio(dir.path, { name, output: [...output, '-af', 'atrim=end_sample=1'] });
+        const { durationMs } = await probe(path);
+        expect((await decode(path, 0, durationMs)).length, name).toBeGreaterThan(0);
+      }
     });
   });
 
