@@ -13,8 +13,8 @@ export interface Stretch {
 export const JUMP = 1600;
 
 /**
- * Stretches where they are heard. Where the format changes midway, ffmpeg gives a frame or two a time that is seconds off: one that has not
- * lasted for `JUMP` when the clock goes back, or on as before, is put where the sound had got to.
+ * Each stretch where it is heard. Where the format changes midway, ffmpeg gives a frame or two a time that is seconds off, so a jump counts
+ * once it has lasted for `JUMP`; what jumped for less, until the clock went back or on as before, is put where the sound had got to.
  */
 export async function* settled(stretches: AsyncIterable<Stretch>, startAt: number): AsyncGenerator<Stretch> {
   let next = startAt;
@@ -83,7 +83,7 @@ export async function* inPieces(
     if (at >= until) break;
     for (const silence of add(at - next)) {
       yield silence;
-      await nextTurn(); // a pause of hours is made faster than others get their turn
+      await nextTurn(); // a pause of hours waits for nothing else: others get their turn
     }
     const heard = samples.subarray(Math.max(0, next - at), until - at);
     yield* add(heard.length, heard);
