@@ -27,7 +27,7 @@ export const TENANT = 'default';
 /** Rows given to the index at a time. */
 const ROWS = 1024;
 /** Part of the name. Raised when the data or the store's indexes change, so that a folder from before is not taken for this one's. */
-const VERSION = 3;
+const VERSION = 4;
 
 /** Folder with the library, and what it cost when it was made. */
 export async function library(size: LibrarySize): Promise<{ dir: string; made: Made }> {
