@@ -61,11 +61,7 @@ export async function everyPlace(deps: SearchDeps, options: EveryPlaceOptions, s
     uses('frames') ? sightings(deps, query, filter, videos, signal) : nothing,
     uses('passages') ? mentions(deps, query, filter, signal) : nothing,
   ]);
-  const { weights } = query;
-  const sure = [
-    ...seen.found.map((one) => ({ ...one, confidence: one.confidence * weights.frames })),
-    ...said.found.map((one) => ({ ...one, confidence: one.confidence * weights.passages })),
-  ].filter(isSure);
+  const sure = [...seen.found, ...said.found].filter(isSure);
   return { moments: apart(sure), isWhole: seen.isWhole && said.isWhole };
 }
 

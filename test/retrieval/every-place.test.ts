@@ -128,3 +128,9 @@ it('A summary and a comparison say which part of the videos they cover, and a co
   expect(few.degraded).toBeUndefined();
   expect((await answer('What are these videos about?', OTHERS.slice(0, 8))).degraded).toBeUndefined();
 });
+
+it('is as sure of a place whatever way of finding it the words point at', async () => {
+  const found = (query: string) => everyPlace({ index, encoder }, { tenant: 't', query, videoIds: [LONG] });
+  expect((await found('the pelican in the picture')).moments).toHaveLength(200);
+  expect((await found('a car they talk about')).moments.length).toBeGreaterThan(100);
+});
