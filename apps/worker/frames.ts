@@ -7,7 +7,7 @@ import { type FrameRow, frameId } from '#store';
 import { type Frame, nextPictureMs, sampleFrames } from '#video';
 import type { Handler, JobContext } from './handler.ts';
 import { Models } from './models.ts';
-import { dropNearDuplicates, type Encoded } from './near-duplicates.ts';
+import { dropNearDuplicates, dropUnchanged, type Encoded } from './near-duplicates.ts';
 import { ahead, inGroups } from './pipeline.ts';
 import { SCRATCH_DIR } from './scratch.ts';
 import { runShard } from './shard-run.ts';
@@ -69,12 +69,15 @@ export class FramesHandler implements Handler<'frames'> {
           },
           signal,
         );
+        const drop = ({ thumbnailPath }: Picture) => rm(thumbnailPath, { force: true });
+        const changed = dropUnchanged(sampled, async (frame) => {
+          await drop(frame);
+          done(frame.atMs - startMs);
+        });
         // Always as many pictures, whatever the timing: batch size can change the last bits of a vector.
-        const batches = ahead(inGroups(sampled, clip.batch), 1);
+        const batches = ahead(inGroups(changed, clip.batch), 1);
         const encoded = ahead(encode(clip, batches, done, startMs, signal), 2 * clip.batch);
-        const kept = dropNearDuplicates(encoded, shownUntilMs ?? endMs, (frame) =>
-          rm(frame.thumbnailPath, { force: true }),
-        );
+        const kept = dropNearDuplicates(encoded, shownUntilMs ?? endMs, drop);
 
         let frames = 0;
         for await (const group of inGroups(kept, ROWS)) {

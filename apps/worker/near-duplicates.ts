@@ -36,6 +36,38 @@ export async function* dropNearDuplicates<T>(
   if (kept) yield { ...kept, endMs: Math.max(endMs, kept.atMs) };
 }
 
+/**
+ * Levels of 255 by which a byte of an unchanged picture may differ. With ffmpeg's x264 most seconds of a still slide are equal to the
+ * byte, with its VP9 in real time two thirds within 4; a camera's noise alone lies above 16, and so does whatever moves.
+ */
+const UNCHANGED_LEVELS = 4;
+
+/**
+ * Drops pictures that are the same as the last one let through, pixel for pixel, before they cost anything: CLIP would find them to be
+ * near-duplicates. A slide or a screen that stands still is encoded once, not every second.
+ */
+export async function* dropUnchanged<T extends { rgb: Uint8Array }>(
+  frames: AsyncIterable<T>,
+  onDropped: (frame: T) => Promise<void>,
+): AsyncGenerator<T> {
+  let last: T | undefined;
+  for await (const next of frames) {
+    if (last && isUnchanged(last.rgb, next.rgb)) {
+      await onDropped(next);
+      continue;
+    }
+    last = next;
+    yield next;
+  }
+}
+
+function isUnchanged(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < a.length; i++) {
+    if (Math.abs((a[i] as number) - (b[i] as number)) > UNCHANGED_LEVELS) return false;
+  }
+  return true;
+}
+
 /** Of vectors of length 1. */
 export function cosine(a: Float32Array, b: Float32Array): number {
   let sum = 0;

@@ -1,7 +1,17 @@
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { dropNearDuplicates, type Encoded, SAME_PICTURE } from '../../apps/worker/near-duplicates.ts';
+import { openClip } from '#models';
+import { type Frame, probe, sampleFrames } from '#video';
+import {
+  cosine,
+  dropNearDuplicates,
+  dropUnchanged,
+  type Encoded,
+  SAME_PICTURE,
+} from '../../apps/worker/near-duplicates.ts';
 import { ahead, inGroups } from '../../apps/worker/pipeline.ts';
-import { collect } from './harness.ts';
+import { tempDir } from '../fixtures/media.ts';
+import { collect, SAMPLE } from './harness.ts';
 
 /** A picture that has turned by so much: the cosine of two is the cosine of the angle between them. */
 const turned = (degrees: number) => {
@@ -46,6 +56,69 @@ describe('near-duplicate frames', () => {
   });
   it('are none in an empty shard', async () => {
     expect(await keep([], 1000)).toEqual({ kept: [], dropped: [] });
+  });
+});
+
+describe('unchanged pictures', () => {
+  it('are those that differ from the last one let through by a few levels at most: slow fades add up, one changed byte counts', async () => {
+    const dropped: number[] = [];
+    const pictures = [
+      [10, 10],
+      [10, 10],
+      [13, 7],
+      [16, 10],
+      [16, 200],
+      [16, 200],
+    ].map((bytes, index) => ({ index, rgb: Uint8Array.from(bytes) }));
+    const kept = await collect(
+      dropUnchanged(from(pictures), async ({ index }) => {
+        dropped.push(index);
+      }),
+    );
+    expect(kept.map(({ index }) => index)).toEqual([0, 3, 4]);
+    expect(dropped).toEqual([1, 2, 5]);
+  });
+
+  it('of the sample would have been dropped by their embeddings: the index is the same without them', async () => {
+    await using dir = await tempDir();
+    await using clip = await openClip(join(import.meta.dirname, '../../models/tiny/clip'), {
+      id: 'tiny',
+      device: 'cpu',
+      towers: 'image',
+    });
+    const media = await probe(SAMPLE);
+    const shape = { size: clip.imageSize, fit: clip.fit, thumbnailDir: dir.path, thumbnailSize: 64 };
+    const sampled = await collect(
+      sampleFrames(SAMPLE, { media, startMs: 0, endMs: media.durationMs, intervalMs: 500, ...shape }),
+    );
+    const unchanged = new Set<Frame>();
+    let last = sampled[0] as Frame;
+    const cosines: number[] = [];
+    const vectors = new Map<Frame, Float32Array>();
+    const passed = await collect(
+      dropUnchanged(from(sampled), async (frame) => {
+        unchanged.add(frame);
+      }),
+    );
+    // encodeImages takes the picture away with it.
+    for (const frame of sampled) vectors.set(frame, (await clip.encodeImages(frame.rgb, 1))[0] as Float32Array);
+    for (const frame of sampled) {
+      if (unchanged.has(frame))
+        cosines.push(cosine(vectors.get(last) as Float32Array, vectors.get(frame) as Float32Array));
+      else last = frame;
+    }
+    console.log(
+      `${unchanged.size} of ${sampled.length} frames of the sample are unchanged: cosine ${Math.min(...cosines).toFixed(4)}`,
+    );
+    expect(unchanged.size).toBeGreaterThan(20);
+    expect(Math.min(...cosines)).toBeGreaterThan(SAME_PICTURE);
+    const encoded = (frames: Frame[]) =>
+      frames.map((frame) => ({ atMs: frame.atMs, vector: vectors.get(frame) as Float32Array, frame }));
+    const kept = async (frames: Frame[]) =>
+      (await collect(dropNearDuplicates(from(encoded(frames)), media.durationMs, async () => {}))).map(
+        ({ atMs, endMs }) => [atMs, endMs],
+      );
+    expect(await kept(passed)).toEqual(await kept(sampled));
   });
 });
 
