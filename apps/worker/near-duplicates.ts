@@ -1,3 +1,5 @@
+import { dot } from '#store';
+
 /**
  * Cosine from which a frame counts as what was on screen already. Measured with the tiny CLIP, one frame a second: neighbours within a
  * still or gently moving scene lie above 0.99, a person walking through a fixed camera's view at 0.90 to 0.976, cuts below 0.8. ViT-B/32
@@ -26,7 +28,7 @@ export async function* dropNearDuplicates<T>(
 ): AsyncGenerator<Kept<T>> {
   let kept: Encoded<T> | undefined;
   for await (const next of frames) {
-    if (kept && cosine(kept.vector, next.vector) >= SAME_PICTURE) {
+    if (kept && dot(kept.vector, next.vector) >= SAME_PICTURE) {
       await onDropped(next.frame);
       continue;
     }
@@ -66,11 +68,4 @@ function isUnchanged(a: Uint8Array, b: Uint8Array): boolean {
     if (Math.abs((a[i] as number) - (b[i] as number)) > UNCHANGED_LEVELS) return false;
   }
   return true;
-}
-
-/** Of vectors of length 1. */
-export function cosine(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
-  return sum;
 }

@@ -36,5 +36,5 @@ export {
   type VectorIndex,
   type VectorModel,
 } from './vector-index.ts';
-export { dot } from './vectors.ts';
+export { cosine, dot } from './vectors.ts';
 export { termOf, terms, wordsOf } from './words.ts';

@@ -1,14 +1,9 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openClip } from '#models';
+import { dot } from '#store';
 import { type Frame, probe, sampleFrames } from '#video';
-import {
-  cosine,
-  dropNearDuplicates,
-  dropUnchanged,
-  type Encoded,
-  SAME_PICTURE,
-} from '../../apps/worker/near-duplicates.ts';
+import { dropNearDuplicates, dropUnchanged, type Encoded, SAME_PICTURE } from '../../apps/worker/near-duplicates.ts';
 import { ahead, inGroups } from '../../apps/worker/pipeline.ts';
 import { tempDir } from '../fixtures/media.ts';
 import { collect, SAMPLE } from './harness.ts';
@@ -104,7 +99,7 @@ describe('unchanged pictures', () => {
     for (const frame of sampled) vectors.set(frame, (await clip.encodeImages(frame.rgb, 1))[0] as Float32Array);
     for (const frame of sampled) {
       if (unchanged.has(frame))
-        cosines.push(cosine(vectors.get(last) as Float32Array, vectors.get(frame) as Float32Array));
+        cosines.push(dot(vectors.get(last) as Float32Array, vectors.get(frame) as Float32Array));
       else last = frame;
     }
     console.log(

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { FrameRow, PassageRow } from '#store';
+import { cosine, type FrameRow, type PassageRow } from '#store';
 import { countTerms, idfOf } from './central.ts';
 import { type Llm, LlmError, UsageMeter } from './llm.ts';
 import { data } from './prompt.ts';
@@ -234,16 +234,6 @@ function mean(frames: FrameRow[]): Float32Array {
   for (const { vector } of frames)
     for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (vector[i] as number);
   return sum;
-}
-function cosine(a: Float32Array, b: Float32Array): number {
-  let [product, squareA, squareB] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    const [x, y] = [a[i] as number, b[i] as number];
-    product += x * y;
-    squareA += x * x;
-    squareB += y * y;
-  }
-  return product / (Math.sqrt(squareA * squareB) || 1);
 }
 function sparseCosine(a: Map<string, number>, b: Map<string, number>, idf: Map<string, number>): number {
   let [product, squareA, squareB] = [0, 0, 0];

@@ -1,4 +1,4 @@
-import type { FrameRow } from '#store';
+import { dot, type FrameRow } from '#store';
 
 /** What a video shows between two cuts. */
 export interface Scene {
@@ -36,11 +36,6 @@ export function scenesOf(frames: FrameRow[]): Scene[] {
   return scenes;
 }
 
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
-  return sum;
-}
 function median(values: number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 }
