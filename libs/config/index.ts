@@ -88,6 +88,18 @@ const environment = z.object({
     .optional()
     .describe('Set by `cuepoint up` for api and worker: why MODEL_PROFILE is not the one that was asked for'),
   CLIP_MODEL: z.string().optional().describe('Hub id or folder in place of the profile’s CLIP'),
+  CLIP_LOGIT_SCALE: z.coerce
+    .number()
+    .min(10, 'the scale itself, 10 or more: a checkpoint stores its logarithm')
+    .max(1000)
+    .optional()
+    .describe('What CLIP_MODEL multiplies cosines with, in place of what its config.json says'),
+  CLIP_LOGIT_BIAS: z.coerce
+    .number()
+    .min(-100)
+    .max(0)
+    .optional()
+    .describe('What CLIP_MODEL, a SigLIP, adds to them: labels are judged by its sigmoid then'),
   WHISPER_MODEL: z.string().optional().describe('Hub id or folder in place of the profile’s Whisper'),
   VAD_MODEL: z
     .string()
@@ -225,6 +237,12 @@ const environment = z.object({
   LOG_PRETTY: flag.default(false).describe('Logs for people in place of JSON'),
 });
 
+/** With what settings ask of each other. */
+const consistent = environment.refine(
+  ({ CLIP_LOGIT_SCALE: scale, CLIP_LOGIT_BIAS: bias }) => bias === undefined || scale !== undefined,
+  { path: ['CLIP_LOGIT_BIAS'], error: 'means nothing without CLIP_LOGIT_SCALE' },
+);
+
 /** The configuration as the program uses it: parsed, complete, with defaults. */
 export type Config = ReturnType<typeof shape>;
 
@@ -271,6 +289,8 @@ function shape(env: z.output<typeof environment>) {
       profile: env.MODEL_PROFILE,
       fallbackReason: env.MODEL_FALLBACK_REASON,
       clip: env.CLIP_MODEL,
+      /** Of the model that `clip` names, and no other. */
+      clipLogits: env.CLIP_MODEL ? { scale: env.CLIP_LOGIT_SCALE, bias: env.CLIP_LOGIT_BIAS } : undefined,
       whisper: env.WHISPER_MODEL,
       vad: env.VAD_MODEL,
       text: env.TEXT_MODEL,
@@ -328,7 +348,7 @@ export class ConfigError extends Error {
 /** Reads and checks the environment. The only reader of process.env in the product. Empty values count as not set. */
 export function loadConfig(env: Record<string, string | undefined> = process.env): Config {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
-  const parsed = environment.safeParse(set);
+  const parsed = consistent.safeParse(set);
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
     throw new ConfigError(`The configuration is not valid:\n${problems.join('\n')}`);

@@ -33,10 +33,12 @@ export interface LabelDeps {
 export interface Labels {
   names: string[];
   vectors: Float32Array[];
+  /** None where a sigmoid model judges each label by itself. */
   backgrounds: Background[];
   /** What a frame may show rather than any of the labels. */
   others: Float32Array[];
   logitScale: number;
+  logitBias?: number;
 }
 export interface HeldLabel {
   label: string;
@@ -61,7 +63,10 @@ export interface LabelSpan {
   frameAtMs: number;
 }
 
-/** Encodes labels, each in several sentences where the model learnt from such, and measures what each scores on frames it has nothing to do with. */
+/**
+ * Encodes labels, each in several sentences where the model learnt from such, and measures what each scores on frames it has nothing to do with. A sigmoid
+ * model needs neither: it says how likely a picture and a text as it is belong together.
+ */
 export async function readLabels(
   deps: LabelDeps,
   tenant: string,
@@ -69,7 +74,9 @@ export async function readLabels(
   signal?: AbortSignal,
 ): Promise<Labels> {
   const { encoder } = deps;
-  const prompts = names.map((name) => promptsOf(name, encoder));
+  const { logitScale, logitBias } = encoder;
+  const isSigmoid = logitBias !== undefined;
+  const prompts = names.map((name) => (isSigmoid ? [name] : promptsOf(name, encoder)));
   const texts = prompts.flat();
   const encoded: Float32Array[] = [];
   for (let at = 0; at < texts.length; at += TEXTS) {
@@ -77,6 +84,7 @@ export async function readLabels(
     signal?.throwIfAborted();
   }
   const vectors = prompts.map(({ length }) => mean(encoded.splice(0, length)));
+  if (isSigmoid) return { names, vectors, backgrounds: [], others: [], logitScale, logitBias };
   return {
     names,
     vectors,
@@ -85,24 +93,28 @@ export async function readLabels(
       middle: middleBeneath(one.nearest, one),
     })),
     others: await commonTexts(encoder),
-    logitScale: encoder.logitScale,
+    logitScale,
   };
 }
 
 /**
- * Labels that a frame shows. Two things must hold: it stands out from the tenant's other frames, as for search; and next to the other labels and some
- * everyday texts it is not an unlikely one, by CLIP's own softmax. The first alone sees too much in a library of one short video, whose middle frame says
- * little; the second alone always finds something.
+ * Labels that a frame shows. A sigmoid model says of each by itself how likely it is (Zhai et al. 2023). With any other two things must hold: it stands out
+ * from the tenant's other frames, as for search; and next to the other labels and some everyday texts it is not an unlikely one, by CLIP's own softmax. The
+ * first alone sees too much in a library of one short video, whose middle frame says little; the second alone always finds something.
  */
 export function labelsOfFrame(labels: Labels, frame: Float32Array): (HeldLabel & { at: number })[] {
-  const { names, vectors, backgrounds, others, logitScale } = labels;
+  const { names, vectors, backgrounds, others, logitScale, logitBias } = labels;
   const cosines = vectors.map((vector) => dot(frame, vector));
-  const sure = cosines.flatMap((cosine, at) => {
+  const confidenceOf = (cosine: number, at: number): number => {
+    if (logitBias !== undefined) return logistic(logitScale * cosine + logitBias);
     const { middle, spread } = backgrounds[at] as Background;
-    const confidence = logistic(((cosine - middle) / spread - SURE_SPREADS) / SURE_SLOPE);
+    return logistic(((cosine - middle) / spread - SURE_SPREADS) / SURE_SLOPE);
+  };
+  const sure = cosines.flatMap((cosine, at) => {
+    const confidence = confidenceOf(cosine, at);
     return confidence > 0.5 ? [{ label: names[at] as string, confidence, at }] : [];
   });
-  if (sure.length === 0) return sure;
+  if (sure.length === 0 || logitBias !== undefined) return sure;
   const rivals = [...cosines, ...others.map((other) => dot(frame, other))];
   const most = Math.max(...rivals);
   const weight = (cosine: number): number => Math.exp((cosine - most) * logitScale);

@@ -60,6 +60,8 @@ export interface TextEncoder {
   id: string;
   dimension: number;
   logitScale: number;
+  /** Of a sigmoid model: logistic(logitScale · cosine + logitBias) is how likely a text and a picture belong together. */
+  logitBias?: number;
   encodeTexts(texts: string[], signal?: AbortSignal): Promise<Float32Array[]>;
 }
 export interface SearchDeps {

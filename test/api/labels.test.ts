@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openClip, resolveProfile } from '#models';
@@ -24,7 +25,7 @@ async function upload(api: ApiFixture): Promise<string> {
 /** A video as a worker would leave it. */
 async function add(api: ApiFixture): Promise<string> {
   const videoId = await upload(api);
-  const { clip } = await resolveProfile({ profile: 'tiny', allowFallback: true });
+  const { clip } = await resolveProfile({ ...api.config.models, parts: ['clip'], allowFallback: true });
   const model = await openClip(clip.folder, { id: clip.id, towers: 'text', device: 'cpu' });
   const vectors = await model.encodeTexts(SHOWN);
   await model.close();
@@ -151,5 +152,24 @@ describe('Labels of moments', () => {
   ])('are refused: %s', async (_what, names) => {
     const { status, body } = await search({ query: 'a', labels: names });
     expect([status, body.code]).toEqual([400, 'request_invalid']);
+  });
+});
+
+describe('Labels by a sigmoid', () => {
+  it('are as likely as scale and bias of the settings make them, in videos and moments', async () => {
+    const folder = join(import.meta.dirname, '../../models/tiny/clip');
+    const logits = { CLIP_MODEL: folder, CLIP_LOGIT_SCALE: '30', CLIP_LOGIT_BIAS: '-28' };
+    const api = await startApi({ API_KEYS, ...logits });
+    try {
+      const video = await add(api);
+      // A frame here is its text: the cosine is 1.
+      const likely = { label: 'a rainbow', confidence: expect.closeTo(1 / (1 + Math.exp(-2)), 4) };
+      const { body } = await labels('?labels=a%20rainbow,a%20helicopter', video, api);
+      expect(body.labels).toMatchObject([{ ...likely, first: 60 }]);
+      const query = { query: 'a rainbow', modalities: ['frames'], limit: 1, labels: ['a helicopter', 'a rainbow'] };
+      expect((await search(query, api)).body.moments[0].labels).toEqual([likely]);
+    } finally {
+      await api.close();
+    }
   });
 });

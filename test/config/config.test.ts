@@ -59,6 +59,21 @@ describe('configuration', () => {
     expect(() => loadConfig({ LLM_MODEL: 'm', LLM_API_KEY: 'se cret' })).not.toThrow(/se cret/);
   });
 
+  it('takes scale and bias of a SigLIP’s logits with CLIP_MODEL, and none that it cannot have', () => {
+    const logits = { CLIP_LOGIT_SCALE: '117.33', CLIP_LOGIT_BIAS: '-12.93' };
+    expect(loadConfig({ CLIP_MODEL: 'a/b', ...logits }).models.clipLogits).toEqual({ scale: 117.33, bias: -12.93 });
+    expect(loadConfig(logits).models.clipLogits).toBeUndefined();
+    for (const [name, value] of [
+      ['CLIP_LOGIT_SCALE', 'NaN'],
+      ['CLIP_LOGIT_SCALE', '4.77'],
+      ['CLIP_LOGIT_SCALE', ''],
+      ['CLIP_LOGIT_BIAS', 'twelve'],
+      ['CLIP_LOGIT_BIAS', '12.93'],
+    ] as const) {
+      expect(() => loadConfig({ ...logits, [name]: value }), value).toThrow(/CLIP_LOGIT_/);
+    }
+  });
+
   it('describes every setting', () => {
     for (const { name, description } of describeSettings()) expect(description, name).not.toBe('');
   });

@@ -1,7 +1,8 @@
-"""A small SigLIP of random weights: its folder, its tokens, and its embeddings in PyTorch."""
+"""A small SigLIP of random weights: its folder, its tokens, and its embeddings and probabilities in PyTorch."""
 
 from __future__ import annotations
 
+import math
 import string
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from .texts import texts
 CONTEXT = 16
 SIDE = 32
 WIDTH = 32
+# Near those of the published checkpoints, and so that the cosines of random weights give probabilities on both sides of one half.
+SCALE = 110.0
+BIAS = -9.5
 
 
 def make(folder: Path) -> None:
@@ -52,6 +56,9 @@ def make(folder: Path) -> None:
     model = SiglipModel(config).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
+    with torch.no_grad():
+        model.logit_scale.fill_(math.log(SCALE))
+        model.logit_bias.fill_(BIAS)
 
     target = new_folder(folder / "siglip")
     square = {"height": SIDE, "width": SIDE}
@@ -63,6 +70,8 @@ def make(folder: Path) -> None:
             # The hub's files leave out what is a default of the class: here the width of an embedding.
             "config.json": {
                 "model_type": "siglip",
+                "logit_scale_trained": model.logit_scale.item(),
+                "logit_bias_trained": model.logit_bias.item(),
                 "text_config": {"model_type": "siglip_text_model", "vocab_size": text["vocab_size"]},
                 "vision_config": {"model_type": "siglip_vision_model", "image_size": SIDE, "patch_size": 16},
             },
@@ -97,15 +106,21 @@ def make(folder: Path) -> None:
     tokenizer.enable_padding(pad_id=1, pad_token="</s>", length=CONTEXT)
     ids = [tokenizer.encode(text).ids for text in strings]
     pictures = ["320x180.png", "90x211.png", "23x65.png"]
+    chosen = range(0, len(strings), 25)
+    chosen_ids = torch.tensor([ids[i] for i in chosen])
     with torch.no_grad():
-        embeds = {i: model.text_model(torch.tensor([ids[i]])).pooler_output[0] for i in range(0, len(strings), 25)}
-        seen = {}
+        embeds = {i: model.text_model(torch.tensor([ids[i]])).pooler_output[0] for i in chosen}
+        seen, probabilities = {}, {}
         for file in pictures:
             pixels = processor(Image.open(folder / "clip-pictures" / file), return_tensors="np")["pixel_values"]
-            seen[file] = model.vision_model(torch.from_numpy(np.asarray(pixels))).pooler_output[0]
+            tensor = torch.from_numpy(np.asarray(pixels))
+            seen[file] = model.vision_model(tensor).pooler_output[0]
+            logits = model(input_ids=chosen_ids, pixel_values=tensor).logits_per_image[0]
+            probabilities[file] = dict(zip(chosen, rounded(torch.sigmoid(logits)), strict=True))
     expected = {
         "tokens": ids,
         "texts": {i: rounded(unit(vector)) for i, vector in embeds.items()},
         "pictures": {file: rounded(unit(vector)) for file, vector in seen.items()},
+        "probabilities": probabilities,
     }
     write_json(folder / "siglip.json.gz", expected)

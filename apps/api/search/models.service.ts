@@ -173,7 +173,7 @@ export class ModelsService {
   }
 
   async #load(): Promise<Opened | undefined> {
-    const { profile, device, threads, ...places } = this.config.models;
+    const { profile, device, threads, clipLogits, ...places } = this.config.models;
     try {
       this.#resolved = await resolveProfile({
         profile,
@@ -189,7 +189,10 @@ export class ModelsService {
       });
       const { clip, fallbackReason } = this.#resolved;
       this.#state = { state: 'loading', profile };
-      const model = await openClip(clip.folder, { id: clip.id, towers: 'text', device, threads, interactive: true });
+      const isFallback = fallbackReason !== undefined && clip.id.startsWith(`${PROFILES.tiny.clip}@`);
+      const logits = isFallback ? undefined : clipLogits;
+      const options = { id: clip.id, device, threads, interactive: true, logits };
+      const model = await openClip(clip.folder, { ...options, towers: 'text' });
       this.#state = { state: 'ready', profile: this.#resolved.profile, model: clip.id, fallbackReason };
       this.log.info(this.#state, fallbackReason ? 'search is ready, with the fallback models' : 'search is ready');
       this.#loadingPassages ??= this.#loadPassages();

@@ -5,8 +5,8 @@ const MAX_TEXTS = 2000;
 type Encode = (texts: string[], signal?: AbortSignal) => Promise<Float32Array[]>;
 
 /** The encoder, which remembers the texts that came last. */
-export function cached({ id, dimension, logitScale, encodeTexts }: TextEncoder): TextEncoder {
-  return { id, dimension, logitScale, encodeTexts: remembering(encodeTexts) };
+export function cached({ id, dimension, logitScale, logitBias, encodeTexts }: TextEncoder): TextEncoder {
+  return { id, dimension, logitScale, logitBias, encodeTexts: remembering(encodeTexts) };
 }
 
 /** Remembers embeddings of the texts that came last (least recently used go first): paging, and words that many ask, cost no inference. */

@@ -8,11 +8,15 @@ const side = z.union([
   z.number().transform((n) => ({ height: n, width: n })),
   z.object({ height: z.number(), width: z.number() }),
 ]);
+/** A scale of 1,000; checkpoints end at 100 to 120. */
+const maxLogScale = Math.log(1000);
 const modelSchema = z.object({
   model_type: z.string(),
   projection_dim: z.number().optional(),
-  /** ln of the trained temperature. transformers writes only the value it started from, so exports may add this one. */
-  logit_scale_trained: z.number().optional(),
+  /** ln of the trained temperature, as checkpoints store it. transformers writes only the value it started from, so exports may add this one. */
+  logit_scale_trained: z.number().max(maxLogScale, 'is the logarithm of the scale').optional(),
+  /** Of a model that learnt by SigLIP's sigmoid loss; exports may add it likewise. */
+  logit_bias_trained: z.number().max(0, 'of a sigmoid model is below 0').optional(),
   text_config: z
     .object({
       max_position_embeddings: z.number().optional(),
@@ -57,6 +61,8 @@ export interface ClipConfig {
   /** Length of an embedding, where config.json says it. */
   dimension: number | undefined;
   logitScale: number;
+  /** Of a sigmoid model: logistic(logitScale · cosine + logitBias) is how likely a text and a picture belong together. */
+  logitBias: number | undefined;
   /** Positions of the text tower: tokens of the longest text, start and end included. */
   positions: number | undefined;
   /** Tokens that the text tower knows. */
@@ -81,6 +87,12 @@ export const CLIP_FILES = {
 /** Reads and cross-checks a CLIP folder's JSON files. Throws ModelError. */
 export async function readClipConfig(folder: string): Promise<ClipConfig> {
   const model = await readModelJson(folder, 'config.json', modelSchema);
+  if (model.logit_bias_trained !== undefined && model.logit_scale_trained === undefined) {
+    throw new ModelError(
+      'model_invalid',
+      `config.json in ${folder} has a logit_bias_trained, but no logit_scale_trained.`,
+    );
+  }
   const preprocessor = await readModelJson(folder, 'preprocessor_config.json', preprocessorSchema);
 
   const shape = squareOf(preprocessor);
@@ -97,6 +109,7 @@ export async function readClipConfig(folder: string): Promise<ClipConfig> {
     resampleFilter: preprocessor.resample,
     dimension: model.projection_dim ?? model.text_config.hidden_size,
     logitScale: model.logit_scale_trained === undefined ? logitScaleCap : Math.exp(model.logit_scale_trained),
+    logitBias: model.logit_bias_trained,
     positions: model.text_config.max_position_embeddings,
     vocabulary: model.text_config.vocab_size,
     padToMax: model.model_type.startsWith('siglip'),

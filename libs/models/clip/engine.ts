@@ -15,6 +15,7 @@ export interface ClipInfo extends RuntimeInfo {
   frameSize: number;
   fit: ClipConfig['fit'];
   logitScale: number;
+  logitBias: number | undefined;
   /** Pictures of one run; abort is looked at between runs. */
   batch: number;
 }
@@ -49,8 +50,8 @@ export class ClipEngine implements Engine {
   }
 
   get info(): ClipInfo {
-    const { frameSize, fit, logitScale } = this.#config;
-    return { dimension: this.#dimension, frameSize, fit, logitScale, batch: this.#batch, ...this.#runtime };
+    const { frameSize, fit, logitScale, logitBias } = this.#config;
+    return { dimension: this.#dimension, frameSize, fit, logitScale, logitBias, batch: this.#batch, ...this.#runtime };
   }
 
   /** Opens the towers asked for and runs each once, so that the first real call is no slower and mismatched files show here. */

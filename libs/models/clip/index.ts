@@ -20,6 +20,8 @@ export interface ClipModel {
   readonly fit: 'crop' | 'squash';
   /** exp of the trained temperature (config.json), for turning cosines into confidences. */
   readonly logitScale: number;
+  /** Of a model that learnt by SigLIP's sigmoid loss, where it is known: logistic(logitScale · cosine + logitBias) is how likely a text and a picture belong together. */
+  readonly logitBias: number | undefined;
   /** What it runs on, and why not on something better. */
   readonly runtime: RuntimeInfo;
   /** `count` frames as `imageSize` and `fit` say, RGB 8-bit `imageSize`², one after the other in one buffer (transferred: do not use it again). One embedding each. */
@@ -32,14 +34,25 @@ export interface ClipModel {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Scale (not its logarithm) and bias of logits, in place of what config.json says or leaves out. */
+export interface Logits {
+  scale?: number;
+  bias?: number;
+}
+
 /** Opens a folder in the hub's layout. `towers` loads only what is needed: the api encodes text only. Throws ModelError. */
 export async function openClip(
   folder: string,
-  { id, towers, ...runtimeOptions }: RuntimeOptions & { id: string; towers: 'both' | 'text' | 'image' },
+  {
+    id,
+    towers,
+    logits,
+    ...runtimeOptions
+  }: RuntimeOptions & { id: string; towers: 'both' | 'text' | 'image'; logits?: Logits },
 ): Promise<ClipModel> {
   const spec = { kind: 'clip', folder, towers, runtime: runtimeOptions } as const;
   const engine = await openEngine<ClipEngine>(spec);
-  const { dimension, frameSize: imageSize, fit, logitScale, batch, ...runtime } = engine.info;
+  const { dimension, frameSize: imageSize, fit, logitScale, logitBias, batch, ...runtime } = engine.info;
   const rows = (all: Float32Array) =>
     Array.from({ length: all.length / dimension }, (_, i) => all.slice(i * dimension, (i + 1) * dimension));
   return {
@@ -48,7 +61,8 @@ export async function openClip(
     imageSize,
     batch,
     fit,
-    logitScale,
+    logitScale: logits?.scale ?? logitScale,
+    logitBias: logits?.bias ?? logitBias,
     runtime,
     async encodeImages(rgb, count, signal) {
       if (rgb.length !== count * imageSize ** 2 * 3) {
