@@ -58,6 +58,7 @@ export async function measureKeyframes(
     const { container, video } = media;
     const keyframes = container === 'mov' ? indexed(path, video, signal) : fromPackets(path, video, limitMs, signal);
     for await (const atSec of keyframes) {
+      if (atSec === undefined) return undefined;
       const atMs = atSec * 1000;
       if (atMs > endMs + limitMs) break;
       if (count === 0) aheadMs = Math.min(limitMs, Math.max(0, startMs - atMs));
@@ -105,18 +106,20 @@ async function* indexed(path: string, video: VideoInfo, signal?: AbortSignal): A
 
 /**
  * Keyframes of other files, from their packets; and the first packet that is further than `limitMs` from the last of them, so that a long
- * gap shows before it ends.
+ * gap shows before it ends. Undefined: one that the file gives no presentation time (a program stream may leave out that of a picture that
+ * begins in the midst of a packet), which only decoding what comes before it tells.
  */
 async function* fromPackets(
   path: string,
   video: VideoInfo,
   limitMs: number,
   signal?: AbortSignal,
-): AsyncGenerator<number> {
+): AsyncGenerator<number | undefined> {
   let lastSec: number | undefined;
   for await (const { keyframe, ptsSec, dtsSec } of readPackets(path, ['-select_streams', videoStream(video)], signal)) {
     const atSec = dtsSec ?? ptsSec;
     if (atSec === undefined) continue;
+    if (keyframe && ptsSec === undefined) yield undefined;
     if (keyframe || (lastSec !== undefined && (atSec - lastSec) * 1000 > limitMs)) {
       lastSec = atSec;
       yield atSec;

@@ -54,6 +54,14 @@ describe('how a file is decoded follows from its keyframes and the interval', ()
     expect(await measureKeyframes(path, media, 500)).toBeUndefined();
   });
 
+  test('keyframes of a program stream that have no time of their own do not suffice: all pictures, with their times', async () => {
+    // Small pictures: many begin in the midst of a packet, whose one time is that of the picture before.
+    const path = await makeVideo(dir.path, { name: 'small.mpg', seconds: 6, codec: every600ms(codecs.mpeg2) });
+    const media = await probe(path);
+    expect(await measureKeyframes(path, media, 1000)).toBeUndefined();
+    for (const { atMs, rgb } of await sample(path, media)) expect(atMs).toBeCloseTo(clockFrame(rgb, SIZE) * 40, 1);
+  });
+
   test('one gap that is too long means all pictures, at the start, in the middle or at the end', async () => {
     for (const [name, keyframes] of [
       ['middle', '0,1,2,4.5,5.5'],
