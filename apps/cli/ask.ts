@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Answer } from './client.ts';
 import { apiOption, type Context, dataDirOption, jsonOption, keyOption } from './command.ts';
-import { columns, span } from './format.ts';
+import { columns, harmless, span } from './format.ts';
 import { type SessionOptions, withApi } from './session.ts';
 
 interface AskOptions extends SessionOptions {
@@ -39,6 +39,7 @@ async function ask(question: string, options: AskOptions, context: Context): Pro
     else terminal.result(answer.answer);
     terminal.record({ type: 'answer', question, ...answer });
     for (const line of footnotes(answer)) terminal.result(line);
+    if (answer.understoodAs) terminal.line(terminal.style('dim', `understood as: ${harmless(answer.understoodAs)}`));
     if (answer.degraded) {
       terminal.line(`${terminal.style('yellow', '!')} ${answer.degraded.message} (${answer.degraded.code})`);
     }

@@ -48,6 +48,7 @@ export interface Answer {
   answer: string;
   mode: 'llm' | 'extractive';
   found: boolean;
+  understoodAs?: string;
   citations: { n: number; moment: Moment }[];
   moments: Moment[];
   conversationId: string;

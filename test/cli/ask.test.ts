@@ -35,6 +35,9 @@ test('`cuepoint ask` shows an answer with its places, streams it, prints JSON, a
     const next = await ask('and what is said after that', '--conversation', String(records[0]?.conversationId));
     expect(next.stdout).toContain('“bring a pencil” [1].');
 
+    const understood = await ask('what about a pencil', '--conversation', String(records[0]?.conversationId));
+    expect(understood.stderr).toContain('understood as: and what is said after that → a pencil\n');
+
     const unknown = await ask('x', '--stream', '--conversation', at.videoId);
     expect([unknown.status, unknown.stderr]).toEqual([1, expect.stringContaining('conversation_not_found')]);
   } finally {
