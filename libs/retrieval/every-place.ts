@@ -6,8 +6,9 @@ import { middleBeneath, showsSurely, sureness } from './frame-moments.ts';
 import { nearInMeaning, withMeaning } from './meaning.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { mean, promptsOf } from './prompts.ts';
-import { highlights, type Query, readQuery } from './query.ts';
+import { highlights, MAX_WITHOUT, type Query, readQuery } from './query.ts';
 import { type Modality, type Moment, type SearchDeps, search } from './search.ts';
+import { findUnwanted, type Unwanted } from './without.ts';
 
 /** As many rows as the index gives for one query. */
 const MAX_PASSAGES = 10_000;
@@ -37,6 +38,8 @@ export interface EveryPlaceOptions extends Omit<IndexFilter, 'tenant'> {
   tenant: string;
   query: string;
   modalities?: Modality[];
+  /** True: a title that has the words makes a place of its video's opening, as in `search`. */
+  openings?: boolean;
   /** All videos of the scope with their lengths, where they are few. */
   videos?: { id: string; durationMs: number }[];
 }
@@ -48,21 +51,36 @@ export interface EveryPlaceOptions extends Omit<IndexFilter, 'tenant'> {
  */
 export async function everyPlace(deps: SearchDeps, options: EveryPlaceOptions, signal?: AbortSignal): Promise<Places> {
   signal?.throwIfAborted();
-  const { query: text, modalities, videos, ...filter } = options;
+  const { query: text, modalities, videos, openings = false, ...filter } = options;
   const query = readQuery(text);
   if (query.seen === '' || filter.videoIds?.length === 0) return { moments: [], isWhole: true };
-  if (query.isTwofold || query.without.length > 0) {
-    const moments = await search(deps, { ...filter, query: text, modalities, limit: SEARCHED }, signal);
+  if (query.isTwofold) {
+    const moments = await search(deps, { ...filter, query: text, modalities, openings, limit: SEARCHED }, signal);
     return { moments: moments.filter(isSure), isWhole: false };
   }
   const uses = (modality: Modality): boolean => modalities?.includes(modality) ?? true;
   const nothing = { found: [], isWhole: true };
-  const [seen, said] = await Promise.all([
-    uses('frames') ? sightings(deps, query, filter, videos, signal) : nothing,
-    uses('passages') ? mentions(deps, query, filter, signal) : nothing,
+  const unwanted = query.without.length > 0 ? await unwantedFor(deps, query, uses, filter, signal) : undefined;
+  const [seen, said, titles] = await Promise.all([
+    uses('frames') ? sightings(deps, query, { filter, videos, unwanted }, signal) : nothing,
+    uses('passages') ? mentions(deps, query, { filter, unwanted }, signal) : nothing,
+    openings ? deps.titles?.() : undefined,
   ]);
-  const sure = [...seen.found, ...said.found].filter(isSure);
+  const titled = titles?.find(query, filter, unwanted) ?? [];
+  const sure = [...seen.found, ...said.found, ...titled].filter(isSure);
   return { moments: apart(sure), isWhole: seen.isWhole && said.isWhole };
+}
+
+async function unwantedFor(
+  deps: SearchDeps,
+  query: Query,
+  uses: (modality: Modality) => boolean,
+  filter: IndexFilter,
+  signal?: AbortSignal,
+): Promise<Unwanted> {
+  const without = query.without.slice(0, MAX_WITHOUT);
+  const vectors = uses('frames') ? await deps.encoder.encodeTexts(without, signal) : undefined;
+  return findUnwanted(deps, without, { vectors, usesPassages: uses('passages') }, filter);
 }
 
 /** The moment with the words in its texts that were asked for. */
@@ -81,17 +99,18 @@ const isSure = ({ confidence }: { confidence: number }): boolean => confidence >
 async function mentions(
   { index, passageEncoder }: SearchDeps,
   query: Query,
-  filter: IndexFilter,
+  { filter, unwanted }: { filter: IndexFilter; unwanted: Unwanted | undefined },
   signal?: AbortSignal,
 ): Promise<{ found: Candidate[]; isWhole: boolean }> {
   const [hits, meant] = await Promise.all([
     index.searchPassages(query.said, filter, MAX_PASSAGES),
     passageEncoder && query.phrases.length === 0
-      ? nearInMeaning(index, passageEncoder, query.said, filter, undefined, signal)
+      ? nearInMeaning(index, passageEncoder, query.said, filter, unwanted?.atText, signal)
       : [],
   ]);
   const found: Candidate[] = [];
-  for (const stretch of stretches(hits)) {
+  const kept = unwanted ? hits.filter((hit) => !unwanted.atText(hit)) : hits;
+  for (const stretch of stretches(kept)) {
     found.push(...momentsOfPassages(stretch, query));
     await nextTurn(undefined, { signal });
   }
@@ -123,8 +142,11 @@ interface Sight {
 async function sightings(
   deps: SearchDeps,
   query: Query,
-  filter: IndexFilter,
-  videos: EveryPlaceOptions['videos'],
+  {
+    filter,
+    videos,
+    unwanted,
+  }: { filter: IndexFilter; unwanted: Unwanted | undefined } & Pick<EveryPlaceOptions, 'videos'>,
   signal?: AbortSignal,
 ): Promise<{ found: Candidate[]; isWhole: boolean }> {
   const { index, encoder } = deps;
@@ -136,12 +158,13 @@ async function sightings(
   let sights: Sight[] = [];
   if (isShort) {
     for (const part of parts)
-      for await (const sight of eachFrame(deps, part, filter, vector, signal)) sights.push(sight);
+      for await (const sight of eachFrame(deps, part, { filter, unwanted }, vector, signal)) sights.push(sight);
   } else {
     for (const limit of FRAMES) {
-      sights = await index.searchFrames(encoder, vector, filter, limit);
+      const hits = await index.searchFrames(encoder, vector, filter, limit, { withVectors: unwanted !== undefined });
+      sights = unwanted ? hits.filter((hit) => !unwanted.atFrame(hit)) : hits;
       const [best, last] = [sights[0], sights.at(-1)];
-      if (!best || !last || sights.length < limit || !showsSurely(last.score, beneath(best.score))) break;
+      if (!best || !last || hits.length < limit || !showsSurely(last.score, beneath(best.score))) break;
     }
   }
   signal?.throwIfAborted();
@@ -167,7 +190,7 @@ function partOf(durationMs: number, timeRange: IndexFilter['timeRange']): Omit<P
 async function* eachFrame(
   { index, encoder }: SearchDeps,
   { id, fromMs, toMs, lengthMs }: Part,
-  { tenant }: IndexFilter,
+  { filter, unwanted }: { filter: IndexFilter; unwanted: Unwanted | undefined },
   vector: Float32Array,
   signal?: AbortSignal,
 ): AsyncGenerator<Sight> {
@@ -175,9 +198,9 @@ async function* eachFrame(
     signal?.throwIfAborted();
     const endMs = startMs + WINDOW_MS > fromMs + lengthMs ? toMs : startMs + WINDOW_MS;
     if (endMs <= startMs) return;
-    for (const frame of await index.listFrames(encoder, tenant, id, { timeRange: { startMs, endMs } })) {
+    for (const frame of await index.listFrames(encoder, filter.tenant, id, { timeRange: { startMs, endMs } })) {
       // One that reaches in from the window before has been seen there.
-      if (startMs > fromMs && frame.startMs < startMs) continue;
+      if ((startMs > fromMs && frame.startMs < startMs) || unwanted?.atFrame(frame)) continue;
       yield { videoId: id, startMs: frame.startMs, endMs: frame.endMs, score: dot(frame.vector, vector) };
     }
   }

@@ -1,7 +1,7 @@
 import { type IndexFilter, terms } from '#store';
 import { type Candidate, logistic, type Names } from './candidate.ts';
 import { contains, rarityIn, SURE_SHARE, SURE_SLOPE } from './passage-moments.ts';
-import { inLanguage, type Query } from './query.ts';
+import { inLanguage, type Query, readQuery } from './query.ts';
 import type { Unwanted } from './without.ts';
 
 /** What people call a video. */
@@ -74,6 +74,17 @@ export class Titles {
       }
     }
     return names;
+  }
+
+  /** Videos that are called so, best first: by the whole title; else by its words in this order; else by most of them, and by metadata. */
+  called(name: string, filter: IndexFilter): string[] {
+    const plain = name.replace(/["“”]/g, ' ').replace(/(?<=^|\s)-+/g, '');
+    for (const text of [`"${plain}"`, plain]) {
+      const found = this.find(readQuery(text), filter, undefined);
+      const whole = found.filter(({ score }) => score === 1);
+      if (found.length > 0) return (whole.length > 0 ? whole : found).map(({ videoId }) => videoId);
+    }
+    return [];
   }
 
   /** The openings of videos whose title and metadata have all words of the query, or nearly all by rarity, as a passage is judged. Best first. */

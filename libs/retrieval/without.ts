@@ -18,7 +18,7 @@ export interface Span {
 }
 /** Whether what must not be there is at the place of a hit, or in the hit itself. */
 export interface Unwanted {
-  atFrame(hit: FrameHit): boolean;
+  atFrame(hit: Span & { vector?: Float32Array }): boolean;
   atText(hit: Span & { text: string; language?: string }): boolean;
 }
 

@@ -163,6 +163,25 @@ describe('A question', () => {
     });
   });
 
+  it('names its videos by their titles, and a part of them by its time', async () => {
+    const about = (await ask({ question: 'What is History about?' })).body;
+    expect(about.answer).toMatch(/^Said in "History" \(2:00\): at 0:10 “the empire fell in the west” \[1\]\./);
+    const within = (
+      await ask({ question: 'What is said in the last minute of it?', videoIds: [id], filter: { from: 80 } })
+    ).body;
+    expect(within.answer).toMatch(
+      /^Said in .* in the last 1:00: at 1:30 “the mitochondria has its own genome” \[1\]\.$/,
+    );
+    const never = { question: 'What happens in the first minute?', videoIds: [id], filter: { from: 80 } };
+    expect((await ask(never)).body).toMatchObject({ found: false, moments: [] });
+    const which = (await ask({ question: 'Which of my videos are about history?' })).body;
+    expect(which).toMatchObject({
+      found: true,
+      moments: [{ videoId: other, evidence: [{ kind: 'title', text: 'History' }] }],
+    });
+    expect((await ask({ question: 'What is History about?' }, plain, KEYS.bob)).body.moments).toEqual([]);
+  });
+
   it('that the videos do not answer is told so', async () => {
     const { body } = await ask({ question: 'who speaks of photosynthesis', videoIds: [other] });
     expect(body).toMatchObject({

@@ -27,6 +27,7 @@ const sources = (found: Moment[] = moments, passages: PassageRow[] = []): Answer
   scenes: async () => [],
   labels: async () => [],
   videos: async () => [{ id: 'v', title: 'Sample', durationMs: 180_000 }],
+  titled: async () => [],
   thumbnail: async () => Buffer.from('jpeg'),
 });
 

@@ -73,6 +73,7 @@ async function answer(question: string, videoIds: string[], known = true) {
     scenes: async () => [],
     labels: async () => [],
     videos: async (ids = videoIds, most) => ids.slice(0, most).map((id) => ({ id, title: `Video ${id.slice(-2)}` })),
+    titled: async () => [],
     thumbnail: async () => undefined,
   };
   for await (const event of ask({ sources }, { question, videoIds, limit: 5 })) {

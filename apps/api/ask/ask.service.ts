@@ -32,6 +32,7 @@ import { ProblemError } from '../problems.ts';
 import type { askSchema, PublicAnswer, PublicMoment } from '../schemas/index.ts';
 import { ModelsService, NO_ENCODER } from '../search/models.service.ts';
 import { publicMoment } from '../search/public-moment.ts';
+import { TitlesService } from '../search/titles.service.ts';
 import { Turns } from '../search/turns.ts';
 import { rowFilterOf, videosOf } from '../search/video-filter.ts';
 import { BLOBS, CONFIG, INDEX, LOGGER } from '../tokens.ts';
@@ -45,6 +46,8 @@ export type AskEvent =
   | { event: 'token'; data: { text: string } }
   | { event: 'citations'; data: { citations: PublicAnswer['citations'] } }
   | { event: 'done'; data: PublicAnswer };
+
+type TimeRange = NonNullable<IndexFilter['timeRange']>;
 
 const MAX_THUMBNAIL_BYTES = 2 * 2 ** 20;
 /** Videos whose lengths are looked up before a question for every place of something. */
@@ -70,6 +73,7 @@ export class AskService {
     private readonly conversations: Conversations,
     private readonly chapters: ChaptersService,
     private readonly labels: LabelsService,
+    private readonly titles: TitlesService,
     private readonly turns: Turns,
     private readonly links: Links,
   ) {}
@@ -93,13 +97,18 @@ export class AskService {
       index: this.index,
       encoder: encoder ?? NO_ENCODER,
       passageEncoder: this.models.passageEncoder,
+      titles: () => this.titles.of(tenant),
     };
-    const searchable = <Q extends { modalities?: Modality[] }>(query: Q) => ({
-      ...{ tenant, ...within, ...query },
+    const searchable = <Q extends { modalities?: Modality[]; timeRange?: TimeRange }>(query: Q) => ({
+      ...{ tenant, ...within, ...query, ...inBoth(within.timeRange, query.timeRange) },
       modalities: encoder ? query.modalities : ['passages' as const],
     });
     const sources: AnswerSources = {
-      search: (query, aborted) => this.turns.take(() => search(deps, searchable(query), aborted), aborted),
+      search: (query, aborted) =>
+        this.turns.take(
+          () => search(deps, { ...searchable(query), openings: query.openings ?? false }, aborted),
+          aborted,
+        ),
       everyPlace: async (query, aborted) => {
         const videos = await this.#few(tenant, query.videoIds);
         return this.turns.take(() => everyPlace(deps, { ...searchable(query), videos }, aborted), aborted);
@@ -109,15 +118,18 @@ export class AskService {
         const passages = video ? await transcriptOf(this.index, video) : [];
         return passages.filter((passage) => isWithin(passage, within));
       },
-      scenes: async (id) => {
+      scenes: async (id, part) => {
         const video = await this.catalog.getVideo(tenant, id);
-        return video && encoder ? this.chapters.scenes(video, encoder, within.timeRange) : [];
+        const { timeRange } = inBoth(within.timeRange, part);
+        return video && encoder ? this.chapters.scenes(video, encoder, timeRange) : [];
       },
-      labels: async (id) => {
+      labels: async (id, part) => {
         const video = await this.catalog.getVideo(tenant, id);
         const { labels } = this.config;
-        return video?.media && encoder && labels.length > 0 ? this.labels.ofVideo(video, labels, within.timeRange) : [];
+        const { timeRange } = inBoth(within.timeRange, part);
+        return video?.media && encoder && labels.length > 0 ? this.labels.ofVideo(video, labels, timeRange) : [];
       },
+      titled: async (name, videoIds) => (await this.titles.of(tenant)).called(name, { tenant, videoIds }),
       videos: async (ids, most) => (await this.#videos(tenant, ids, most)).map(factsOf),
       thumbnail: (id, atMs) => this.#thumbnail(tenant, id, atMs, signal),
     };
@@ -237,6 +249,14 @@ const isWithin = (
 ): boolean =>
   (!timeRange || (startMs < timeRange.endMs && endMs > timeRange.startMs)) &&
   (wanted === undefined || language === wanted);
+
+/** What two ranges have in common: after the end of all videos where that is nothing. */
+function inBoth(one: TimeRange | undefined, other: TimeRange | undefined): { timeRange?: TimeRange } {
+  if (!one || !other) return one || other ? { timeRange: one ?? other } : {};
+  const [startMs, endMs] = [Math.max(one.startMs, other.startMs), Math.min(one.endMs, other.endMs)];
+  const never = Number.MAX_SAFE_INTEGER;
+  return { timeRange: startMs < endMs ? { startMs, endMs } : { startMs: never, endMs: never } };
+}
 
 function notReady(scope: Video[] | undefined): Degraded | undefined {
   const waiting = scope?.filter(({ status }) => status !== 'ready') ?? [];

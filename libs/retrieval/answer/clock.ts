@@ -1,13 +1,21 @@
 import { terms } from '#store';
 import type { Modality, Moment } from '../index.ts';
-import { type Findings, findingsOf, knownVideos, type Looking, passageMoment, sceneMoment } from './plan.ts';
+import {
+  type Findings,
+  findingsOf,
+  knownVideos,
+  type Looking,
+  passageMoment,
+  saidOrShown,
+  sceneMoment,
+} from './plan.ts';
 import type { Direction } from './question.ts';
 import { clock, placeOf } from './text.ts';
 
 /** What is said so near a time is quoted where nobody speaks at it. */
 const NEAR_MS = 5_000;
 /** A time in words is no finer than this. */
-const INSTANT_MS = 1_000;
+export const INSTANT_MS = 1_000;
 /** Of short passages: those that lie in the same second. */
 const MAX_SAID = 3;
 
@@ -16,17 +24,18 @@ const NUMBERS = new Map(
     .split(' ')
     .map((word, i) => [word, [1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 20, 30, 40, 50, 60, 90][i] as number]),
 );
-const NUMBER = `(?:\\d{1,5}|${[...NUMBERS.keys()].join('|')})`;
-const UNIT = '(?:hours?|hrs?|minutes?|mins?|seconds?|secs?)';
+export const NUMBER = `(?:\\d{1,5}|${[...NUMBERS.keys()].join('|')})`;
+export const UNIT = '(?:hours?|hrs?|minutes?|mins?|seconds?|secs?)';
 const LENGTH = `(?:${NUMBER}[ -]${UNIT}|\\d{1,5}(?:[hms]|mins?|secs?))`;
-const LENGTHS = `${LENGTH}(?:,? ?(?:and )?${LENGTH})*`;
+export const LENGTHS = `${LENGTH}(?:,? ?(?:and )?${LENGTH})*`;
 const SIDE = '(?<side>at|after|before|around|near|from)';
 const INTO = 'in|into (?:it|the (?:video|film|movie|clip|recording|lecture|talk))';
 /** "0:30", "1:02:03", but not "10:30 am". */
-const COLONS =
+export const COLONS = '(?<![\\d:.])\\d{1,3}(?::[0-5]\\d){1,2}(?![\\d:]|\\.\\d)';
+const AT_COLONS =
   /(?:\b(?<side>at|after|before|around|about|near|from) )?(?<![\d:.])(?:(?<hours>\d{1,2}):(?<minutes>[0-5]\d)|(?<all>\d{1,3})):(?<seconds>[0-5]\d)(?![\d:]|\.\d| ?(?:a\.?m|p\.?m)\b| o'clock)/;
 const TIMES = [
-  COLONS,
+  AT_COLONS,
   new RegExp(`\\b${SIDE} (?:the )?(?:first )?(?<length>${LENGTHS})(?: (?:mark|${INTO}))?\\b`),
   new RegExp(`\\b(?:at )?(?:the )?(?<length>${LENGTHS}) (?:mark|${INTO})\\b`),
   new RegExp(`\\b${SIDE} (?:the )?(?<length>(?:${UNIT} ${NUMBER} ?(?:and )?)+)\\b`),
@@ -58,18 +67,19 @@ export function clockIn(text: string, asks: (word: string) => boolean): AtClock 
     const { side, length, hours = '0', minutes, all, seconds = '0' } = match.groups ?? {};
     if (side === 'about' && SAID_ABOUT.test(plain)) return undefined;
     const rest = `${plain.slice(0, match.index)} ${plain.slice(match.index + match[0].length)}`;
-    const isAll = rest
-      .split(/[\s?!.,;:"“”]+/)
-      .every((word) => asks(word) || terms(word).every((term) => WHO_AND_WHERE.has(term)));
-    if (!isAll) continue;
+    if (!asksOnly(rest, asks)) continue;
     const atSec = length ? secondsOf(length) : Number(hours) * 3600 + Number(minutes ?? all) * 60 + Number(seconds);
     return { atMs: atSec * 1000, ...((side === 'before' || side === 'after') && { direction: side }) };
   }
   return undefined;
 }
 
+/** Whether nothing is looked for by name in these words. `asks`: of a word, that any question may have it. */
+export const asksOnly = (words: string, asks: (word: string) => boolean): boolean =>
+  words.split(/[\s?!.,;:"“”]+/).every((word) => asks(word) || terms(word).every((term) => WHO_AND_WHERE.has(term)));
+
 /** "one minute and 30 seconds", "minute two" */
-function secondsOf(length: string): number {
+export function secondsOf(length: string): number {
   const pairs = length.matchAll(
     new RegExp(`(?<before>${NUMBER})[ -]?(?<unit>${UNIT}|[hms](?![a-z]))|(?<first>${UNIT}) (?<after>${NUMBER})`, 'g'),
   );
@@ -82,13 +92,18 @@ function secondsOf(length: string): number {
   return seconds;
 }
 
-/** What is said and shown at a time: of the only video in question, or of the one that was spoken of. */
-export async function findAt(looking: Looking, spokenOf: string | undefined): Promise<Findings> {
+/**
+ * What is said and shown at a time: of the only video in question, or of the one that was spoken of. Undefined where more is asked than what is there, and
+ * no one video has such a time.
+ */
+export async function findAt(looking: Looking, spokenOf: string | undefined): Promise<Findings | undefined> {
   const { sources, question, videoIds, isPart } = looking;
   const { atMs = 0, direction, modalities } = question;
   const nothing = await findingsOf(looking, [], false);
   const known = await knownVideos(looking);
   const [only] = known.videos.length === 1 ? known.videos : await spoken();
+  const isThere = only !== undefined && atMs < (only.durationMs ?? Number.POSITIVE_INFINITY);
+  if (question.topic && !isThere) return undefined;
   if (!only) {
     if (known.videos.length === 0) return { ...nothing, scope: [] };
     const many = `${known.isOpen ? 'at least ' : ''}${known.count}`;
@@ -98,8 +113,8 @@ export async function findAt(looking: Looking, spokenOf: string | undefined): Pr
     };
   }
   const there = { ...nothing, scope: [only] };
-  if (only.durationMs !== undefined && atMs >= only.durationMs) {
-    return { ...there, reason: `${placeOf(only)} ends at ${clock(only.durationMs)}.` };
+  if (!isThere) {
+    return { ...there, reason: `${placeOf(only)} ends at ${clock(only.durationMs ?? 0)}.` };
   }
   const wants = (modality: Modality): boolean => modalities?.includes(modality) ?? true;
   const [passages, scenes] = await Promise.all([
@@ -113,8 +128,7 @@ export async function findAt(looking: Looking, spokenOf: string | undefined): Pr
       .map((scene) => sceneMoment(only.id, scene)),
   ];
   if (moments.length > 0) return findingsOf({ ...looking, scope: [only] }, moments, true);
-  const what = modalities ? (wants('passages') ? 'said' : 'shown') : 'said or shown';
-  return { ...there, reason: `Nothing is ${what} at ${clock(atMs)} in ${placeOf(only, isPart)}.` };
+  return { ...there, reason: `Nothing is ${saidOrShown(question)} at ${clock(atMs)} in ${placeOf(only, isPart)}.` };
 
   async function spoken() {
     const isIn = spokenOf !== undefined && (!videoIds || videoIds.includes(spokenOf));

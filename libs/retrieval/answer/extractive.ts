@@ -1,6 +1,7 @@
 import type { Evidence, LabelInVideo, Moment } from '../index.ts';
-import { type Findings, SURE, type VideoFacts } from './plan.ts';
+import { type Findings, onlyNamed, SURE, type VideoFacts } from './plan.ts';
 import { countOf } from './prompt.ts';
+import { whenOf } from './stretch.ts';
 import { clock, neutral, placeOf, quoted, titled } from './text.ts';
 
 /** Places that are written out; more are only counted and cited. */
@@ -37,13 +38,14 @@ export function remarks({ covers, note }: Findings): string {
 }
 
 /** Says that it is not there, and where it was looked for. */
-export function notFound({ scope, reason, isPart }: Pick<Findings, 'scope' | 'reason' | 'isPart'>): string {
+export function notFound({ question, scope, reason, isPart }: Findings): string {
   if (scope?.length === 0) return 'There is no video to answer from.';
   if (reason) return reason;
   const videos =
     scope && scope.length <= MAX_TITLES ? scope.map(({ title }) => titled(title)).join(', ') : 'these videos';
   const where = isPart ? `what the filter leaves of ${videos}` : videos;
-  return `I found nothing in ${where} that answers this.`;
+  const when = question.stretch ? `${whenOf(question.stretch)} ` : '';
+  return `I found nothing ${when}in ${where} that answers this.`;
 }
 
 function needle(findings: Findings): string {
@@ -125,7 +127,7 @@ function happening(moment: Moment): string {
 }
 
 /** Of each video the most telling passage of each part of its timeline, and what is seen most or its longest scenes. */
-function summary({ moments, roles, labels, scope = [] }: Findings): string {
+function summary({ question, moments, roles, labels, scope = [] }: Findings): string {
   const numbered = moments.map((moment, i) => ({ moment, n: i + 1, role: roles?.[i], label: labels?.[i] }));
   return scope
     .flatMap((video) => {
@@ -135,7 +137,8 @@ function summary({ moments, roles, labels, scope = [] }: Findings): string {
         Math.max(2, Math.floor(MAX_SUMMARY / scope.length)),
       );
       const seen = own.filter(({ role }) => role === 'seen');
-      const long = video.durationMs ? ` (${clock(video.durationMs)})` : '';
+      const { stretch } = question;
+      const long = stretch ? ` ${whenOf(stretch)}` : video.durationMs ? ` (${clock(video.durationMs)})` : '';
       const name = `${titled(video.title)}${long}`;
       const told = said.map(({ moment, n }) => {
         const [best] = moment.evidence as [Evidence];
@@ -178,10 +181,12 @@ function comparison({ moments, videos, scope = [] }: Findings): string {
 /** `Said at 1:05 in "Sample": “…” [1].` or `Seen from 0:40 to 0:52 in "Sample" [2].` */
 function described(moment: Moment, n: number, { videos }: Pick<Findings, 'videos'>, how = ''): string {
   const title = titleOf(videos.get(moment.videoId));
+  const name = onlyNamed(moment);
+  if (name) return `${title} is called so: ${quoted(name, MAX_QUOTE)} [${n}].`;
   const said = moment.evidence.filter(({ kind }) => kind === 'passage').sort((a, b) => a.atMs - b.atMs);
   const words = quoted(said.map(({ text }) => text ?? '').join(' '), MAX_QUOTE);
   const verb = (word: string) => (how ? `${how} ${word}` : capital(word));
-  if (moment.evidence[0]?.kind === 'passage') {
+  if (moment.evidence.find(({ kind }) => kind !== 'title')?.kind === 'passage') {
     return `${verb('said')} at ${clock(said[0]?.atMs ?? moment.startMs)} in ${title}: ${words} [${n}].`;
   }
   const heard = said.length > 0 ? `, where ${words} is said` : '';

@@ -23,13 +23,16 @@ const pick = <T>(all: T[], end: Ends): T | undefined => (end === 'first' ? all[0
 export async function findPlaces(looking: Looking): Promise<Findings> {
   const { sources, question, videoIds, signal } = looking;
   const { topic, modalities, unit } = question;
-  const { moments, isWhole } = await sources.everyPlace({ query: topic, videoIds, modalities }, signal);
+  // A title tells which video is about something, not how often or where it is.
+  const openings = unit === 'videos' && !modalities;
+  const { moments, isWhole } = await sources.everyPlace({ query: topic, videoIds, modalities, openings }, signal);
   if (moments.length === 0) return nearest(looking);
   const { moments: places, ...rest } = await findingsOf(looking, moments, true);
   const byVideo = Map.groupBy(inTime(places), ({ videoId }) => videoId);
   // Of videos that are counted, each is shown before any is shown twice.
-  const isMany = unit === 'videos' && places.length > MAX_PLACES;
-  const given = isMany ? [...byVideo.values()].flatMap(([first]) => first ?? []) : [...byVideo.values()].flat();
+  const all = [...byVideo.values()];
+  const given =
+    unit === 'videos' ? [...all.map(([first]) => first as Moment), ...all.flatMap((one) => one.slice(1))] : all.flat();
   return {
     ...rest,
     moments: given.slice(0, MAX_PLACES).map((moment) => marked(moment, topic)),

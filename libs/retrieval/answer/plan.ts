@@ -1,4 +1,4 @@
-import type { PassageRow } from '#store';
+import type { IndexFilter, PassageRow } from '#store';
 import type { Places } from '../every-place.ts';
 import type { LabelInVideo, Modality, Moment } from '../index.ts';
 import type { Question } from './question.ts';
@@ -10,24 +10,29 @@ export interface VideoFacts {
   title: string;
   durationMs?: number;
 }
+/** What is looked for among the moments of videos. */
+interface Query {
+  query: string;
+  videoIds?: string[];
+  modalities?: Modality[];
+  timeRange?: IndexFilter['timeRange'];
+  /** That title and metadata have the words makes a moment of a video's opening. */
+  openings?: boolean;
+}
 /** Where answers come from: one tenant's videos, as the caller lets them be seen. */
 export interface AnswerSources {
   /** Moments, best first (`search` of this library). */
-  search(
-    query: { query: string; videoIds?: string[]; modalities?: Modality[]; limit: number },
-    signal?: AbortSignal,
-  ): Promise<Moment[]>;
+  search(query: Query & { limit: number }, signal?: AbortSignal): Promise<Moment[]>;
   /** Every place of a query that is sure, best first (`everyPlace` of this library). */
-  everyPlace(
-    query: { query: string; videoIds?: string[]; modalities?: Modality[] },
-    signal?: AbortSignal,
-  ): Promise<Places>;
+  everyPlace(query: Query, signal?: AbortSignal): Promise<Places>;
+  /** Videos that are called so, by all of their title or most of these words; of `videoIds`, where they are given. */
+  titled(name: string, videoIds?: string[]): Promise<string[]>;
   /** All passages of a video in time order. */
   passages(videoId: string): Promise<PassageRow[]>;
-  /** All scenes of a video in time order. */
-  scenes(videoId: string): Promise<Scene[]>;
-  /** Labels that are seen in a video, longest in view first; none where none are looked for. */
-  labels(videoId: string): Promise<LabelInVideo[]>;
+  /** All scenes of a video in time order, or those of a part. */
+  scenes(videoId: string, part?: IndexFilter['timeRange']): Promise<Scene[]>;
+  /** Labels that are seen in a video or a part of it, longest in view first; none where none are looked for. */
+  labels(videoId: string, part?: IndexFilter['timeRange']): Promise<LabelInVideo[]>;
   /** Those named, or all of the library, newest first; at most `limit`. What is gone is left out. */
   videos(ids: string[] | undefined, limit: number): Promise<VideoFacts[]>;
   /** The JPEG of a frame. */
@@ -122,9 +127,19 @@ export async function findingsOf(
   };
 }
 
+/** What a question asks of what is there. */
+export const saidOrShown = ({ modalities }: Question): string =>
+  modalities ? (modalities.includes('passages') ? 'said' : 'shown') : 'said or shown';
 export const isSure = ({ confidence }: Moment): boolean => confidence >= SURE;
 export const byId = (videos: VideoFacts[]): Map<string, VideoFacts> =>
   new Map(videos.map((video) => [video.id, video]));
+
+/** Title and metadata, where they alone make a moment sure: what is said or shown at its time is not what was asked for. */
+export function onlyNamed({ evidence, confidence }: Moment): string | undefined {
+  const title = evidence.find(({ kind }) => kind === 'title');
+  const isThere = evidence.some((one) => one.kind !== 'title' && (one.confidence ?? confidence) >= SURE);
+  return isThere ? undefined : title?.text;
+}
 
 /** Videos stay in the order of their best moment. */
 export function inTime(moments: Moment[]): Moment[] {

@@ -1,6 +1,8 @@
 import { terms } from '#store';
 import type { Modality } from '../index.ts';
-import { clockIn } from './clock.ts';
+import { asksOnly, clockIn } from './clock.ts';
+import { namedIn } from './named.ts';
+import { instantIn, type Stretch, sideIn, stretchIn } from './stretch.ts';
 
 export type QuestionKind = 'needle' | 'list' | 'count' | 'order' | 'sequence' | 'clock' | 'summary' | 'comparison';
 export type Direction = 'after' | 'before' | 'first' | 'last';
@@ -8,7 +10,7 @@ export type Direction = 'after' | 'before' | 'first' | 'last';
 /** What a question asks for, read off its words (English; in other languages everything is a needle, which fits most questions). */
 export interface Question {
   kind: QuestionKind;
-  /** What is looked for. For a needle the question itself; else without the words that only ask; may be empty. */
+  /** What is looked for. For a needle the question itself; of `clock` all that it asks beside the time, if that is more than what is there; else without the words that only ask; may be empty. */
   topic: string;
   /** Of `order`: the neighbour of the topic, or its first or last place. Of `sequence`: what is asked of the first topic, if anything. Of `clock`: the side. */
   direction?: Direction;
@@ -18,8 +20,12 @@ export interface Question {
   atMs?: number;
   /** Where the question says that it is about what is said, or what is shown. */
   modalities?: Modality[];
-  /** Of `count`: what is counted. */
+  /** Of `count` and `list`: what is counted. */
   unit?: 'places' | 'videos';
+  /** What it calls the videos that it is about: their titles, or most of their words. */
+  names?: string[];
+  /** The only part of each video that it is about. */
+  stretch?: Stretch;
 }
 
 const SAID =
@@ -37,11 +43,15 @@ const SUMMARY = [
 ];
 const COMPARISON =
   /\b(?:compar(?:e|es|ed|ing|ison)|differences? between|differ|versus|vs|in common|both (?:of the )?videos)\b/;
-const COUNT_VIDEOS = /\b(?:how many|number of) (?:of (?:the|these|my) )?(?:videos|films|movies|clips|recordings)\b/;
+const VIDEOS = '(?:of (?:the|these|my|our) )?(?:videos?|films?|movies?|clips?|recordings?|lectures?|episodes?)';
+const COUNT_VIDEOS = new RegExp(`\\b(?:how many|number of) ${VIDEOS}\\b`);
+const WHICH_VIDEOS = new RegExp(`\\b(?:which|what) ${VIDEOS}\\b`);
 const COUNT =
   /\bhow (?:many times|often)\b|\bnumber of (?:times|occurrences|appearances|mentions)\b|^count (?:the|how|every|all|each)\b/;
 const LIST =
-  /\b(?:every|each|all(?: of)?(?: the)?) (?:single )?(?:times?|moments?|places?|scenes?|parts?|occurrences?|instances?|appearances?|mentions?)\b|\beverywhere\b|^(?:please )?(?:list|enumerate)\b|^(?:show|find|give)(?: me)? (?:all|every|each)\b|\b(?:which|what) videos?\b/;
+  /\b(?:every|each|all(?: of)?(?: the)?) (?:single )?(?:times?|moments?|places?|scenes?|parts?|occurrences?|instances?|appearances?|mentions?)\b|\beverywhere\b|^(?:please )?(?:list|enumerate)\b|^(?:show|find|give)(?: me)? (?:all|every|each)\b/;
+const IS_IT = /^(?:is|are|was|were|does|do|did|can)\b/;
+const WITHOUT = /^(.*\S) (?:without|with no|but no|but not|except(?: for)?) (?:an? |any |the )?(\S.*)$/;
 const FIRST = /\b(first|earliest|last|final|latest) (?:time|mention|appearance|occurrence|place|moment)\b/;
 const FIRST_VERB =
   /\b(first|last) (?:appears?|appeared|mention(?:s|ed)?|show(?:s|n)?|see|seen|hear|heard|say|says|said|discuss(?:ed)?|visible)\b/;
@@ -71,6 +81,45 @@ const ASKING = new Set(
 
 /** Classifies a question by its words. Deterministic; never throws. */
 export function readQuestion(text: string): Question {
+  const named = namedIn(text);
+  // "The first two minutes" are no title.
+  if (!named || named.names.some(stretchIn)) return readTimed(text);
+  return { ...readTimed(named.rest), names: named.names };
+}
+
+/** A question without what it calls the videos that it is about. */
+export function readTimed(text: string): Question {
+  const named = stretchIn(text);
+  if (named) return ofStretch(named);
+  const read = excluding(readPlain(text));
+  const side = read.kind === 'clock' || read.kind === 'sequence' ? undefined : sideIn(text);
+  if (side) return ofStretch(side);
+  return (read.kind === 'needle' && ofInstant(text)) || read;
+}
+/** "What colour is the shape at 0:12?" asks what is there; "is a red circle shown at 0:12?" whether that is. */
+function ofInstant(text: string): Question | undefined {
+  const plain = normal(text);
+  const at = SEEN.test(plain) && !/^when\b/.test(plain) ? instantIn(text) : undefined;
+  if (!at || IS_IT.test(plain)) return at && ofStretch(at);
+  return { kind: 'clock', topic: at.rest, atMs: at.stretch.startMs ?? 0 };
+}
+/** Where nothing is looked for in it, all that is said and shown there is asked for. */
+function ofStretch({ stretch, rest }: { stretch: Stretch; rest: string }): Question {
+  const plain = normal(rest);
+  const read = excluding(readPlain(rest));
+  const modalities = modalitiesOf(plain);
+  if (read.kind !== 'needle' || !asksOnly(plain, asks)) return { ...read, stretch };
+  return { kind: 'summary', topic: '', stretch, ...(modalities && { modalities }) };
+}
+
+/** "A red circle without text": search's way to say what must not be there. Of what is said it may be a part. */
+function excluding(read: Question): Question {
+  const mayExclude = ['list', 'count', 'order'].includes(read.kind) && read.modalities?.[0] !== 'passages';
+  const [, wanted = '', unwanted] = (mayExclude && WITHOUT.exec(read.topic)) || [];
+  return unwanted ? { ...read, topic: `${trimmed(wanted)} -"${unwanted}"` } : read;
+}
+
+function readPlain(text: string): Question {
   const plain = normal(text);
   const modalities = modalitiesOf(plain);
   const spoken = { ...(modalities && { modalities }) };
@@ -105,6 +154,8 @@ export function readQuestion(text: string): Question {
     const direction = end === 'first' || end === 'earliest' ? 'first' : 'last';
     return { kind: 'order', direction, topic: FIRST_THING.test(plain) ? '' : trimmed(plain), ...spoken };
   }
+  if (WHICH_VIDEOS.test(plain))
+    return { kind: 'list', unit: 'videos', topic: trimmed(plain.replace(WHICH_VIDEOS, ' ')), ...spoken };
   if (LIST.test(plain)) return { kind: 'list', topic: trimmed(plain), ...spoken };
   return { kind: 'needle', topic: text.trim() };
 }
@@ -114,6 +165,12 @@ function modalitiesOf(plain: string): Modality[] | undefined {
   const said = SAID.test(plain);
   if (said === SEEN.test(plain)) return undefined;
   return [said ? 'passages' : 'frames'];
+}
+
+/** Whether what a video is called may answer it: not when something is, nor what is said or shown. */
+export function mayBeTitle(text: string): boolean {
+  const plain = normal(text);
+  return !/^(?:and )?when\b/.test(plain) && !SAID.test(plain) && !SEEN.test(plain);
 }
 
 /** Two things and which order of theirs is asked for. */
@@ -193,8 +250,15 @@ export function resolve(text: string, before: Turn | undefined): Resolved {
   const alone: Resolved = { question, text: text.trim() };
   if (!before) return alone;
   // Of the video that was spoken of, where there are several.
-  if (question.kind === 'clock') return { ...alone, ...(before.at && { anchor: before.at }) };
   const plain = normal(text);
+  const isOfTime = question.kind === 'clock' || (question.stretch !== undefined && question.topic === '');
+  if (isOfTime && question.stretch && WHAT_ABOUT.test(plain) && hasTopic(before.read)) {
+    return {
+      question: { ...before.read, stretch: question.stretch },
+      text: `${before.question} → ${text.trim()}`,
+    };
+  }
+  if (isOfTime) return { ...alone, ...(before.at && { anchor: before.at }) };
   const side = AFTER_THAT.exec(plain)?.[1] ?? (NEXT.test(plain) ? 'after' : undefined);
   if (side && before.at) {
     // "What is said after X?" "And after that?" goes on with what is said.
@@ -212,10 +276,7 @@ export function resolve(text: string, before: Turn | undefined): Resolved {
   }
   const about = (WHAT_ABOUT.exec(plain) ?? AND_SHORT.exec(plain))?.[1];
   if (about && !PRONOUN.test(about)) {
-    const { kind } = before.read;
-    // The others have no one topic to put another in the place of.
-    const hasTopic = kind === 'list' || kind === 'count' || kind === 'order' || kind === 'comparison';
-    if (!hasTopic) return { question: { kind: 'needle', topic: about }, text: about };
+    if (!hasTopic(before.read)) return { question: { kind: 'needle', topic: about }, text: about };
     return { question: { ...before.read, topic: trimmed(about) || about }, text: `${before.question} → ${about}` };
   }
   const topic = topicOf(before);
@@ -224,6 +285,9 @@ export function resolve(text: string, before: Turn | undefined): Resolved {
   const read = readQuestion(rewritten);
   return { question: read, text: rewritten };
 }
+
+/** The others have no one topic to put another in the place of. */
+const hasTopic = ({ kind }: Question): boolean => ['list', 'count', 'order', 'comparison'].includes(kind);
 
 /** Content of the earlier question: its topic without the words that ask. */
 function topicOf({ read }: Turn): string {

@@ -17,32 +17,61 @@ import {
   passageMoment,
   sceneMoment,
 } from './plan.ts';
-import type { Resolved } from './question.ts';
+import { mayBeTitle, type Resolved, readTimed } from './question.ts';
+import { findInStretch } from './stretch.ts';
 import { summarise } from './summary.ts';
 
 const MAX_COMPARED = 3;
 /** What begins so little before the end of a place comes after it. */
 const SLACK_MS = 500;
 
-/** Finds what answers a question: one way for each kind. */
+/** Finds what answers a question: in the videos that it names, in the part of them that it names, one way for each kind. */
 export async function retrieve(
   sources: AnswerSources,
-  { question, text, anchor }: Resolved,
+  resolved: Resolved,
   options: { videoIds?: string[]; limit: number; isPart?: boolean },
   signal?: AbortSignal,
 ): Promise<Findings> {
-  const { videoIds, limit, isPart } = options;
+  const { text, anchor } = resolved;
+  const { limit, isPart } = options;
+  let { question } = resolved;
+  let { videoIds } = options;
+  signal?.throwIfAborted();
+  if (question.names) {
+    const named = await namedVideos(sources, question.names, videoIds);
+    if (named) videoIds = named;
+    else question = readTimed(text);
+  }
+  const { stretch } = question;
+  // Of the video that was spoken of, where there are several.
+  if (stretch && anchor && !question.names && (videoIds?.includes(anchor.videoId) ?? true)) videoIds = [anchor.videoId];
   const isFew = videoIds !== undefined && videoIds.length <= MAX_NAMED;
   const scope = isFew ? await sources.videos(videoIds, MAX_NAMED) : undefined;
   const looking: Looking = { sources, question, videoIds, scope, isPart, signal };
-  const { kind, direction, topic } = question;
-  signal?.throwIfAborted();
+  if (!stretch) return findIn(looking, { text, anchor, limit });
+  const findings = await findInStretch(looking, stretch, (part) => findIn(part, { text, limit }));
+  return findings ?? findNeedle({ ...looking, question: { kind: 'needle', topic: text } }, text, limit);
+}
 
-  if (kind === 'clock') return findAt(looking, anchor?.videoId);
-  if (kind === 'sequence') {
-    const asNeedle: Looking = { ...looking, question: { kind: 'needle', topic: text } };
-    return (await findOrder(looking)) ?? findNeedle(asNeedle, text, limit);
-  }
+/** All that each of the names finds; undefined where one of them finds nothing. */
+async function namedVideos(
+  sources: AnswerSources,
+  names: string[],
+  videoIds: string[] | undefined,
+): Promise<string[] | undefined> {
+  const found = await Promise.all(names.map((name) => sources.titled(name, videoIds)));
+  return found.every((some) => some.length > 0) ? [...new Set(found.flat())] : undefined;
+}
+
+async function findIn(
+  looking: Looking,
+  { text, anchor, limit }: { text: string; anchor?: Resolved['anchor']; limit: number },
+): Promise<Findings> {
+  const { question } = looking;
+  const { kind, direction, topic } = question;
+  const asNeedle: Looking = { ...looking, question: { kind: 'needle', topic: text } };
+  if (kind === 'clock') return (await findAt(looking, anchor?.videoId)) ?? findNeedle(asNeedle, text, limit);
+  if (kind === 'sequence') return (await findOrder(looking)) ?? findNeedle(asNeedle, text, limit);
   if (kind === 'order' && (direction === 'first' || direction === 'last')) return findEnd(looking, direction);
   if (kind === 'order' && (anchor || topic)) return findNeighbour(looking, anchor);
   if ((kind === 'list' || kind === 'count') && topic) return findPlaces(looking);
@@ -57,7 +86,9 @@ export async function retrieve(
 
 async function findNeedle(looking: Looking, query: string, limit: number): Promise<Findings> {
   const { sources, videoIds, signal } = looking;
-  const moments = query ? await sources.search({ query, videoIds, limit }, signal) : [];
+  // What a video is called says nothing of when, nor of what is said or shown in it.
+  const openings = mayBeTitle(query);
+  const moments = query ? await sources.search({ query, videoIds, openings, limit }, signal) : [];
   return findingsOf(looking, moments, moments.some(isSure));
 }
 

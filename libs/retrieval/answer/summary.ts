@@ -1,5 +1,5 @@
 import type { PassageRow } from '#store';
-import type { LabelInVideo, Moment } from '../index.ts';
+import type { LabelInVideo, Modality, Moment } from '../index.ts';
 import type { LabelSpan } from '../labels.ts';
 import { centrality, countTerms } from './central.ts';
 import {
@@ -27,13 +27,16 @@ export async function summarise({ sources, question, signal }: Looking, all: Kno
   const texts: string[] = [];
   const shown: Moment[] = [];
   const labels: (LabelInVideo | undefined)[] = [];
+  const wants = (modality: Modality): boolean => question.modalities?.includes(modality) ?? true;
   for (const video of videos) {
     signal?.throwIfAborted();
-    const passages = await sources.passages(video.id);
-    for (const group of await inWindows(passages, Math.floor(MAX_WINDOWS / videos.length), signal)) {
+    const passages = wants('passages') ? await sources.passages(video.id) : [];
+    const most = Math.floor(MAX_WINDOWS / videos.length);
+    for (const group of await inWindows(passages, { most, isEach: question.stretch !== undefined }, signal)) {
       windows.push(windowMoment(group));
       texts.push(group.map(({ passage }) => passage.text).join(' '));
     }
+    if (!wants('frames')) continue;
     const seen = (await sources.labels(video.id)).slice(0, MOST_SEEN);
     shown.push(...seen.map((label) => labelMoment(video.id, label)));
     labels.push(...seen);
@@ -78,15 +81,20 @@ function windowMoment(group: Central[]): Moment {
   return { videoId, startMs, endMs: last.passage.endMs, score: told[0]?.central ?? 0, confidence: 1, evidence };
 }
 
-/** Passages by equal windows of the time in which anything is said; windows without a word are left out. */
-async function inWindows(passages: PassageRow[], most: number, signal?: AbortSignal): Promise<Central[][]> {
+/** Passages by equal windows of the time in which anything is said; windows without a word are left out. `isEach`: where they are few, each is a window. */
+async function inWindows(
+  passages: PassageRow[],
+  { most, isEach }: { most: number; isEach: boolean },
+  signal?: AbortSignal,
+): Promise<Central[][]> {
   const [first, last] = [passages[0], passages.at(-1)];
   if (!first || !last) return [];
   const central = centrality(await countTerms(passages, signal));
   const length = Math.max(1, last.endMs - first.startMs);
   const count = Math.max(1, Math.min(most, Math.floor(length / MIN_WINDOW_MS)));
+  const weighed = passages.map((passage, i): Central => ({ passage, central: central[i] as number }));
+  if (isEach && passages.length <= most) return weighed.map((one) => [one]);
   const windowOf = ({ startMs }: PassageRow) =>
     Math.min(count - 1, Math.floor(((startMs - first.startMs) / length) * count));
-  const weighed = passages.map((passage, i): Central => ({ passage, central: central[i] as number }));
   return [...Map.groupBy(weighed, ({ passage }) => windowOf(passage)).values()];
 }

@@ -1,0 +1,66 @@
+/** Words for a video, whatever it is called. */
+export const VIDEO =
+  '(?:videos?|films?|movies?|clips?|recordings?|lectures?|talks?|lessons?|episodes?|podcasts?|interviews?|tutorials?|presentations?|meetings?|webinars?)';
+const THE = '(?:(?:the|my|our|that) )?';
+const CALLED = '(?:about|on|called|titled|named|of|with|from)';
+const QUOTED = '["“](?<quoted>[^"“”]+)["”]';
+const SUMMARY = 'What is this video about?';
+
+/** What a question calls a video, and what it asks of it: English; what is called so is looked up, and a question in which nothing is stays as it was. */
+const NAMED: [RegExp, (rest: string) => string][] = [
+  // "What is “Steam engines” about?", "Summarise the lecture on steam engines"
+  [written(`^(?:so |and )?what(?:'s| is| are| was| were) (?<name>.+?)(?: all)? about[?!. ]*$`), () => SUMMARY],
+  [
+    written(
+      `^(?:please |can you )*(?:summari[sz]e|describe|(?:give (?:me )?)?(?:an? |the )?(?:summary|overview|recap|gist) of|what are the (?:main|key|most important) (?:points|topics|ideas|subjects|themes) (?:of|in)) (?<name>.+?)[?!. ]*$`,
+    ),
+    () => SUMMARY,
+  ],
+  // "In the lecture on steam engines, when is a boiler shown?"
+  [
+    written(
+      `^in (?:${THE}(?:${VIDEO} (?:${CALLED} )?)?${QUOTED}|(?:the|my|our|that) ${VIDEO} ${CALLED} (?<name>[^,]+)),? (?<rest>.+)$`,
+    ),
+    (rest) => rest,
+  ],
+  [
+    written(
+      `^(?<rest>.+?) (?:in|from|of|during) (?:${THE}(?:${VIDEO} (?:${CALLED} )?)?${QUOTED}|(?:the|my|our|that) ${VIDEO} ${CALLED} (?<name>.+?))[?!. ]*$`,
+    ),
+    (rest) => rest,
+  ],
+];
+/** "Compare X and Y": two videos, where both are called so. */
+const COMPARED = written(
+  `^(?:please )?(?:compare|what(?:'s| is| are) (?:the )?(?:main )?differences? between) (?<one>.+?) (?:and|with|to|versus|vs\\.?) (?<other>.+?)[?!. ]*$`,
+);
+function written(source: string): RegExp {
+  return new RegExp(source, 'isu');
+}
+
+/** Names that a question gives to videos, and its words without them. */
+export function namedIn(text: string): { names: string[]; rest: string } | undefined {
+  const line = text.toWellFormed().replace(/[’‘]/g, "'").replace(/\s+/g, ' ').trim();
+  const { one, other } = COMPARED.exec(line)?.groups ?? {};
+  if (one && other) return namesOf([one, other], 'Compare these videos');
+  for (const [pattern, restOf] of NAMED) {
+    const { name, quoted = name, rest = '' } = pattern.exec(line)?.groups ?? {};
+    if (quoted) return namesOf([quoted], restOf(rest));
+  }
+  return undefined;
+}
+
+const LEAD = written(`^${THE}(?:${VIDEO} ${CALLED} |${VIDEO} (?=["“]))?`);
+/** "This video" and "these lectures" call no video by its name. */
+const NO_NAME = written(
+  `^(?:(?:this|that|these|those|the|it|they|all|each|both|my|our|your|whole|entire|first|last|of) ?|${VIDEO} ?)+$`,
+);
+function namesOf(all: string[], rest: string): { names: string[]; rest: string } | undefined {
+  const names = all.map((name) =>
+    name
+      .replace(LEAD, '')
+      .replace(/^["“]|["”]$/g, '')
+      .trim(),
+  );
+  return names.every((name) => name !== '' && !NO_NAME.test(name)) ? { names, rest } : undefined;
+}

@@ -1,0 +1,229 @@
+import type { IndexFilter } from '#store';
+import { byScore } from '../candidate.ts';
+import type { Moment } from '../index.ts';
+import { COLONS, INSTANT_MS, LENGTHS, NUMBER, secondsOf, UNIT } from './clock.ts';
+import {
+  type AnswerSources,
+  type Findings,
+  findingsOf,
+  knownVideos,
+  type Looking,
+  MAX_VIDEOS,
+  saidOrShown,
+  type VideoFacts,
+} from './plan.ts';
+import { clock, placeOf } from './text.ts';
+
+/** The part of each video that a question names by its time: from `startMs` to `endMs`, or the last `lastMs`. */
+export interface Stretch {
+  startMs?: number;
+  endMs?: number;
+  lastMs?: number;
+}
+type TimeRange = NonNullable<IndexFilter['timeRange']>;
+
+const TIME = `(?:the (?:first )?)?(?:${COLONS}|${LENGTHS}|${UNIT} ${NUMBER}\\b|(?<=first )(?:minute|hour)\\b)(?: mark)?`;
+const OF_VIDEO =
+  '(?: (?:of|in|into) (?:it|(?:the|this|that|these|those|each|every|my)(?: (?:video|film|movie|clip|recording|lecture|talk)s?)))?';
+/** "The first minute after the goal" and "of the match" are counted from something else than where the video begins. */
+const NOT_OF_ELSE = '(?! (?:of|after|before|when|where|since|until|and)\\b)';
+/** What is after the first minute is not in it. */
+const NOT_BESIDE = '(?<!\\b(?:after|before|since|until) (?:the )?)';
+const ORDINALS = 'first second third fourth fifth sixth seventh eighth ninth tenth'.split(' ');
+/** "10:30 am" is no time of a video. */
+const OF_DAY = /\d ?(?:a\.?m|p\.?m)\b|o'clock/i;
+
+type Groups = Record<string, string | undefined>;
+type Reading = [pattern: RegExp, read: (groups: Groups) => Stretch | undefined];
+const STRETCHES: Reading[] = [
+  [
+    written(
+      `\\b(?:between|from) (?<from>${TIME}|${NUMBER}) ?(?:and|to|until|till|-|–) ?(?<to>${TIME}|${NUMBER}\\b)${OF_VIDEO}`,
+    ),
+    between,
+  ],
+  [written(`(?:\\b(?:in|during|at) )?(?<from>${COLONS}) ?(?:-|–|to|until) ?(?<to>${COLONS})${OF_VIDEO}`), between],
+  [
+    written(
+      `${NOT_BESIDE}\\b(?:(?:in|during|within|over|of|from|about) )?(?:the )?(?:very )?(?<edge>first|last|final|opening|closing) (?<length>${LENGTHS}|(?:half (?:an? )?)?(?:hour|minute))\\b${OF_VIDEO}${NOT_OF_ELSE}`,
+    ),
+    ({ edge = '', length = '' }) =>
+      /^(?:first|opening)$/i.test(edge) ? { startMs: 0, endMs: msOf(length) } : { lastMs: msOf(length) },
+  ],
+  [
+    written(
+      `${NOT_BESIDE}\\b(?:(?:in|during|about) )?the (?<nth>${ORDINALS.join('|')}|\\d{1,3}(?:st|nd|rd|th)) minute\\b${OF_VIDEO}${NOT_OF_ELSE}`,
+    ),
+    ({ nth = '' }) => {
+      const minute = ORDINALS.indexOf(nth.toLowerCase()) + 1 || Number.parseInt(nth, 10);
+      return minute > 0 ? { startMs: (minute - 1) * 60_000, endMs: minute * 60_000 } : undefined;
+    },
+  ],
+  [written(`\\bfrom (?<time>${TIME}) on(?:wards?)?\\b`), ({ time = '' }) => ({ startMs: msOf(time) })],
+];
+/** "After two minutes" alone asks for what comes then (`clockIn`); beside something to look for it says where. */
+const SIDES: Reading[] = [
+  [
+    written(`\\b(?<side>after|since|before|until) (?<time>${TIME})${OF_VIDEO}(?=[\\s?!.,;]|$)`),
+    ({ side = '', time = '' }) =>
+      /^(?:before|until)$/i.test(side) ? { startMs: 0, endMs: msOf(time) } : { startMs: msOf(time) },
+  ],
+];
+/** A time in words is no finer than a second. */
+const INSTANTS: Reading[] = [
+  [
+    written(`\\b(?:at|around) (?<time>${TIME})${OF_VIDEO}(?=[\\s?!.,;]|$)`),
+    ({ time = '' }) => ({ startMs: msOf(time), endMs: msOf(time) + INSTANT_MS }),
+  ],
+];
+function written(source: string): RegExp {
+  return new RegExp(source, 'iu');
+}
+function between({ from = '', to = '' }: Groups): Stretch | undefined {
+  // "Between one and two minutes", "between minute one and two": the unit is said once.
+  const [unit = ''] = new RegExp(UNIT, 'i').exec(`${to} ${from}`) ?? [];
+  const [startMs, endMs] = [from, to].map((time) => msOf(time) || msOf(`${time} ${unit}`)) as [number, number];
+  return startMs < endMs ? { startMs, endMs } : undefined;
+}
+
+/** "1:02:03", "one minute and 30 seconds", "half a minute", "minute" */
+function msOf(text: string): number {
+  const plain = text.toLowerCase();
+  const colons = new RegExp(COLONS).exec(plain)?.[0];
+  if (colons) return 1000 * colons.split(':').reduce((sum, part) => 60 * sum + Number(part), 0);
+  const one = /^(half)?.*?(hour|minute)$/.exec(plain);
+  const seconds = secondsOf(plain);
+  return 1000 * (seconds || !one ? seconds : (one[2] === 'hour' ? 3600 : 60) / (one[1] ? 2 : 1));
+}
+
+/** The stretch that a question names, and its words without it. */
+export const stretchIn = (text: string): Named | undefined => read(text, STRETCHES);
+/** The same of what comes after a time, or before it. */
+export const sideIn = (text: string): Named | undefined => read(text, SIDES);
+export const instantIn = (text: string): Named | undefined => read(text, INSTANTS);
+interface Named {
+  stretch: Stretch;
+  rest: string;
+}
+function read(text: string, readings: Reading[]): Named | undefined {
+  const line = text.toWellFormed().replace(/[’‘]/g, "'").replace(/\s+/g, ' ').trim();
+  if (OF_DAY.test(line)) return undefined;
+  for (const [pattern, stretchOf] of readings) {
+    const match = pattern.exec(line);
+    const stretch = match && stretchOf(match.groups ?? {});
+    if (!stretch) continue;
+    const rest = `${line.slice(0, match.index)} ${line.slice(match.index + match[0].length)}`;
+    return { stretch, rest: rest.replace(/\s+/g, ' ').replace(/^[\s,]+|[\s,]+(?=[?!.]*$)/g, '') };
+  }
+  return undefined;
+}
+
+/** `between 1:00 and 2:00`, `after 0:30`, `in the last 2:00` */
+export function whenOf({ startMs = 0, endMs, lastMs }: Stretch): string {
+  if (lastMs !== undefined) return `in the last ${clock(lastMs)}`;
+  return endMs === undefined ? `after ${clock(startMs)}` : `between ${clock(startMs)} and ${clock(endMs)}`;
+}
+
+/** Undefined where a video has no such part. */
+export function rangeIn(
+  { startMs = 0, endMs, lastMs }: Stretch,
+  durationMs: number | undefined,
+): TimeRange | undefined {
+  if (lastMs !== undefined) {
+    return durationMs === undefined ? undefined : { startMs: Math.max(0, durationMs - lastMs), endMs: durationMs };
+  }
+  const end = Math.min(endMs ?? Number.MAX_SAFE_INTEGER, durationMs ?? Number.MAX_SAFE_INTEGER);
+  return startMs < end ? { startMs, endMs: end } : undefined;
+}
+
+/** The same videos, of which only their part is there. What reaches over a border of it counts as far as it lies within. */
+export function partOf(sources: AnswerSources, stretch: Stretch): AnswerSources {
+  const factsOf = async (id: string): Promise<VideoFacts | undefined> => (await sources.videos([id], 1))[0];
+  const ranged = async <T>(id: string, read: (range: TimeRange) => Promise<T[]>): Promise<T[]> => {
+    const range = rangeIn(stretch, (await factsOf(id))?.durationMs);
+    return range ? read(range) : [];
+  };
+  /** The end is another in each video. */
+  const parts = async (videoIds: string[] | undefined): Promise<{ videoIds?: string[]; timeRange: TimeRange }[]> => {
+    if (stretch.lastMs === undefined) return [{ videoIds, timeRange: rangeIn(stretch, undefined) as TimeRange }];
+    const videos = await sources.videos(videoIds, MAX_VIDEOS);
+    return videos.flatMap(({ id, durationMs }) => {
+      const timeRange = rangeIn(stretch, durationMs);
+      return timeRange ? [{ videoIds: [id], timeRange }] : [];
+    });
+  };
+  return {
+    ...sources,
+    search: async (query, signal) => {
+      const found = await Promise.all(
+        (await parts(query.videoIds)).map(async (part) =>
+          within(await sources.search({ ...query, ...part }, signal), part.timeRange),
+        ),
+      );
+      return found.flat().sort(byScore).slice(0, query.limit);
+    },
+    everyPlace: async (query, signal) => {
+      const found = await Promise.all(
+        (await parts(query.videoIds)).map(async (part) => {
+          const { moments, isWhole } = await sources.everyPlace({ ...query, ...part }, signal);
+          return { moments: within(moments, part.timeRange), isWhole };
+        }),
+      );
+      return {
+        moments: found.flatMap(({ moments }) => moments).sort(byScore),
+        isWhole: found.every(({ isWhole }) => isWhole),
+      };
+    },
+    passages: (id) =>
+      ranged(id, async (range) =>
+        (await sources.passages(id)).flatMap((one) => (isWithin(one, range) ? [cut(one, range)] : [])),
+      ),
+    scenes: (id) => ranged(id, (range) => sources.scenes(id, range)),
+    labels: (id) => ranged(id, (range) => sources.labels(id, range)),
+  };
+}
+
+const isWithin = ({ startMs, endMs }: TimeRange, range: TimeRange): boolean =>
+  startMs < range.endMs && endMs > range.startMs;
+const within = (moments: Moment[], range: TimeRange): Moment[] =>
+  moments
+    .filter((moment) => isWithin(moment, range))
+    .map((moment) => ({
+      ...cut(moment, range),
+      // A frame keeps the time of its picture.
+      evidence: moment.evidence.map((one) =>
+        one.kind === 'passage'
+          ? { ...one, atMs: Math.max(one.atMs, range.startMs), endMs: Math.min(one.endMs, range.endMs) }
+          : one,
+      ),
+    }));
+const cut = <T extends TimeRange>(one: T, { startMs, endMs }: TimeRange): T => ({
+  ...one,
+  startMs: Math.max(one.startMs, startMs),
+  endMs: Math.min(one.endMs, endMs),
+});
+
+/** What a question finds in its stretch; `find` looks in no more than that. Undefined where a single fact is asked for, and the time may be one of the day: no video is so long. */
+export async function findInStretch(
+  looking: Looking,
+  stretch: Stretch,
+  find: (looking: Looking) => Promise<Findings>,
+): Promise<Findings | undefined> {
+  const { question, isPart } = looking;
+  const known = await knownVideos(looking);
+  const there = known.videos.filter(({ durationMs }) => rangeIn(stretch, durationMs) !== undefined);
+  const [only] = known.videos;
+  if (only && there.length === 0 && !known.isOpen && known.count === known.videos.length) {
+    if (question.kind === 'needle') return undefined;
+    const nothing = await findingsOf(looking, [], false);
+    const reason =
+      known.count === 1 && only.durationMs !== undefined
+        ? `${placeOf(only)} ends at ${clock(only.durationMs)}.`
+        : `None of the ${known.count} videos is so long.`;
+    return { ...nothing, reason };
+  }
+  const findings = await find({ ...looking, sources: partOf(looking.sources, stretch) });
+  if (findings.found || question.kind !== 'summary' || !only) return findings;
+  const where = known.count === 1 ? placeOf(only, isPart) : 'these videos';
+  return { ...findings, reason: `Nothing is ${saidOrShown(question)} ${whenOf(stretch)} in ${where}.` };
+}

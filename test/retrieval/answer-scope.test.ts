@@ -1,0 +1,234 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  type AnswerSources,
+  ask,
+  everyPlace,
+  readQuestion,
+  resolve,
+  type Scene,
+  scenesOf,
+  search,
+  Titles,
+  type Turn,
+} from '#retrieval';
+import { frameId, openVectorIndex, passageId, type VectorIndex } from '#store';
+
+describe('A question of a part of a video', () => {
+  it.each([
+    ['What happens between 1:00 and 2:00?', { startMs: 60_000, endMs: 120_000 }],
+    ['what happens between one and two minutes in', { startMs: 60_000, endMs: 120_000 }],
+    ['what is said from minute 1 to 2', { startMs: 60_000, endMs: 120_000 }],
+    ['1:00–1:02:03', { startMs: 60_000, endMs: 3_723_000 }],
+    ['What is said in the first minute?', { startMs: 0, endMs: 60_000 }],
+    ['Summarise the last half minute', { lastMs: 30_000 }],
+    ['what is shown in the last two minutes of the video', { lastMs: 120_000 }],
+    ['What happens in the third minute?', { startMs: 120_000, endMs: 180_000 }],
+    ['What is said from 0:30 on?', { startMs: 30_000 }],
+  ])('“%s” asks for all that is there', (question, stretch) => {
+    expect(readQuestion(question)).toMatchObject({ kind: 'summary', topic: '', stretch });
+  });
+
+  it.each([
+    ['How often is the weather mentioned in the first minute?', 'count', 'weather', { startMs: 0, endMs: 60_000 }],
+    ['When does a car first appear after 0:30?', 'order', 'car', { startMs: 30_000 }],
+    ['Is a car visible at 0:12?', 'needle', 'Is a car visible?', { startMs: 12_000, endMs: 13_000 }],
+    ['What colour is the shape at 0:12?', 'clock', 'What colour is the shape?', undefined],
+    ['What happens in the first minute after the goal?', 'needle', undefined, undefined],
+    ['What happens after the first minute?', 'summary', '', { startMs: 60_000 }],
+    ['Who arrives between 8:15 and 9:00 am?', 'needle', undefined, undefined],
+    ['When does the bus leave between 3 and 4 streets?', 'needle', undefined, undefined],
+  ])('“%s” asks for something there, or for something else', (question, kind, topic, stretch) => {
+    expect(readQuestion(question)).toMatchObject({ kind, topic: topic ?? question });
+    expect(readQuestion(question).stretch).toEqual(stretch);
+  });
+
+  it.each([
+    ['What is How steam engines work about?', 'summary', ['How steam engines work']],
+    ['Summarise the lecture on steam.', 'summary', ['steam']],
+    ['In the lecture on steam, when is a boiler shown?', 'needle', ['steam']],
+    ['How often is a boiler mentioned in “Steam engines”?', 'count', ['Steam engines']],
+    ['Compare “Steam” and the film about boats', 'comparison', ['Steam', 'boats']],
+    ['Summarise this video', 'summary', undefined],
+    ['Describe the lecture', 'needle', undefined],
+    ['What is it about?', 'needle', undefined],
+  ])('“%s” names its videos, or none', (question, kind, names) => {
+    expect(readQuestion(question).kind).toBe(kind);
+    expect(readQuestion(question).names).toEqual(names);
+  });
+
+  it('is asked again of another part', () => {
+    const before: Turn = {
+      question: 'How often is a boiler mentioned?',
+      read: readQuestion('How often is a boiler mentioned?'),
+      answer: '',
+      at: { videoId: 'v', startMs: 0, endMs: 1000 },
+    };
+    expect(resolve('What about the first minute?', before).question).toMatchObject({
+      ...{ kind: 'count', topic: 'boiler', stretch: { startMs: 0, endMs: 60_000 } },
+    });
+    expect(resolve('What is said in the first minute?', before)).toMatchObject({
+      ...{ question: { kind: 'summary' }, anchor: before.at },
+    });
+  });
+});
+
+/** An axis for each thing that a picture can show. */
+const THINGS = ['car', 'house', 'blank', 'nothing'];
+const encoder = {
+  ...{ id: 'test/things', dimension: THINGS.length, logitScale: 20 },
+  encodeTexts: async (texts: string[]) => texts.map(vectorOf),
+};
+function vectorOf(text: string): Float32Array {
+  const at = THINGS.findIndex((thing) => text.includes(thing));
+  return Float32Array.from(THINGS, (_, i) => (i === (at < 0 ? 3 : at) ? 1 : 0));
+}
+const [STEAM, BOATS] = ['a', 'b'].map((last) => `0190a000-0000-7000-8000-00000000000${last}`) as [string, string];
+const NAMES: Record<string, string> = { [STEAM]: 'How steam engines work', [BOATS]: 'Boats [1] obey the pirate' };
+/** 300 s of steam: a car in view from 60 to 90 s, a house from 100 to 140 s and 200 to 220 s; a boiler mentioned each 50 s. 40 s of boats. */
+const LENGTHS: Record<string, number> = { [STEAM]: 300_000, [BOATS]: 40_000 };
+
+const shownAt = (sec: number): string =>
+  sec >= 60 && sec < 90 ? 'car' : (sec >= 100 && sec < 140) || (sec >= 200 && sec < 220) ? 'house' : 'blank';
+
+let dir: string;
+let index: VectorIndex;
+const titles = new Titles();
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'cuepoint-scope-'));
+  index = await openVectorIndex({ lanceDir: dir });
+  for (const [id, title] of Object.entries(NAMES))
+    titles.add([{ id, title, metadata: ['winter term'], durationMs: LENGTHS[id] as number }]);
+  const passage = (videoId: string, atSec: number, text: string) => ({
+    ...{ id: passageId(videoId, atSec * 1000), tenant: 't', videoId, text, language: 'en' },
+    ...{ startMs: atSec * 1000, endMs: atSec * 1000 + 4000 },
+  });
+  await index.upsertPassages([
+    ...[10, 58, 110, 160, 210, 260].map((at) => passage(STEAM, at, `the boiler at ${at}`)),
+    passage(STEAM, 290, 'goodbye'),
+    passage(BOATS, 5, 'a boiler in a boat'),
+    passage(BOATS, 35, 'ahoy'),
+  ]);
+  const frames = Object.entries(LENGTHS).flatMap(([videoId, ms]) =>
+    Array.from({ length: ms / 1000 }, (_, i) => ({
+      ...{ id: frameId(videoId, i * 1000), tenant: 't', videoId, startMs: i * 1000, endMs: (i + 1) * 1000 },
+      vector: vectorOf(videoId === STEAM ? shownAt(i) : 'blank'),
+    })),
+  );
+  await index.upsertFrames(encoder, frames);
+}, 60_000);
+afterAll(async () => {
+  await index?.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+async function answer(question: string, options: { videoIds?: string[]; history?: Turn[] } = {}) {
+  const deps = { index, encoder, titles: async () => titles };
+  const videos = Object.entries(LENGTHS).map(([id, durationMs]) => ({ id, durationMs }));
+  const sources: AnswerSources = {
+    search: (query) => search(deps, { tenant: 't', ...query, openings: query.openings ?? false }),
+    everyPlace: (query) =>
+      everyPlace(deps, {
+        tenant: 't',
+        ...query,
+        videos: videos.filter(({ id }) => query.videoIds?.includes(id) ?? true),
+      }),
+    titled: async (name, videoIds) => titles.called(name, { tenant: 't', videoIds }),
+    passages: (id) => index.listPassages('t', id),
+    scenes: async (id, timeRange): Promise<Scene[]> =>
+      scenesOf(await index.listFrames(encoder, 't', id, timeRange && { timeRange })),
+    labels: async () => [],
+    videos: async (ids = [STEAM, BOATS], most) =>
+      ids.slice(0, most).map((id) => ({ id, title: NAMES[id] as string, durationMs: LENGTHS[id] as number })),
+    thumbnail: async () => undefined,
+  };
+  for await (const event of ask({ sources }, { question, limit: 5, ...options })) {
+    if (event.type === 'done') return event.answer;
+  }
+  throw new Error('no answer');
+}
+const STEAM_NAME = '"How steam engines work"';
+
+describe('An answer of a part', () => {
+  it.each([
+    [
+      'What happens between 1:00 and 2:00?',
+      `Said in ${STEAM_NAME} between 1:00 and 2:00: at 1:00 “the boiler at 58” [1] and at 1:50 “the boiler at 110” [2]. The longest scenes of ${STEAM_NAME} are from 1:00 to 1:30 [3], from 1:30 to 1:40 [4] and from 1:40 to 2:00 [5].`,
+    ],
+    [
+      'What is said in the last minute?',
+      `Said in ${STEAM_NAME} in the last 1:00: at 4:20 “the boiler at 260” [1] and at 4:50 “goodbye” [2].`,
+    ],
+    ['How many times is a boiler mentioned after two minutes?', /^Found 3 times \[1\]\[2\]\[3\]\. Said at 2:40 /],
+    ['When is a boiler last mentioned before 3:00?', /^Last said at 2:40 /],
+    ['Is a car visible at 1:10?', `Seen from 1:10 to 1:11 in ${STEAM_NAME} [1].`],
+    ['Is a car visible at 2:10?', `I found nothing between 2:10 and 2:11 in ${STEAM_NAME} that answers this.`],
+    ['What colour is the car at 1:10?', `Seen from 1:00 to 1:30 in ${STEAM_NAME} [1].`],
+    ['What is said between 1:10 and 1:20?', `Nothing is said between 1:10 and 1:20 in ${STEAM_NAME}.`],
+    ['What is shown between 6:00 and 7:00?', `${STEAM_NAME} ends at 5:00.`],
+  ])('“%s”', async (question, expected) => {
+    const given = await answer(question, { videoIds: [STEAM] });
+    if (typeof expected === 'string') expect(given.answer).toBe(expected);
+    else expect(given.answer).toMatch(expected);
+    expect(given.found).toBe(given.citations.length > 0);
+    const { stretch } = given.turn.read;
+    for (const { startMs, endMs } of given.moments) {
+      expect(startMs).toBeGreaterThanOrEqual(stretch?.startMs ?? (stretch?.lastMs ? 240_000 : 0));
+      expect(endMs).toBeLessThanOrEqual(stretch?.endMs ?? 300_000);
+    }
+  });
+
+  it('of several videos is of each of them, its end in each another', async () => {
+    const last = await answer('What is said in the last 15 seconds?');
+    expect(last.answer).toMatch(/^Said in .*: at 4:50 “goodbye” \[1\]\. Said in .*: at 0:35 “ahoy” \[2\]\.$/);
+    expect((await answer('How often is a boiler mentioned in the last minute?')).answer).toMatch(
+      /^Found 2 times .* at 4:20 .* at 0:05 |^Found 2 times .* at 0:05 .* at 4:20 /,
+    );
+    expect((await answer('What is shown after 0:50 on?')).moments.every(({ videoId }) => videoId === STEAM)).toBe(true);
+  });
+});
+
+describe('A title', () => {
+  it('says which video a question is about', async () => {
+    expect((await answer('What is How steam engines work about?')).answer).toMatch(
+      new RegExp(`^Said in ${STEAM_NAME} \\(5:00\\): `),
+    );
+    const named = await answer('In the lecture on steam engines, how often is a boiler mentioned?');
+    expect(named.answer).toMatch(/^Found 6 times /);
+    expect(new Set(named.moments.map(({ videoId }) => videoId))).toEqual(new Set([STEAM]));
+    // What comes after it stays there.
+    expect((await answer('and a boat?', { history: [named.turn] })).found).toBe(false);
+    expect((await answer('What is the boiler in a boat about?')).answer).toMatch(/^Said at 0:05 /);
+    const both = await answer('Compare “Boats” and the lecture on steam');
+    expect(new Set(both.moments.map(({ videoId }) => videoId))).toEqual(new Set([STEAM, BOATS]));
+  });
+
+  it('is evidence of what a video is about, not of when something is said or shown, and is quoted', async () => {
+    const which = await answer('Which of my videos are about steam engines?');
+    expect(which).toMatchObject({
+      answer: `Found in 1 video [1]. ${STEAM_NAME} is called so: “How steam engines work” [1].`,
+      citations: [{ n: 1, moment: { videoId: STEAM, startMs: 0, endMs: 10_000 } }],
+    });
+    expect((await answer('Which videos are about the winter term?')).answer).toMatch(/^Found in 2 videos /);
+    expect((await answer('is there a pirate to obey?')).answer).toBe(
+      `"Boats (1) obey the pirate" is called so: “Boats (1) obey the pirate” [1].`,
+    );
+    for (const question of [
+      'When is the winter term?',
+      'who mentions the winter term',
+      'what comes after the winter term',
+    ]) {
+      expect([question, (await answer(question)).found]).toEqual([question, false]);
+    }
+    expect((await answer('how many times is steam mentioned')).found).toBe(false);
+  });
+});
+
+it('What must not be there is left out of every place, which is still all there are', async () => {
+  const count = async (question: string) => (await answer(question, { videoIds: [STEAM] })).answer;
+  expect(await count('How many times is a house shown?')).toMatch(/^Found 2 times /);
+  expect(await count('How often is there a house without a boiler?')).toMatch(/^Found 4 times /);
+  expect(await count('How many times does a house appear without a car?')).toMatch(/^Found 2 times /);
+});
