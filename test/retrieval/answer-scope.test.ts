@@ -34,9 +34,9 @@ describe('A question of a part of a video', () => {
   it.each([
     ['How often is the weather mentioned in the first minute?', 'count', 'weather', { startMs: 0, endMs: 60_000 }],
     ['When does a car first appear after 0:30?', 'order', 'car', { startMs: 30_000 }],
-    ['Is a car visible at 0:12?', 'needle', 'Is a car visible?', { startMs: 12_000, endMs: 13_000 }],
+    ['Is a car visible at 0:12?', 'list', 'car', { startMs: 12_000, endMs: 13_000 }],
     ['What colour is the shape at 0:12?', 'clock', 'What colour is the shape?', undefined],
-    ['What happens in the first minute after the goal?', 'needle', undefined, undefined],
+    ['Who cheers in the first minute after the goal?', 'needle', undefined, undefined],
     ['What happens after the first minute?', 'summary', '', { startMs: 60_000 }],
     ['Who arrives between 8:15 and 9:00 am?', 'needle', undefined, undefined],
     ['When does the bus leave between 3 and 4 streets?', 'needle', undefined, undefined],
@@ -51,6 +51,7 @@ describe('A question of a part of a video', () => {
     ['In the lecture on steam, when is a boiler shown?', 'needle', ['steam']],
     ['How often is a boiler mentioned in “Steam engines”?', 'count', ['Steam engines']],
     ['Compare “Steam” and the film about boats', 'comparison', ['Steam', 'boats']],
+    ['What is said in Steam engines?', 'summary', ['Steam engines']],
     ['Summarise this video', 'summary', undefined],
     ['Describe the lecture', 'needle', undefined],
     ['What is it about?', 'needle', undefined],
@@ -163,7 +164,7 @@ describe('An answer of a part', () => {
     ],
     ['How many times is a boiler mentioned after two minutes?', /^Found 3 times \[1\]\[2\]\[3\]\. Said at 2:40 /],
     ['When is a boiler last mentioned before 3:00?', /^Last said at 2:40 /],
-    ['Is a car visible at 1:10?', `Seen from 1:10 to 1:11 in ${STEAM_NAME} [1].`],
+    ['Is a car visible at 1:10?', `Found in 1 place [1]. Seen from 1:10 to 1:11 in ${STEAM_NAME} [1].`],
     ['Is a car visible at 2:10?', `I found nothing between 2:10 and 2:11 in ${STEAM_NAME} that answers this.`],
     ['What colour is the car at 1:10?', `Seen from 1:00 to 1:30 in ${STEAM_NAME} [1].`],
     ['What is said between 1:10 and 1:20?', `Nothing is said between 1:10 and 1:20 in ${STEAM_NAME}.`],
@@ -208,12 +209,13 @@ describe('A title', () => {
   it('is evidence of what a video is about, not of when something is said or shown, and is quoted', async () => {
     const which = await answer('Which of my videos are about steam engines?');
     expect(which).toMatchObject({
-      answer: `Found in 1 video [1]. ${STEAM_NAME} is called so: “How steam engines work” [1].`,
+      answer: `Found in 1 video [1]. ${STEAM_NAME} has it in its title or metadata: “How steam engines work” [1].`,
       citations: [{ n: 1, moment: { videoId: STEAM, startMs: 0, endMs: 10_000 } }],
     });
     expect((await answer('Which videos are about the winter term?')).answer).toMatch(/^Found in 2 videos /);
+    expect((await answer('Do we have any videos called Boats?')).answer).toMatch(/^Found in 1 video \[1\]/);
     expect((await answer('is there a pirate to obey?')).answer).toBe(
-      `"Boats (1) obey the pirate" is called so: “Boats (1) obey the pirate” [1].`,
+      `"Boats (1) obey the pirate" has it in its title or metadata: “Boats (1) obey the pirate” [1].`,
     );
     for (const question of [
       'When is the winter term?',

@@ -10,6 +10,8 @@ const MAX_SENTENCES = 10;
 const MAX_NEEDLES = 3;
 const NEARLY = 0.9;
 const MAX_SUMMARY = 8;
+/** Of a stretch, which may be asked for what is said in it, word for word. */
+const MAX_IN_STRETCH = 20;
 const MAX_TITLES = 3;
 const MAX_QUOTE = 300;
 /** What begins so little later begins together. */
@@ -134,7 +136,7 @@ function summary({ question, moments, roles, labels, scope = [] }: Findings): st
       const own = numbered.filter(({ moment }) => moment.videoId === video.id);
       const said = spread(
         own.filter(({ role }) => role === 'said'),
-        Math.max(2, Math.floor(MAX_SUMMARY / scope.length)),
+        Math.max(2, Math.floor((question.stretch ? MAX_IN_STRETCH : MAX_SUMMARY) / scope.length)),
       );
       const seen = own.filter(({ role }) => role === 'seen');
       const { stretch } = question;
@@ -146,7 +148,8 @@ function summary({ question, moments, roles, labels, scope = [] }: Findings): st
       });
       const shown = seen.map(({ moment, n, label }) => `${label ? labelled(label, moment) : span(moment)} [${n}]`);
       const again = told.length > 0 ? titled(video.title) : name;
-      const what = seen.some(({ label }) => label) ? `Seen most in ${again}:` : `The longest scenes of ${again} are`;
+      const scenes = seen.length === 1 ? `The only scene of ${again} is` : `The longest scenes of ${again} are`;
+      const what = seen.some(({ label }) => label) ? `Seen most in ${again}:` : scenes;
       return [
         ...(told.length > 0 ? [`Said in ${name}: ${joined(told)}.`] : []),
         ...(shown.length > 0 ? [`${what} ${joined(shown)}.`] : []),
@@ -182,7 +185,7 @@ function comparison({ moments, videos, scope = [] }: Findings): string {
 function described(moment: Moment, n: number, { videos }: Pick<Findings, 'videos'>, how = ''): string {
   const title = titleOf(videos.get(moment.videoId));
   const name = onlyNamed(moment);
-  if (name) return `${title} is called so: ${quoted(name, MAX_QUOTE)} [${n}].`;
+  if (name) return `${title} has it in its title or metadata: ${quoted(name, MAX_QUOTE)} [${n}].`;
   const said = moment.evidence.filter(({ kind }) => kind === 'passage').sort((a, b) => a.atMs - b.atMs);
   const words = quoted(said.map(({ text }) => text ?? '').join(' '), MAX_QUOTE);
   const verb = (word: string) => (how ? `${how} ${word}` : capital(word));

@@ -16,6 +16,13 @@ const NAMED: [RegExp, (rest: string) => string][] = [
     ),
     () => SUMMARY,
   ],
+  // "What is said in the radio show?"
+  [
+    written(
+      `^(?<rest>what(?:'s| is| was| are)? (?:happening|happens|going on|said|shown|seen|discussed|talked about)) in (?<name>.+?)[?!. ]*$`,
+    ),
+    (rest) => rest,
+  ],
   // "In the lecture on steam engines, when is a boiler shown?"
   [
     written(

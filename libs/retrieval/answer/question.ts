@@ -45,7 +45,9 @@ const COMPARISON =
   /\b(?:compar(?:e|es|ed|ing|ison)|differences? between|differ|versus|vs|in common|both (?:of the )?videos)\b/;
 const VIDEOS = '(?:of (?:the|these|my|our) )?(?:videos?|films?|movies?|clips?|recordings?|lectures?|episodes?)';
 const COUNT_VIDEOS = new RegExp(`\\b(?:how many|number of) ${VIDEOS}\\b`);
-const WHICH_VIDEOS = new RegExp(`\\b(?:which|what) ${VIDEOS}\\b`);
+const WHICH_VIDEOS = new RegExp(
+  `\\b(?:which|what|(?:is|are) there|do (?:i|we|you) have)(?: an?| any| some)? ${VIDEOS}\\b(?: (?:called|named|titled)\\b)?`,
+);
 const COUNT =
   /\bhow (?:many times|often)\b|\bnumber of (?:times|occurrences|appearances|mentions)\b|^count (?:the|how|every|all|each)\b/;
 const LIST =
@@ -83,33 +85,42 @@ const ASKING = new Set(
 export function readQuestion(text: string): Question {
   const named = namedIn(text);
   // "The first two minutes" are no title.
-  if (!named || named.names.some(stretchIn)) return readTimed(text);
-  return { ...readTimed(named.rest), names: named.names };
+  if (!named || named.names.some((name) => stretchIn(`the ${name}`))) return readTimed(text);
+  return { ...orAll(readTimed(named.rest), named.rest), names: named.names };
 }
 
 /** A question without what it calls the videos that it is about. */
 export function readTimed(text: string): Question {
   const named = stretchIn(text);
-  if (named) return ofStretch(named);
+  if (named) return ofPart(named);
   const read = excluding(readPlain(text));
   const side = read.kind === 'clock' || read.kind === 'sequence' ? undefined : sideIn(text);
-  if (side) return ofStretch(side);
+  if (side) return ofPart(side);
   return (read.kind === 'needle' && ofInstant(text)) || read;
 }
 /** "What colour is the shape at 0:12?" asks what is there; "is a red circle shown at 0:12?" whether that is. */
 function ofInstant(text: string): Question | undefined {
   const plain = normal(text);
   const at = SEEN.test(plain) && !/^when\b/.test(plain) ? instantIn(text) : undefined;
-  if (!at || IS_IT.test(plain)) return at && ofStretch(at);
+  if (!at) return undefined;
+  const isIt = IS_IT.exec(plain);
+  if (isIt) {
+    const modalities = modalitiesOf(plain);
+    const topic = trimmed(normal(at.rest).slice(isIt[0].length));
+    return { kind: 'list', topic, stretch: at.stretch, ...(modalities && { modalities }) };
+  }
   return { kind: 'clock', topic: at.rest, atMs: at.stretch.startMs ?? 0 };
 }
-/** Where nothing is looked for in it, all that is said and shown there is asked for. */
-function ofStretch({ stretch, rest }: { stretch: Stretch; rest: string }): Question {
-  const plain = normal(rest);
-  const read = excluding(readPlain(rest));
+const ofPart = ({ stretch, rest }: { stretch: Stretch; rest: string }): Question => ({
+  ...orAll(excluding(readPlain(rest)), rest),
+  stretch,
+});
+/** Of a part, or of a video that is named: where nothing is looked for in it, all that is said and shown there is asked for. */
+function orAll(read: Question, text: string): Question {
+  const plain = normal(text);
+  if (read.kind !== 'needle' || !asksOnly(plain, asks)) return read;
   const modalities = modalitiesOf(plain);
-  if (read.kind !== 'needle' || !asksOnly(plain, asks)) return { ...read, stretch };
-  return { kind: 'summary', topic: '', stretch, ...(modalities && { modalities }) };
+  return { kind: 'summary', topic: '', ...(modalities && { modalities }) };
 }
 
 /** "A red circle without text": search's way to say what must not be there. Of what is said it may be a part. */
