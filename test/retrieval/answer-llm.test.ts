@@ -155,6 +155,42 @@ describe('A chat model', () => {
     expect(await answer(llm())).toMatchObject({ answer: EXTRACT, degraded: { code: 'llm_empty' } });
   });
 
+  it('whose chat template has begun its thoughts is understood from the first time that it ends them', async () => {
+    const model = llm();
+    for (const text of [
+      'It is Anna [1], I think.</think>Anna cooks [1].',
+      'Peter? [2]. No.\n</thinking>\nAnna cooks [1].',
+    ]) {
+      server.behave(text);
+      expect((await answer(model)).answer).toMatch(/Anna cooks \[1\]\.$/);
+    }
+    expect((await answer(model)).answer).toBe('Anna cooks [1].');
+    server.behave('It does not think: Anna [1].');
+    expect((await answer(model)).answer).toBe('It does not think: Anna [1].');
+  });
+
+  it('is understood where it answers in parts, and not believed where a filter cut it off', async () => {
+    const parts = [
+      { type: 'thinking', thinking: 'hm' },
+      { type: 'text', text: 'Anna [1].' },
+    ];
+    const whole = (finish_reason: string) => (response: ServerResponse) =>
+      response
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ choices: [{ message: { content: parts }, finish_reason }] }));
+    server.behave(whole('stop'));
+    expect(await answer(llm())).toMatchObject({ answer: 'Anna [1].', mode: 'llm' });
+    server.behave(whole('content_filter'));
+    expect(await answer(llm())).toMatchObject({ mode: 'extractive', degraded: { code: 'llm_cut_off' } });
+  });
+
+  it('that has nothing to judge by is not asked, and does not say that it was', async () => {
+    server.behave('Anna [1].');
+    const unsure = { ...frame, confidence: 0.1 };
+    expect(await answer(llm(), {}, sources([unsure]))).toMatchObject({ mode: 'extractive', found: false });
+    expect(server.requests).toEqual([]);
+  });
+
   it('that counts in nonsense is counted for', async () => {
     server.behave((response) => {
       begin(response).write(piece('Anna cooks [1].'));
@@ -183,7 +219,7 @@ describe('A chat model', () => {
     const turn = (await answer(llm())).turn;
     server.behave((response, _request, call) => {
       begin(response);
-      response.end(piece(call === 1 ? 'When do Anna and Peter leave the kitchen?' : 'At 1:40 [1].') + finish());
+      response.end(piece(call === 1 ? '"When do Anna and Peter leave the kitchen?"' : 'At 1:40 [1].') + finish());
     });
     const asked: string[] = [];
     const from = {
@@ -205,6 +241,7 @@ describe('A chat model', () => {
     for (const refuse of [
       (response: ServerResponse) => response.writeHead(401).end('{}'),
       (response: ServerResponse) => begin(response).end(piece('Well,\nlet me think.') + finish()),
+      (response: ServerResponse) => begin(response).end(piece('NOT_FOUND') + finish()),
     ]) {
       server.behave((response, _request, call) =>
         call === 1 ? refuse(response) : begin(response).end(piece('At 1:40 [1].') + finish()),

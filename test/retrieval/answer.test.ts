@@ -138,6 +138,13 @@ describe('Citations', () => {
     ['वह लाल है [1]। वह नीला है।', 'वह लाल है [1]।', [1], 1],
     ['هل هو أحمر؟ [1] هو أزرق.', 'هل هو أحمر؟ [1]', [1], 1],
     ['NOT_FOUND [1].', '', [], 1],
+    ['NOT_FOUND\n\nIt is not mentioned [1].', '', [], 2],
+    [
+      'One [[1]]. Two [evidence 2]. Three［3］. Four [1 and 2]. Five [#3].',
+      'One [1]. Two [2]. Three[3]. Four [1][2]. Five [3].',
+      [1, 2, 3],
+      0,
+    ],
     ['', '', [], 0],
   ])('of %j are checked, wherever the stream is cut', (written, text, cited, dropped) => {
     for (const size of [1, 2, 3, 5, 1000]) expect(filtered(written, size)).toMatchObject({ text, cited, dropped });

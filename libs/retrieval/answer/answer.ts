@@ -102,6 +102,8 @@ export async function* ask(
     try {
       for (let next = await spoken.next(); ; next = await spoken.next()) {
         if (next.done) {
+          if (!next.value) break;
+          mode = 'llm';
           cited = next.value.cited;
           found = next.value.found;
           failure = next.value.failure;
@@ -110,12 +112,11 @@ export async function* ask(
         written += next.value;
         yield { type: 'token', text: next.value };
       }
-      mode = 'llm';
     } catch (error) {
       if (!(error instanceof LlmError)) throw error;
       failure = error;
     } finally {
-      await spoken.return({ cited: [], found: false });
+      await spoken.return(undefined);
     }
   }
   if (mode === 'extractive') {
@@ -194,9 +195,13 @@ async function standAlone(
   if (!llm || history.length === 0 || byRule.anchor) return { resolved: byRule };
   try {
     const asked = await llm.ask(rewriteMessages(question, history), meter, { ...limits(), maxTokens: REWRITE_TOKENS });
-    const text = asked.trim();
+    // In quotes a question would be looked for word for word.
+    const text = asked
+      .trim()
+      .replace(/^(["“'])(.*)["”']$/s, '$2')
+      .trim();
     if (text === '') throw new LlmError('llm_empty', 'The chat model answered nothing.');
-    if (text.length > MAX_REWRITTEN_CHARS || text.includes('\n')) {
+    if (text.length > MAX_REWRITTEN_CHARS || text.includes('\n') || text.includes(NOT_FOUND)) {
       throw new LlmError('llm_garbage', 'The chat model answered with something that is no question.');
     }
     return { resolved: { question: readQuestion(text), text } };
@@ -206,7 +211,7 @@ async function standAlone(
   }
 }
 
-/** The chat model's answer, piece by piece, each checked. Throws LlmError where nothing of it can be used. */
+/** The chat model's answer, piece by piece, each checked. Returns undefined where there is nothing that it could judge, so that it was not asked. Throws LlmError where nothing of it can be used. */
 async function* speak(
   llm: Llm,
   sources: AnswerSources,
@@ -215,14 +220,11 @@ async function* speak(
   history: Turn[],
   meter: UsageMeter,
   limits: CallLimits,
-): AsyncGenerator<string, { cited: Iterable<number>; found: boolean; failure?: LlmError }> {
+): AsyncGenerator<string, { cited: Iterable<number>; found: boolean; failure?: LlmError } | undefined> {
   const { options } = llm;
   const pictures = options.images > 0 ? await picturesOf(findings, sources, options.images) : [];
   const items = evidenceAbout(findings, pictures.length > 0);
-  if (items.length === 0) {
-    yield notFound(findings);
-    return { cited: [], found: false };
-  }
+  if (items.length === 0) return undefined;
   const budget = evidenceBudget(options, question, history, pictures.length);
   const isWhole = findings.texts !== undefined;
   const runs = isWhole ? inRuns(items, budget, MAX_RUNS) : [fitting(items, budget)];

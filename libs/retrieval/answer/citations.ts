@@ -1,14 +1,19 @@
 import { NOT_FOUND } from './prompt.ts';
 import { neutral } from './text.ts';
 
-/** `[3]`, and what models write in its place: `[1, 2]`, `[1–3]`, `[^1]`, `【1†source】`. */
-const CITATION = /(?:\[\^?|【)\s*(\d{1,4}(?:\s*[,;–-]\s*\^?\d{1,4})*)\s*(?:†[^\]】]{0,40})?(?:\]|】)/g;
-const CITATIONS_FIRST = /^(?:[ \t]*(?:\[\^?|【)\s*\d[^\]】]{0,60}(?:\]|】))+[.!?]?/;
+/** `[3]`, and what models write in its place: `[1, 2]`, `[1–3]`, `[^1]`, `[[1]]`, `[evidence 1]`, `【1†source】`, `［1］`. */
+const [OPEN, CLOSE, WITHIN] = ['(?:\\[{1,2}\\^?|【|［)', '(?:\\]{1,2}|】|］)', '[^\\]】］]'];
+const NAME = '(?:(?:evidence|sources?|items?|n)\\b[ :#=]*|#)?';
+const CITATION = new RegExp(
+  `${OPEN}\\s*${NAME}(\\d{1,4}(?:\\s*(?:[,;–-]|and|&)\\s*\\^?\\d{1,4})*)\\s*(?:†${WITHIN}{0,40})?${CLOSE}`,
+  'gi',
+);
+const CITATIONS_FIRST = new RegExp(`^(?:[ \\t]*${OPEN}\\s*${NAME}\\d${WITHIN}{0,60}${CLOSE})+[.!?]?`, 'i');
 /** The piece ends among citations, or where one may just have begun. */
-const MAYBE_CITATION = /^(?:[ \t]*(?:\[\^?|【)[^\]】]{0,60}(?:\]|】))*[ \t]*(?:(?:\[\^?|【)[^\]】]{0,60})?$/;
+const MAYBE_CITATION = new RegExp(`^(?:[ \\t]*${OPEN}${WITHIN}{0,60}${CLOSE})*[ \\t]*(?:${OPEN}${WITHIN}{0,60}\\]?)?$`);
 /** The full stops of Chinese, Japanese, Hindi and Urdu end a sentence whatever comes after them. */
-const STOP = /[.!?…؟]+["'”’)*_]*(?=\s|$|\[|【)|[。！？।۔]+["'”’」』）)*_]*|\n/g;
-const STOP_BEFORE_CITATION = /[.!?…؟。！？।۔]["'”’」』）)*_]*\s*(?:\[|【)/;
+const STOP = /[.!?…؟]+["'”’)*_]*(?=\s|$|\[|【|［)|[。！？।۔]+["'”’」』）)*_]*|\n/g;
+const STOP_BEFORE_CITATION = /[.!?…؟。！？।۔]["'”’」』）)*_]*\s*(?:\[|【|［)/;
 const ABBREVIATION = /(?:^|[\s(])(?:\p{Lu}|Dr|Mr|Mrs|Ms|Prof|St|vs|e\.g|i\.e|etc|approx|ca|No|Fig|\d{1,3})\.$/u;
 /** What is held back for a citation to come, at most; then it is dropped as uncited. */
 const MAX_HELD_CHARS = 2_000;
@@ -30,6 +35,8 @@ export class CitationFilter {
   #lead = '';
   #wroteAny = false;
   #newLine = false;
+  /** It began by saying that there is no answer: whatever it explains then is none. */
+  #hasNone = false;
 
   constructor(readonly known: ReadonlySet<number>) {}
 
@@ -74,7 +81,8 @@ export class CitationFilter {
 
   #sentence(raw: string): string {
     // Whatever a model cites for having found nothing.
-    if (raw.includes(NOT_FOUND)) {
+    this.#hasNone ||= !this.#wroteAny && raw.trimStart().startsWith(NOT_FOUND);
+    if (this.#hasNone || raw.includes(NOT_FOUND)) {
       this.#drop(this.#held + raw);
       return '';
     }
@@ -126,7 +134,7 @@ export class CitationFilter {
 function numbersOf(list: string): number[] {
   return list
     .replaceAll('^', '')
-    .split(/[,;]/)
+    .split(/[,;&]|and/i)
     .flatMap((part) => {
       const [from = 0, to = from] = part.split(/[–-]/).map(Number);
       return Array.from({ length: Math.min(MAX_RANGE, Math.max(1, to - from + 1)) }, (_, i) => from + i);

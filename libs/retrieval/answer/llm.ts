@@ -72,6 +72,8 @@ const MAX_BYTES_PER_TOKEN = 4096;
 /** A chat model behind an OpenAI-compatible endpoint. */
 export class Llm {
   #client: Promise<OpenAI> | undefined;
+  /** It ends thoughts that it did not begin: its chat template has begun them. */
+  #closesOnly = false;
   constructor(readonly options: LlmOptions) {}
 
   /** When the calls of one question that begin now must have ended. */
@@ -116,27 +118,29 @@ export class Llm {
       const { data, response } = await orAborted(asked, ends);
       answered = true;
       const chunks = response.headers.get('content-type')?.includes('application/json') ? wholeAnswer(response) : data;
-      const thoughts = new Thoughts();
+      const thoughts = new Thoughts(this.#closesOnly);
       for await (const chunk of chunks) {
         if (typeof chunk !== 'object' || chunk === null) continue;
         counted = chunk.usage ?? counted;
         understood ||= Array.isArray(chunk.choices);
         const choice = chunk.choices?.[0];
         finish = choice?.finish_reason ?? finish;
-        const text = choice?.delta?.content;
-        if (typeof text !== 'string' || text === '') continue;
+        const text = textIn(choice?.delta?.content);
+        if (text === '') continue;
         written += text;
         if (written.length > maxTokens * MAX_CHARS_PER_TOKEN) return 'length';
         const shown = thoughts.push(text);
         if (shown) yield shown;
       }
+      this.#closesOnly ||= thoughts.closedOnly;
       const last = thoughts.end();
       if (last) yield last;
       // The SDK ends the stream without a word when it is aborted.
       ends.throwIfAborted();
       // A web page, say, which lies at the address that was configured.
       if (!understood) throw new SyntaxError('nothing in it is of the protocol');
-      if (finish === null) throw new LlmError('llm_cut_off', 'The chat model stopped in the middle of its answer.');
+      if (finish === null || finish === 'content_filter')
+        throw new LlmError('llm_cut_off', 'The chat model stopped in the middle of its answer.');
       return finish === 'length' ? 'length' : 'stop';
     } catch (error) {
       signal?.throwIfAborted();
@@ -197,30 +201,51 @@ export class Llm {
   }
 }
 
-const [THINK, THOUGHT] = ['<think>', '</think>'];
+/** Text as most servers send it, or in parts, of which some are thoughts. */
+function textIn(content: unknown): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) return '';
+  return content.map((part) => (part?.type === 'text' && typeof part.text === 'string' ? part.text : '')).join('');
+}
+
+const THINK = ['<think>', '<thinking>'];
+const THOUGHT = /<\/think(?:ing)?>/;
+/** Of what has been let through, what may be the beginning of `THOUGHT`. */
+const TAIL_CHARS = 20;
 /** Leaves out what reasoning models write before their answer, where their server leaves it in: `<think>…</think>`. */
 class Thoughts {
+  /** An end of thoughts came that had no beginning: what came before it may have been let through. */
+  closedOnly = false;
   #state: 'unknown' | 'thinking' | 'over' = 'unknown';
   #held = '';
 
+  /** `isBegun`: by the chat template, all is thought until that ends. Where it does not end, it was none. */
+  constructor(readonly isBegun: boolean) {}
+
   /** What of the next piece belongs to the answer. */
   push(piece: string): string {
-    if (this.#state === 'over') return piece;
     this.#held += piece;
     if (this.#state === 'unknown') {
       const begun = this.#held.trimStart();
-      if (THINK.startsWith(begun)) return '';
-      this.#state = begun.startsWith(THINK) ? 'thinking' : 'over';
-      if (this.#state === 'over') return this.#held;
+      if (THINK.some((tag) => tag.startsWith(begun))) return '';
+      const thinks = this.isBegun || THINK.some((tag) => begun.startsWith(tag));
+      this.#state = thinks ? 'thinking' : 'over';
+      if (!thinks) piece = this.#held;
     }
-    const end = this.#held.indexOf(THOUGHT);
-    if (end < 0) return '';
-    this.#state = 'over';
-    return this.#held.slice(end + THOUGHT.length).trimStart();
+    const end = THOUGHT.exec(this.#held);
+    const answer = end ? this.#held.slice(end.index + end[0].length).trimStart() : piece;
+    if (this.#state === 'thinking') {
+      if (!end) return '';
+      this.#state = 'over';
+    } else this.closedOnly ||= end !== null;
+    this.#held = end ? '' : this.#held.slice(-TAIL_CHARS);
+    return answer;
   }
 
   end(): string {
-    return this.#state === 'unknown' ? this.#held : '';
+    if (this.#state === 'over') return '';
+    const isThought = THINK.some((tag) => this.#held.trimStart().startsWith(tag));
+    return isThought ? '' : this.#held;
   }
 }
 

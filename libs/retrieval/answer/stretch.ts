@@ -47,8 +47,11 @@ const STRETCHES: Reading[] = [
     written(
       `${NOT_BESIDE}\\b(?:(?:in|during|within|over|of|from|about) )?(?:the )?(?:very )?(?<edge>first|last|final|opening|closing) (?<length>${LENGTHS}|(?:half (?:an? )?)?(?:hour|minute))\\b${OF_VIDEO}${NOT_OF_ELSE}`,
     ),
-    ({ edge = '', length = '' }) =>
-      /^(?:first|opening)$/i.test(edge) ? { startMs: 0, endMs: msOf(length) } : { lastMs: msOf(length) },
+    ({ edge = '', length = '' }) => {
+      const ms = msOf(length);
+      if (ms === 0) return undefined;
+      return /^(?:first|opening)$/i.test(edge) ? { startMs: 0, endMs: ms } : { lastMs: ms };
+    },
   ],
   [
     written(
