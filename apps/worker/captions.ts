@@ -98,7 +98,12 @@ export class CaptionsHandler implements Handler<'captions'> {
         await job.moveToDelayed(Date.now() + LOOK_AGAIN_MS, job.token);
         throw new DelayedError();
       }
-      const found = await this.#read(video, video.media, signal);
+      const found = await this.#read(video, video.media, signal).catch(async (error) => {
+        const now = await catalog.getVideo(tenant, videoId);
+        if (isDeepStrictEqual(now?.captionsFile, video.captionsFile)) throw error;
+        return undefined; // others have taken their place, and the file is gone
+      });
+      if (!found) continue;
       const rows = toRows(video, found);
       await index.deletePassages(tenant, videoId, ['caption']);
       for (let from = 0; from < rows.length; from += ROWS) {

@@ -10,5 +10,11 @@ export const passageId = (videoId: string, startMs: number): string => v5(`passa
 export const captionId = (videoId: string, startMs: number, n: number): string =>
   v5(`caption:${Math.round(startMs)}:${n}`, videoId);
 
-/** Key of the caption file that the uploader has given. */
-export const captionsKey = (video: { tenant: string; id: string }): string => `${video.tenant}/${video.id}/captions`;
+/**
+ * Key of the caption file that the uploader has given. One that came after the video has a name, so that the record says which of several is meant; it lies
+ * in a folder of its own, which can be removed.
+ */
+export const captionsKey = (video: { tenant: string; id: string; captionsFile?: { name?: string } }): string => {
+  const name = video.captionsFile?.name;
+  return `${video.tenant}/${video.id}/captions${name === undefined ? '' : `-${name}/file`}`;
+};

@@ -76,7 +76,7 @@ export interface Video {
   /** Whether speech is transcribed: always, where there are no captions (`auto`), or never. Left out: always. */
   transcribe?: Transcribe;
   /** A caption file that the uploader has given (`captionsKey`); it goes before what is in the video file. Without a language of its own it has the video's. */
-  captionsFile?: { sha256: string; language?: string };
+  captionsFile?: { sha256: string; language?: string; name?: string };
   /** Captions that are in the index. `broken`: how many were left out because their times make no sense; left out itself where none was. */
   captions?: { source: 'upload' | 'embedded'; language?: string; cues: number; broken?: number };
   stages: Record<StageName, Stage>;

@@ -78,6 +78,24 @@ describe('Captions', () => {
     expect((await record(id)).captionsFile).not.toHaveProperty('language');
   });
 
+  it('given twice at once are one file with its own language, and those before are removed', async () => {
+    const id = await newVideo();
+    await put(id, SRT);
+    const files = await api.blobFiles();
+    const languages = ['de', 'en', 'fr', 'es'];
+    for (let round = 0; round < 5; round++) {
+      await Promise.all(
+        languages.map((language, i) => put(id, SRT + ' '.repeat(i), 'text/vtt', `?language=${language}`)),
+      );
+      const video = await record(id);
+      const given = languages.indexOf(video.captionsFile?.language ?? '');
+      expect(await api.blobs.stat(captionsKey(video))).toEqual({ sizeBytes: SRT.length + given });
+    }
+    await put(id, SRT);
+    await request(api.url).delete(`/v1/videos/${id}/captions`);
+    expect(await api.blobFiles()).not.toEqual(expect.arrayContaining(files));
+  });
+
   it('refuse what they cannot be', async () => {
     const id = await newVideo();
     expect((await put(id, '')).body).toMatchObject({

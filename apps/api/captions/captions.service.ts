@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { Inject, Injectable } from '@nestjs/common';
 import { type Config } from '#config';
 import { Jobs } from '#jobs';
-import { type BlobStore, Catalog, captionsKey, type Tenant, type Video } from '#store';
+import { type BlobStore, Catalog, captionsKey, newId, type Tenant, type Video } from '#store';
 import { MAX_CAPTION_BYTES, parseCaptions } from '#video';
 import { ProblemError } from '../problems.ts';
 import { BLOBS, CONFIG } from '../tokens.ts';
@@ -21,8 +21,7 @@ export class CaptionsService {
 
   /** Throws `captions_invalid` for a file without a single caption, or where it is known how long the video is, none within it. */
   async store(
-    tenant: Tenant,
-    id: string,
+    video: { tenant: Tenant; id: string; captionsFile?: { name: string } },
     bytes: Buffer,
     durationMs?: number,
   ): Promise<NonNullable<Video['captionsFile']>> {
@@ -35,34 +34,41 @@ export class CaptionsService {
       throw new ProblemError('captions_invalid', `This is neither SubRip nor WebVTT: ${why}.`);
     }
     const minFreeBytes = this.config.http.minFreeDiskBytes;
-    const { sha256 } = await this.blobs.put(captionsKey({ tenant, id }), Readable.from([bytes]), { minFreeBytes });
-    return { sha256 };
+    const { sha256 } = await this.blobs.put(captionsKey(video), Readable.from([bytes]), { minFreeBytes });
+    return { sha256, ...video.captionsFile };
   }
 
   /** `language`: of the captions, where it is another than the video's. Throws as `store`, and `video_not_ready` where they would not be found. */
   async put(tenant: Tenant, id: string, bytes: Buffer, language?: string): Promise<Video> {
-    const { media, status } = await this.videos.get(tenant, id);
+    const video = await this.videos.get(tenant, id);
+    const { media, status } = video;
     if (status === 'failed' || status === 'cancelled') {
       const how = `POST /v1/videos/${id}/retry first; captions are taken as soon as it is queued again.`;
       throw new ProblemError('video_not_ready', `The video is ${status}, and nothing of it can be found: ${how}`);
     }
-    const { sha256 } = await this.store(tenant, id, bytes, media?.durationMs);
-    return this.#change(tenant, id, { sha256, ...(language && { language }) });
+    const captionsFile = { name: newId() };
+    const stored = await this.store({ tenant, id, captionsFile }, bytes, media?.durationMs);
+    return this.#change(video, { ...stored, ...(language && { language }) });
   }
 
   async delete(tenant: Tenant, id: string): Promise<Video> {
     const video = await this.videos.get(tenant, id);
     if (!video.captionsFile) throw new ProblemError('captions_not_found', 'There is nothing to remove.');
-    return this.#change(tenant, id, undefined);
+    return this.#change(video, undefined);
   }
 
-  async #change(tenant: Tenant, id: string, captionsFile: Video['captionsFile']): Promise<Video> {
+  /** One step of the record: file and language of it go together, whoever changes them at the same time. */
+  async #change(before: Video, captionsFile: Video['captionsFile']): Promise<Video> {
+    const { tenant, id } = before;
+    const remove = (file: Video['captionsFile']) =>
+      file && this.blobs.deletePrefix(captionsKey({ tenant, id, captionsFile: file }));
     const video = await this.catalog.patchVideo({ tenant, videoId: id }, { captionsFile });
     if (!video) {
-      await this.blobs.deletePrefix(captionsKey({ tenant, id })); // deleted meanwhile, and what it had has been removed
+      await remove(captionsFile); // deleted meanwhile, and what it had has been removed
       throw new ProblemError('video_not_found', `No video has the id ${id}.`);
     }
     await this.jobs.addCaptions({ tenant, videoId: id });
+    await remove(before.captionsFile);
     return video;
   }
 }

@@ -84,7 +84,7 @@ export class IntakeService {
       await this.#checkWebhook(words);
       const { info, filename, contentType } = stored;
       const source = { kind: 'upload', blobKey: `${tenant}/${videoId}/source`, ...info, contentType } as const;
-      const captionsFile = captions && (await this.captions.store(tenant, videoId, captions));
+      const captionsFile = captions && (await this.captions.store({ tenant, id: videoId }, captions));
       const accepting = draft(tenant, videoId, filename, words, source, captionsFile);
       const claimNow = claimed;
       stored = claimed = undefined; // From here on the acceptance cleans up.
