@@ -1,4 +1,4 @@
-import { dot, type FrameHit, type IndexFilter, type PassageHit, terms, type VectorIndex } from '#store';
+import { dot, type FrameHit, type IndexFilter, MAX_LISTED, type PassageHit, terms, type VectorIndex } from '#store';
 import { type Background, background } from './background.ts';
 import { groupByVideo } from './candidate.ts';
 import { showsSurely } from './frame-moments.ts';
@@ -6,8 +6,6 @@ import type { TextEncoder } from './search.ts';
 
 /** Hits looked at, of what is asked for and of each thing that must not be there: a few tens of ms, and more of one thing than most libraries have. */
 const MAX_HITS = 4096;
-/** Longer lists of videos take the store longer than to look at all of a tenant's. */
-const MAX_LISTED = 500;
 /** Frames looked at first: few things are surely shown by more. */
 const FIRST_FRAMES = 256;
 

@@ -1,13 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { IndexFilter, VectorModel } from './vector-index.ts';
-import { inOrder } from './vector-index-checks.ts';
+import { inOrder, MAX_LISTED } from './vector-index-checks.ts';
 
 /** Rows read at most where most hits are of videos that were not asked for. */
 const MAX_SEARCH_ROWS = 4096;
 /** Rows read where a tie reaches past the limit: a third of all questions for common words, which 4096 made wait three times as long. */
 const MAX_TIED_ROWS = 1024;
-/** Longer lists of videos are left out of the SQL at first: reading 10,000 literals takes the engine longer than a search. */
-const MAX_LISTED = 500;
 
 export const PASSAGES = 'passages';
 const FRAMES_PREFIX = 'frames_';

@@ -178,7 +178,13 @@ function textsOf({ values, valueOffsets, length }: arrow.Data<arrow.Utf8>): (row
   return (row) => all.slice((valueOffsets[row] as number) - start, (valueOffsets[row + 1] as number) - start);
 }
 
-const partsOf = (row: Row): string[] => (row.text(HIT) ?? '').split(SEPARATOR);
+/** A row that a process of an earlier version wrote, which knows nothing of this column. */
+export class HitMissing extends Error {}
+function partsOf(row: Row): string[] {
+  const hit = row.text(HIT);
+  if (hit === undefined) throw new HitMissing();
+  return hit.split(SEPARATOR);
+}
 const toSpan = ([id = '', tenant = '', videoId = '', startMs, endMs]: string[]) => ({
   id,
   tenant,

@@ -1,7 +1,7 @@
 import { Index, type Table } from '@lancedb/lancedb';
 import type * as arrow from 'apache-arrow';
 import { guard, isConflict, retryConflicts, storeError } from './lancedb-failures.ts';
-import { HIT, hitSql } from './lancedb-rows.ts';
+import { HIT, HitMissing, hitSql, type Row, readRows } from './lancedb-rows.ts';
 
 /** Rows of one commit. Bounds what is turned into Arrow in one go: 1,024 x 768 floats take a few ms of the event loop. */
 const MAX_COMMIT_ROWS = 1024;
@@ -189,6 +189,25 @@ export async function vectorIndexOf(table: Table): Promise<Indexed | undefined> 
   return { rows: index.numIndexedRows, partitions: partitionsOf(trainedRowsOf(index.name)) };
 }
 
+/** What of a table does not change while its version stays the same. */
+export interface Known {
+  version: number;
+  index: Promise<Indexed | undefined>;
+  /** Rows that a filter leaves. Counting them takes 1 ms of 100,000, but 8 to 12 where the filter is on times or on many videos. */
+  counts: Map<string | undefined, Promise<number>>;
+}
+/** Filters may name 500 videos: 2 MB. */
+const MAX_COUNTS = 100;
+export function countOf({ counts }: Known, table: Table, where?: string): Promise<number> {
+  const known = counts.get(where);
+  if (known) return known;
+  if (counts.size >= MAX_COUNTS) counts.clear();
+  const count = table.countRows(where);
+  count.catch(() => counts.delete(where));
+  counts.set(where, count);
+  return count;
+}
+
 export async function ensureTextIndex(table: Table): Promise<void> {
   await retryConflicts(async () => {
     const indices = await table.listIndices();
@@ -206,19 +225,45 @@ export async function ensureTextIndex(table: Table): Promise<void> {
   });
 }
 
+const OLD_PASSAGES = { kind: "'speech'", terms: 'lower(text)' };
 /** A folder of an older version: all passages were heard, and their words are found as they are written until the video is indexed again. */
 export async function addMissingColumns(table: Table, isOfPassages: boolean): Promise<void> {
   const add = (columns: (present: string[]) => { name: string; valueSql: string }[]) =>
     retryConflicts(async () => {
-      const present = (await table.schema()).fields.map(({ name }) => name);
+      const present = await columnsOf(table);
       const missing = columns(present).filter(({ name }) => !present.includes(name));
       if (missing.length > 0) await table.addColumns(missing);
     });
-  if (isOfPassages) {
-    await add(() => [
-      { name: 'kind', valueSql: "'speech'" },
-      { name: 'terms', valueSql: 'lower(text)' },
-    ]);
-  }
+  if (isOfPassages) await add(() => Object.entries(OLD_PASSAGES).map(([name, valueSql]) => ({ name, valueSql })));
   await add((present) => [{ name: HIT, valueSql: hitSql(present) }]);
+}
+
+/** The same for rows that a process of an older version writes to such a folder beside us: their columns are empty. */
+export async function fillMissingColumns(table: Table): Promise<void> {
+  await retryConflicts(async () => {
+    if ((await table.countRows(`${HIT} IS NULL`)) === 0) return;
+    const present = await columnsOf(table);
+    const old = Object.entries(OLD_PASSAGES).filter(([name]) => present.includes(name));
+    const valuesSql = Object.fromEntries(old.map(([name, valueSql]) => [name, `coalesce(${name}, ${valueSql})`]));
+    await table.update({ where: `${HIT} IS NULL`, valuesSql: { ...valuesSql, [HIT]: hitSql(present) } });
+  });
+}
+const columnsOf = async (table: Table): Promise<string[]> => (await table.schema()).fields.map(({ name }) => name);
+
+/** How often an older version's process may write between filling in its rows and reading them. */
+const MAX_FILLS = 5;
+/** Rows as hits, which those of an older version become first. */
+export async function readHits<Read>(
+  table: Table,
+  query: AsyncIterable<arrow.RecordBatch>,
+  toRead: (row: Row) => Read,
+): Promise<Read[]> {
+  for (let fills = 0; ; fills++) {
+    try {
+      return await readRows(query, toRead);
+    } catch (error) {
+      if (!(error instanceof HitMissing) || fills === MAX_FILLS) throw storeError(error);
+      await fillMissingColumns(table);
+    }
+  }
 }

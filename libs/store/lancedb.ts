@@ -30,10 +30,13 @@ import {
 import {
   addMissingColumns,
   compact,
+  countOf,
   ensureSearchIndexes,
   ensureTextIndex,
-  type Indexed,
+  fillMissingColumns,
   type Keeping,
+  type Known,
+  readHits,
   TableWriter,
   type Upkeep,
   vectorIndexOf,
@@ -96,8 +99,7 @@ export class LanceIndex implements VectorIndex {
   readonly #writers = new Map<string, TableWriter>();
   readonly #samples = new SampleCache();
 
-  /** Vector index of a table, as of a version of it. */
-  readonly #indexed = new Map<string, { version: number; index: Promise<Indexed | undefined> }>();
+  readonly #known = new Map<string, Known>();
   #upkeep: NodeJS.Timeout | undefined;
   #optimizing: Promise<void> = Promise.resolve();
 
@@ -201,7 +203,8 @@ export class LanceIndex implements VectorIndex {
         .fullTextSearch(new MatchQuery(words.join(' '), 'terms'))
         .where(filterSql(filter, 'passages'))
         .limit(fetch);
-      return readRows(
+      return readHits(
+        table,
         query.select([...PASSAGE_COLUMNS, '_score']),
         (row): PassageHit => ({ ...passage(row), score: row.number('_score') }),
       );
@@ -236,7 +239,7 @@ export class LanceIndex implements VectorIndex {
     const near = { startMs: atMs - NEAR_MS, endMs: atMs + NEAR_MS };
     for (const timeRange of [near, undefined]) {
       const where = filterSql({ tenant, videoIds: [videoId], timeRange }, 'frames');
-      const spans = await readRows(table.query().where(where).select([HIT]), span);
+      const spans = await readHits(table, table.query().where(where).select([HIT]), span);
       const shown = shownAt(spans, atMs);
       if (shown) return (await framesOf(table, `${where} AND ${isIn('id', [shown.id])}`))[0];
     }
@@ -270,7 +273,7 @@ export class LanceIndex implements VectorIndex {
     const all = { ...filter, tenant, videoIds: [videoId] };
     if (!table || matchesNothing(all)) return [];
     const query = table.query().where(filterSql(all, 'passages')).orderBy(IN_TIME);
-    return readRows(query.select([...PASSAGE_COLUMNS, ...ORDER_COLUMNS]), passage);
+    return readHits(table, query.select([...PASSAGE_COLUMNS, ...ORDER_COLUMNS]), passage);
   }
 
   /** LanceDB has no aliases: who reads the folder finds the active model in the catalog. */
@@ -309,6 +312,7 @@ export class LanceIndex implements VectorIndex {
       const writer = this.#writerOf(name);
       writer.holdsCompaction = true;
       try {
+        await writer.exclusive(fillMissingColumns);
         // What a compaction wrote before another process's commit undid it was for nothing: later, not at once again.
         const done = await writer.exclusive((table) => compact(table, this.tuning), 1).catch(unlessConflict);
         isChanged ||= done.isChanged;
@@ -352,7 +356,8 @@ export class LanceIndex implements VectorIndex {
     const count = clampLimit(limit);
     const table = count > 0 && !matchesNothing(filter) ? await this.#find(name) : undefined;
     if (!table) return [];
-    const indexed = await guard(() => this.#vectorIndex(name, table));
+    const known = await guard(() => this.#knownOf(name, table));
+    const indexed = await guard(() => known.index);
     const read = async (filter: IndexFilter, fetch: number) => {
       const where = filterSql(filter, of);
       const query = table.query().nearestTo(vector).distanceType('cosine').limit(fetch);
@@ -360,7 +365,7 @@ export class LanceIndex implements VectorIndex {
       const comparesHere = columns.includes('vector');
       let isWhole = false;
       if (indexed) {
-        const [rows, all] = await guard(() => Promise.all([table.countRows(where), table.countRows()]));
+        const [rows, all] = await guard(() => Promise.all([countOf(known, table, where), countOf(known, table)]));
         isWhole = rows === all && where === filterSql({ tenant: filter.tenant }, of);
         if (rows <= this.tuning.exactRows) query.bypassVectorIndex();
         else {
@@ -374,7 +379,7 @@ export class LanceIndex implements VectorIndex {
       }
       // A filter that all rows pass costs a third of a search of a million. Rows of others may have come since they were counted.
       if (!isWhole) query.where(where);
-      const hits = await readRows(query.select([...columns, '_distance']), (row) => {
+      const hits = await readHits(table, query.select([...columns, '_distance']), (row) => {
         const hit = toHit(row);
         return { ...hit, score: hit.vector ? cosine(hit.vector, vector) : 1 - row.number('_distance') };
       });
@@ -386,15 +391,15 @@ export class LanceIndex implements VectorIndex {
     return topRows(count, (fetch) => readFiltered(filter, fetch, read));
   }
 
-  async #vectorIndex(name: string, table: Table): Promise<Indexed | undefined> {
+  async #knownOf(name: string, table: Table): Promise<Known> {
     const version = await table.version();
-    let known = this.#indexed.get(name);
+    let known = this.#known.get(name);
     if (known?.version !== version) {
-      known = { version, index: vectorIndexOf(table) };
-      this.#indexed.set(name, known);
-      known.index.catch(() => this.#indexed.delete(name));
+      known = { version, index: vectorIndexOf(table), counts: new Map() };
+      this.#known.set(name, known);
+      known.index.catch(() => this.#known.delete(name));
     }
-    return known.index;
+    return known;
   }
 
   async #sample(name: string, where: string, filter: IndexFilter, limit: number): Promise<Float32Array[]> {
@@ -498,6 +503,6 @@ async function framesOf(table: Table, where: string, order?: typeof IN_TIME): Pr
     .query()
     .where(where)
     .select([HIT, 'vector', ...(order ? ORDER_COLUMNS : [])]);
-  const rows = await readRows(order ? query.orderBy(order) : query, frame);
+  const rows = await readHits(table, order ? query.orderBy(order) : query, frame);
   return order ? rows : rows.sort(byId);
 }

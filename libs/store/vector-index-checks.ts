@@ -1,6 +1,8 @@
 import type { IndexFilter, VectorModel } from './vector-index.ts';
 
 const MAX_LIMIT = 10_000;
+/** Longer lists of videos are at first not given to an index: reading 10,000 of them takes it longer than to search all of a tenant's. */
+export const MAX_LISTED = 500;
 /** No more than a person types. */
 export const MAX_QUERY_CHARS = 10_000;
 

@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect } from '@lancedb/lancedb';
+import { connect, makeArrowTable } from '@lancedb/lancedb';
+import * as arrow from 'apache-arrow';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type FrameHit, openVectorIndex, type VectorIndex } from '#store';
 import { clusteredFrames, clusteredQueries } from '../bench/search-data.ts';
-import { frame, MODEL, passage } from './index-rows.ts';
+import { direction, frame, MODEL, passage } from './index-rows.ts';
 
 const WIDE = { id: 'test/wide', dimension: 128 };
 /** An index at 4,000 rows, so that a test sees what a library of 10,000 frames has. */
@@ -181,6 +182,32 @@ describe('The vector index in LanceDB', () => {
     expect(await one.searchPassages('rain', { tenant: 't' }, 10)).toHaveLength(1);
     await one.upsertPassages([{ ...passage('t', 'v', 1, 'snow'), kind: 'caption' }]);
     expect(await two.listPassages('t', 'v', { kinds: ['caption'] })).toHaveLength(1);
+  });
+
+  it('finds what a process of an earlier version writes to the folder beside it', async () => {
+    const index = await open({});
+    await index.upsertFrames(MODEL, [frame('t', 'v', 0)]);
+    await index.upsertPassages([passage('t', 'v', 0, 'rain')]);
+    const db = await connect(dir);
+    const writeOld = async (second: number) => {
+      for (const name of await db.tableNames()) {
+        const table = await db.openTable(name);
+        const own = name.startsWith('passages') ? { text: 'old rain' } : { vector: [...direction(1)] };
+        const row = { id: `old-${second}`, tenant: 't', video_id: 'v', start_ms: second * 1000, end_ms: 9000, ...own };
+        const known = (await table.schema()).fields.filter((field) => field.name in row);
+        const rows = makeArrowTable([row], { schema: new arrow.Schema(known) });
+        await table.mergeInsert('id').whenMatchedUpdateAll().whenNotMatchedInsertAll().execute(rows);
+        table.close();
+      }
+    };
+    const startMs = 5000;
+    await writeOld(5);
+    expect(await index.searchFrames(MODEL, direction(1), { tenant: 't' }, 5)).toMatchObject([{ startMs }, {}]);
+    expect(await index.frameAt(MODEL, 't', 'v', 6000)).toMatchObject({ id: 'old-5', startMs, endMs: 9000 });
+    expect(await index.listPassages('t', 'v')).toMatchObject([{}, { id: 'old-5', startMs, text: 'old rain' }]);
+    await writeOld(6);
+    await index.optimize();
+    expect(await index.searchPassages('old', { tenant: 't', kinds: ['speech'] }, 5)).toHaveLength(2);
   });
 });
 
