@@ -135,7 +135,7 @@ export class CaptionsHandler implements Handler<'captions'> {
     if (video.captionsFile) {
       await using file = await local(blobs, captionsKey(video), signal);
       const captions = await parseCaptions(await readFile(file.path), media.durationMs);
-      const language = languageOf(video.captionsFile.language) ?? video.language;
+      const language = languageOf(video.captionsFile.language ?? video.language);
       return { source: 'upload', language, ...captions };
     }
     if (!blobKey) return { cues: [], broken: 0 };

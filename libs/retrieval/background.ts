@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { dot, type VectorIndex } from '#store';
+import { SURE_SPREADS } from './frame-moments.ts';
 import type { TextEncoder } from './search.ts';
 
 /** Frames that stand for all that a tenant has. A median of so many is within 0.04 spreads of the true one (1.25 / √1000). */
@@ -20,6 +21,8 @@ const COMMON = [
 /** Counts like so many frames where few are indexed yet. In logits: the spread of OpenAI's and of our tiny CLIP lies between 2.5 and 5. */
 const PRIOR_FRAMES = 16;
 const PRIOR_SPREAD_LOGITS = 3;
+/** What is this near to a picture (cosine) shows what it shows, however wide cosines lie: with pictures as few and as different as in a short video, nothing would be sure. */
+const SAME_PICTURE = 0.95;
 /** Between two turns of the event loop: some ms. */
 const TEXTS_A_TURN = 8;
 
@@ -49,7 +52,10 @@ export async function background(
   isPicture: boolean,
 ): Promise<Background> {
   const frames = await deps.index.sampleFrames(deps.encoder, { tenant }, SAMPLE);
-  return beneath(vector, frames, await spreadOf(deps.encoder, frames, isPicture ? vector : undefined));
+  const own = beneath(vector, frames, await spreadOf(deps.encoder, frames, isPicture ? vector : undefined));
+  return isPicture && own.middle < SAME_PICTURE
+    ? { ...own, spread: Math.min(own.spread, (SAME_PICTURE - own.middle) / SURE_SPREADS) }
+    : own;
 }
 
 /** The same of many texts. Gives way to others in between: two hundred texts take a fifth of a second. */

@@ -6,7 +6,7 @@ import { byScore, type Candidate, groupByVideo, logistic, type Names } from './c
  * A frame half as likely as not to show what is asked for stands so many spreads above the middle frame, and its odds grow by e with each slope. Fitted on
  * one library of tools/library with the tiny CLIP (416 questions, seed 1), reported on another (docs/search.md).
  */
-const SURE_SPREADS = 3;
+export const SURE_SPREADS = 3;
 const SURE_SLOPE = 0.2;
 /** With few frames the middle one may itself be what is asked for: this many imagined ones stand so far below the best that it is half sure. */
 const PRIOR_FRAMES = 5;

@@ -42,20 +42,30 @@ export interface Query {
 /** Letters, numbers and emoji: without any of them nothing is asked for, and what an encoder makes of "!?" is near to whatever there is. */
 const MEANING = /[\p{L}\p{N}\p{Extended_Pictographic}\p{RI}]/u;
 
+/** A minus (also the one of mathematics, and of full width) before a word or a quote, after a space: "e-mail" and "5 - 3" are neither. In quotes it is what is said. */
+const QUOTE_OR_MINUS = /(?<=^|\s)[-\u2212\uff0d](?:["“”„]([^"“”„]+)["“”]|(\p{L}[^\s"“”„]*))|["“”„][^"“”„]+["“”]/gu;
+const QUOTED = /["“”„]([^"“”„]+)["“”]/g;
+
 export function readQuery(text: string): Query {
   const without: string[] = [];
-  // A minus before a word or a quote, after a space: "e-mail" and "5 - 3" are neither.
   const asked = text
-    .replace(/(?<=^|\s)-(?:"([^"]+)"|(\p{L}[^\s"]*))/gu, (_, quoted?: string, word?: string) => {
-      without.push(quoted ?? word ?? '');
+    .replace(QUOTE_OR_MINUS, (part, quoted?: string, word?: string) => {
+      const unwanted = quoted ?? word;
+      if (unwanted === undefined) return part;
+      without.push(unwanted);
       return ' ';
     })
     .replace(/\s+/g, ' ')
     .trim();
   const unled = asked.replace(LEAD, '');
   const wanted = MEANING.test(unled) ? unled : asked;
-  const quotes = [...wanted.matchAll(/["“”]([^"“”]+)["“”]/g)].map((match) => match[1] as string);
-  const plain = MEANING.test(wanted) ? wanted.replace(/["“”]/g, ' ').replace(/\s+/g, ' ').trim() : '';
+  const quotes = [...wanted.matchAll(QUOTED)].map((match) => match[1] as string);
+  const plain = MEANING.test(wanted)
+    ? wanted
+        .replace(/["“”„]/g, ' ')
+        .replace(/\s+/g, ' ')
+        .trim()
+    : '';
   const phrases = quotes.filter((quote) => terms(quote).length > 0);
 
   const parts = AT_ONCE.exec(plain)?.groups as { left: string; joint: string; right: string } | undefined;

@@ -2,6 +2,7 @@ import { dot, type FrameHit, type IndexFilter, MAX_LISTED, type PassageHit, term
 import { type Background, background } from './background.ts';
 import { groupByVideo } from './candidate.ts';
 import { showsSurely } from './frame-moments.ts';
+import { contains } from './passage-moments.ts';
 import type { TextEncoder } from './search.ts';
 
 /** Hits looked at, of what is asked for and of each thing that must not be there: a few tens of ms, and more of one thing than most libraries have. */
@@ -85,9 +86,8 @@ export async function fetchKept<Hit>(
 }
 
 function says({ text, language }: Pick<PassageHit, 'text' | 'language'>, unwanted: string): boolean {
-  const said = new Set(terms(text, language));
-  const words = terms(unwanted, language);
-  return words.length > 0 && words.every((word) => said.has(word));
+  const phrase = terms(unwanted, language);
+  return phrase.length > 0 && contains(terms(text, language), phrase);
 }
 
 /** By video, in time order, those that overlap as one. */

@@ -45,6 +45,11 @@ const SPANISH_STOPS = (
   'ser si sí sin sobre son soy su sus también te tu tus un una uno unos unas y ya yo'
 ).split(' ');
 
+/** What the libraries' lists hold that is function word and name of a thing in one ("été", "vår", "haar"), or a thing alone ("жизнь"). */
+const LOOKED_FOR = new Set(
+  'été étés son weg sei faccia haar vår sitta fora noita человек жизнь один два три сегодня'.split(' '),
+);
+
 /** Commonest irregular verbs and plurals of English, by their stems, and the stem they belong to. */
 const IRREGULAR = new Map(
   (
@@ -65,7 +70,10 @@ interface Rules {
   /** Terms of words met before: stemming one takes longer than everything else that is done with it. */
   known: Map<string, string>;
 }
-const rules = (stem: Rules['stem'], stops: string[] = []): Rules => ({ stem, stops: new Set(stops), known: new Map() });
+const rules = (stem: Rules['stem'], stops: string[] = []): Rules => ({
+  ...{ stem, known: new Map() },
+  stops: new Set(stops.filter((word) => !LOOKED_FOR.has(word))),
+});
 /** Words kept for one language, two MB: more than most people use. */
 const MAX_KNOWN = 20_000;
 
@@ -106,13 +114,16 @@ const DEFAULT_LANGUAGE = 'en';
 const segmenter = new Intl.Segmenter('en', { granularity: 'word' });
 const MAX_WORD_LENGTH = 40;
 
+/** Marks of layout within a word: soft hyphens, joiners, directions. Not the space of no width, which parts words. */
+const LAYOUT = /[\u00ad\u200c-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]+/gu;
+
 /** Words of a text in order, lower case. Chinese and Japanese are cut by ICU's dictionary. */
 export function wordsOf(text: string): string[] {
   // What ICU finds in ASCII, in a tenth of the time: its words, cut where there is no letter or digit.
   if (isAscii(text))
     return (text.toLowerCase().match(/[a-z0-9]+/g) ?? []).filter((word) => word.length <= MAX_WORD_LENGTH);
   const found: string[] = [];
-  for (const { segment, isWordLike } of segmenter.segment(text.toWellFormed().normalize('NFKC').toLowerCase())) {
+  for (const { segment, isWordLike } of segmenter.segment(plain(text))) {
     if (!isWordLike) continue;
     for (const word of segment.split(/[^\p{L}\p{M}\p{N}]+/u)) {
       if (word && word.length <= MAX_WORD_LENGTH) found.push(word);
@@ -146,7 +157,28 @@ export function queryTerms(text: string, language?: string): string[] {
   return [...new Set(words.flatMap((word) => languages.flatMap((one) => termOf(word, one) ?? [])))];
 }
 
-const folded = (word: string): string => (isAscii(word) ? word : word.normalize('NFKD').replace(/\p{M}+/gu, ''));
+const plain = (text: string): string => text.toWellFormed().replace(LAYOUT, '').normalize('NFKC').toLowerCase();
+
+/** Letters that Unicode does not take for one with an accent, as people write them who lack the key. */
+const LETTERS: Record<string, string> = {
+  ß: 'ss',
+  æ: 'ae',
+  œ: 'oe',
+  ø: 'o',
+  ł: 'l',
+  đ: 'd',
+  ð: 'd',
+  þ: 'th',
+  ħ: 'h',
+  ı: 'i',
+};
+const folded = (word: string): string =>
+  isAscii(word)
+    ? word
+    : word
+        .normalize('NFKD')
+        .replace(/\p{M}+/gu, '')
+        .replace(/[ßæœøłđðþħı]/g, (letter) => LETTERS[letter] as string);
 // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant.
 const isAscii = (text: string): boolean => /^[\x00-\x7f]*$/.test(text);
 

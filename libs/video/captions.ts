@@ -163,7 +163,18 @@ function toMs([hours = '0', minutes = '0', seconds = '0', fraction = '']: (strin
   );
 }
 
-const ENTITIES: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', nbsp: ' ', lrm: '', rlm: '' };
+const ENTITIES: Record<string, string> = {
+  amp: '&',
+  lt: '<',
+  gt: '>',
+  quot: '"',
+  apos: "'",
+  nbsp: ' ',
+  lrm: '',
+  rlm: '',
+};
+const letterOf = (code: number, otherwise: string): string =>
+  code <= 0x10ffff ? String.fromCodePoint(code) : otherwise;
 /** Without tags (`<i>`, `<c.yellow>`, `<00:01.000>`), SubStation overrides (`{\an8}`) and control characters. Lines stay lines, very long ones become several. */
 async function plain(lines: string[]): Promise<string> {
   const kept: string[] = [];
@@ -185,7 +196,11 @@ const plainLine = (line: string): string =>
   line
     .replace(/<\/?[a-z0-9][^<>]{0,200}>/gi, '')
     .replace(/\{\\[^{}]{0,200}\}/g, '')
-    .replace(/&(amp|lt|gt|quot|nbsp|lrm|rlm);/g, (_, name: string) => ENTITIES[name] as string)
+    .replace(/&(?:(amp|lt|gt|quot|apos|nbsp|lrm|rlm)|#(\d{1,7})|#x([0-9a-f]{1,6}));/gi, (text, name, decimal, hex) =>
+      name
+        ? (ENTITIES[name.toLowerCase()] as string)
+        : letterOf(decimal ? Number(decimal) : Number.parseInt(hex, 16), text),
+    )
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
     .replace(/[\u0000-\u001f\u007f]+/g, ' ')
     .replace(/ {2,}/g, ' ')

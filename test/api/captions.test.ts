@@ -71,6 +71,8 @@ describe('Captions', () => {
     const id = await newVideo();
     expect((await put(id, SRT, 'text/vtt', '?language=DE')).status).toBe(202);
     expect((await record(id)).captionsFile).toMatchObject({ language: 'de' });
+    await put(id, SRT, 'text/vtt', '?language=deu');
+    expect((await record(id)).captionsFile).toMatchObject({ language: 'de' });
     const wrong = await put(id, SRT, 'text/vtt', '?language=German');
     expect(wrong.body).toMatchObject({ code: 'request_invalid', errors: [{ path: 'language' }] });
     expect((await record(id)).captionsFile).toMatchObject({ language: 'de' });

@@ -52,6 +52,15 @@ describe('A query', () => {
     });
     expect(readQuery('an e-mail, 5 - 3 and -7').without).toEqual([]);
     expect(readQuery('-people')).toMatchObject({ seen: '', without: ['people'] });
+    for (const minus of ['-', '−', '－']) {
+      const query = `a beach ${minus}people ${minus}“red umbrella” ${minus}„zwei Boote“`;
+      expect(readQuery(query)).toMatchObject({ seen: 'a beach', without: ['people', 'red umbrella', 'zwei Boote'] });
+    }
+    // In quotes nothing is an order.
+    expect(readQuery('"five -nought" „zwei Boote“ -rain')).toMatchObject({
+      phrases: ['five -nought', 'zwei Boote'],
+      without: ['rain'],
+    });
   });
 
   it('asks for nothing without a letter, a number or an emoji', () => {

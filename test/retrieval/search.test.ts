@@ -294,6 +294,9 @@ describe('Search', () => {
     expect(await spans('a tree -car', { modalities: ['frames'] })).not.toContainEqual(['A', 20_000, 22_000]);
     expect(await spans('soup', { modalities: ['passages'] })).toHaveLength(2);
     expect(await spans('soup -onion', { modalities: ['passages'] })).toEqual([['A', 1000, 3000]]);
+    // What is in quotes is said word for word.
+    expect(await spans('soup -"bread soup"', { modalities: ['passages'] })).toHaveLength(2);
+    expect(await spans('soup -"with bread"', { modalities: ['passages'] })).toEqual([['A', 9000, 11_000]]);
     expect(await find('-car')).toEqual([]);
   });
 
@@ -395,7 +398,11 @@ describe('Search', () => {
 
   it('finds pictures like a picture', async () => {
     await show(A, [...many('house', 10), ...many('car', 5), ...many('tree', 10)]);
-    expect((await spans('', { picture: picture('car') }))[0]).toEqual(['A', 10_000, 15_000]);
+    const [same, ...others] = await find('', { picture: picture('car') });
+    expect(same).toMatchObject({ startMs: 10_000, endMs: 15_000 });
+    // However far apart pictures lie here: the same one is there, and no other.
+    expect(same?.confidence).toBeGreaterThan(0.5);
+    for (const { confidence } of others) expect(confidence).toBeLessThan(0.5);
   });
 
   it('gives pages that fit together', async () => {

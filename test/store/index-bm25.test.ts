@@ -23,6 +23,24 @@ describe('Words of a text', () => {
     expect(terms('погода сегодня', 'uk')).toEqual(['погода', 'сегодня']);
   });
 
+  it('are the same with marks of layout in them or without, and with letters that stand in for others', () => {
+    expect(terms('Donau\u00addampf\u2060er \u200fمی\u200cخواهم', 'xx')).toEqual(['donaudampfer', 'میخواهم']);
+    const typed = {
+      oeuf: 'œuf',
+      lodka: 'łódka',
+      diyarbakir: 'Diyarbakır',
+      dep: 'đẹp',
+      strasse: 'Straße',
+      smorrebrod: 'smørrebrød',
+    };
+    for (const [word, written] of Object.entries(typed)) expect(terms(written, 'xx')).toEqual([word]);
+  });
+
+  it('are kept where a function word is also what somebody may look for', () => {
+    expect(terms("L'été, le son", 'fr')).toEqual(['ete', 'son']);
+    expect(terms('не жизнь', 'ru')).toEqual(['жизн']);
+  });
+
   it('are the same whether a text is all ASCII or not', () => {
     const ascii = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code));
     for (const a of ascii)

@@ -22,9 +22,9 @@ describe('parseCaptions', () => {
   test('reads WebVTT: no hours, settings, names of cues, notes, styles, voices, references', async () => {
     const vtt =
       'WEBVTT - title\n\nSTYLE\n::cue { color: red }\n\nNOTE\nnot a cue\n\nintro\n00:01.000 --> 00:02.250 align:start line:0\n' +
-      '<v Ann>Fish &amp; <c.loud>chips</c> &lt;3</v>\n\n100:00:00.000 --> 100:00:01.000\nlate\n';
+      '<v Ann>Fish &amp; <c.loud>chips</c> &lt;3</v>\nit&#39;s &apos;th&#xE9;&apos; &#9999999;\n\n100:00:00.000 --> 100:00:01.000\nlate\n';
     expect((await read(vtt)).cues).toEqual([
-      { startMs: 1000, endMs: 2250, text: 'Fish & chips <3' },
+      { startMs: 1000, endMs: 2250, text: "Fish & chips <3 it's 'thé' &#9999999;" },
       { startMs: 360_000_000, endMs: 360_001_000, text: 'late' },
     ]);
   });

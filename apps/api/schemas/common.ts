@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import 'zod-openapi';
+import { languageOf } from '#video';
 
 export const EXAMPLE_VIDEO_ID = '0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e';
 
@@ -12,6 +13,13 @@ export const deliveryIdParams = webhookIdParams.extend({
   deliveryId: z.string().meta({ description: 'Id of the delivery: the `webhook-id` of its requests' }),
 });
 
+/** ISO 639-1 where there is such a code (`de` for `deu` and `ger`): so passages are kept, and compared. */
+export const languageCode = z
+  .string()
+  .trim()
+  .toLowerCase()
+  .regex(/^[a-z]{2,3}$/, 'an ISO 639-1 code such as en')
+  .overwrite((code) => (code.length === 3 && languageOf(code)) || code);
 export const seconds = z.number().meta({ description: 'Seconds' });
 export const dateTime = z.iso.datetime().meta({ description: 'RFC 3339 date and time, UTC' });
 

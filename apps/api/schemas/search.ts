@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import 'zod-openapi';
 import { label, MAX_LABELS } from '#config';
-import { dateTime, EXAMPLE_VIDEO_ID, seconds } from './common.ts';
+import { dateTime, EXAMPLE_VIDEO_ID, languageCode, seconds } from './common.ts';
 import { heldLabel } from './labels.ts';
 
 const words = z.string().trim().min(1).max(1000);
@@ -14,13 +14,7 @@ export const searchFilter = z
   .strictObject({
     from: seconds.min(0).optional().meta({ description: 'Only what happens after this second of its video' }),
     to: seconds.min(0).optional().meta({ description: 'Only what happens before this second of its video' }),
-    language: z
-      .string()
-      .trim()
-      .toLowerCase()
-      .regex(/^[a-z]{2,3}$/, 'an ISO 639-1 code such as en')
-      .optional()
-      .meta({ description: 'Only passages in this language; pictures have none' }),
+    language: languageCode.optional().meta({ description: 'Only passages in this language; pictures have none' }),
     metadata: z
       .record(z.string().min(1).max(64), z.string().max(1000))
       .refine((value) => Object.keys(value).length <= 20, 'has at most 20 entries')

@@ -1,19 +1,17 @@
 import { z } from 'zod';
 import 'zod-openapi';
 import { TRANSCRIBE } from '#store';
-import { dateTime, EXAMPLE_VIDEO_ID, seconds, webhookSecret, webhookUrl } from './common.ts';
+import { dateTime, EXAMPLE_VIDEO_ID, languageCode, seconds, webhookSecret, webhookUrl } from './common.ts';
 
 const title = z.string().trim().min(1).max(300);
 const metadata = z
   .record(z.string().min(1).max(64), z.string().max(1000))
   .refine((value) => Object.keys(value).length <= 50, 'has at most 50 entries')
   .meta({ description: 'Your own words about the video: at most 50 strings', example: { course: 'biology-101' } });
-const language = z
-  .string()
-  .trim()
-  .toLowerCase()
-  .regex(/^[a-z]{2,3}$/, 'an ISO 639-1 code such as en')
-  .meta({ description: 'Language that is spoken, ISO 639-1; left out, it is detected', example: 'en' });
+const language = languageCode.meta({
+  description: 'Language that is spoken, ISO 639-1; left out, it is detected',
+  example: 'en',
+});
 
 const transcribe = z.enum(TRANSCRIBE).meta({
   description: 'Whether speech is transcribed: `always` (default), `auto` (where there are no captions) or `never`',
