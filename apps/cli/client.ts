@@ -71,6 +71,8 @@ export interface Label {
 export interface UploadWords {
   title?: string;
   language?: string;
+  task?: string;
+  prompt?: string;
   webhookUrl?: string;
 }
 

@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { ApiClient, Video } from './client.ts';
 import { apiOption, type Context, dataDirOption, jsonOption, keyOption } from './command.ts';
 import { CliError, problemOf } from './errors.ts';
@@ -21,6 +21,8 @@ const AT_ONCE = 2;
 interface IndexOptions extends SessionOptions {
   title?: string;
   language?: string;
+  task?: string;
+  prompt?: string;
 }
 
 export function addIndex(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
@@ -31,6 +33,13 @@ export function addIndex(program: Command, run: (work: (context: Context) => Pro
     .argument('<what...>', 'files, folders (searched for media) or http addresses')
     .option('--title <title>', 'title of the video (with one only; default: its file name)')
     .option('--language <code>', 'language that is spoken, such as en (default: detected)')
+    .addOption(
+      new Option('--task <task>', 'write speech down as it is said, or in English').choices([
+        'transcribe',
+        'translate',
+      ]),
+    )
+    .option('--prompt <text>', 'names and terms that the speech holds, as they are to be spelt')
     .addOption(dataDirOption())
     .addOption(apiOption())
     .addOption(keyOption())
@@ -72,7 +81,8 @@ async function indexOne(
   options: IndexOptions,
   { terminal, signal }: Context,
 ): Promise<boolean> {
-  const words = { title: options.title, language: options.language };
+  const { title, language, task, prompt } = options;
+  const words = { title, language, task, prompt };
   const label = `${columns(isAddress(source) ? source : basename(source), 13)} `;
   let id: string | undefined;
   try {

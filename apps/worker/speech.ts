@@ -60,7 +60,12 @@ export class SpeechHandler implements Handler<'speech'> {
           counted(pcm, (piece) => (samples += piece.length)),
           4,
         ),
-        { language: video.language, onProgress: (doneMs) => done(from + doneMs - startMs) },
+        {
+          language: video.language,
+          task: video.task,
+          prompt: video.prompt,
+          onProgress: (doneMs) => done(from + doneMs - startMs),
+        },
         signal,
       );
       let passages = 0;
@@ -81,7 +86,7 @@ export class SpeechHandler implements Handler<'speech'> {
         });
         await writePassages(this.stores.index, this.models.passages, rows, signal);
         passages += group.length;
-        language ??= group[0]?.language;
+        language ??= group[0]?.spoken;
       }
       return { passages, samples, language, model: whisper.id, profile };
     });

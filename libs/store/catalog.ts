@@ -63,6 +63,8 @@ const PAGE = 100;
 /** Fields that `undefined` in a patch removes. */
 const OPTIONAL: readonly string[] = [
   'language',
+  'task',
+  'prompt',
   'captionsFile',
   'captions',
   'media',

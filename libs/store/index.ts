@@ -10,6 +10,8 @@ export {
   framesModelsOf,
   lacksFramesOf,
   type Reindex,
+  SPEECH_TASKS,
+  type SpeechTask,
   STAGES,
   type Stage,
   type StageName,

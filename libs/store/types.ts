@@ -39,7 +39,7 @@ export interface Video {
   /** As the client named it; for display only, never used as a path. */
   filename: string;
   metadata: Record<string, string>;
-  /** ISO 639-1, given by the uploader or detected. */
+  /** ISO 639-1 of what is spoken, given by the uploader or detected; passages have their own. */
   language?: string;
   source: {
     kind: 'upload' | 'url';
@@ -75,6 +75,10 @@ export interface Video {
   };
   /** Whether speech is transcribed: always, where there are no captions (`auto`), or never. Left out: always. */
   transcribe?: Transcribe;
+  /** What becomes of speech: written down as it is said, or translated into English. Left out: as it is said. */
+  task?: SpeechTask;
+  /** Names and terms that the speech holds, for Whisper. */
+  prompt?: string;
   /** A caption file that the uploader has given (`captionsKey`); it goes before what is in the video file. Without a language of its own it has the video's. */
   captionsFile?: { sha256: string; language?: string; name?: string };
   /** Captions that are in the index. `broken`: how many were left out because their times make no sense; left out itself where none was. */
@@ -123,6 +127,8 @@ export function lacksFramesOf(video: Pick<Video, 'models' | 'status' | 'counts'>
 
 export const TRANSCRIBE = ['always', 'auto', 'never'] as const;
 export type Transcribe = (typeof TRANSCRIBE)[number];
+export const SPEECH_TASKS = ['transcribe', 'translate'] as const;
+export type SpeechTask = (typeof SPEECH_TASKS)[number];
 
 export type WebhookEvent = 'video.ready' | 'video.failed';
 export interface Webhook {

@@ -223,6 +223,11 @@ describe('A transcript', () => {
     expect((await text('json')).body.complete).toBe(true);
   });
 
+  it('says in which language the text is, where that is not what is spoken', async () => {
+    await setVideo(api, { id, tenant: 'alice' }, { language: 'de', task: 'translate' });
+    expect((await text('json')).body.language).toBe('en');
+  });
+
   it('is valid WebVTT whatever is said', async () => {
     const answer = await text('vtt');
     expect(answer.headers['content-type']).toBe('text/vtt; charset=utf-8');

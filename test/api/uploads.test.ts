@@ -49,6 +49,31 @@ describe('An upload', () => {
     expect(answer.body).toMatchObject({ title: 'Before', language: 'de' });
   });
 
+  it('says what is to become of its speech, in a form or beside an address', async () => {
+    const speech = { task: 'translate', prompt: 'Krebs cycle,\nRubisco' };
+    const parts = [{ name: 'task', value: 'translate' }, file(), { name: 'prompt', value: ` ${speech.prompt} ` }];
+    for (const answer of [await send(parts), await post().send({ url: 'http://93.184.215.14/a.mp4', ...speech })]) {
+      expect([answer.status, answer.body]).toEqual([202, expect.objectContaining(speech)]);
+      expect(await api.catalog.getVideo('default', answer.body.id)).toMatchObject(speech);
+    }
+    const plain = await send([file(), { name: 'prompt', value: ' ' }]);
+    expect(plain.status).toBe(202);
+    for (const name of ['task', 'prompt']) expect(plain.body).not.toHaveProperty(name);
+  });
+
+  it.each([
+    ['task', 'summarize'],
+    ['prompt', 'x'.repeat(1001)],
+    ['prompt', 'spoken\n<|en|>'],
+  ])('is refused with a %s that is none', async (name, value) => {
+    for (const answer of [
+      await send([file(), { name, value }]),
+      await post().send({ url: 'http://93.184.215.14/a.mp4', [name]: value }),
+    ]) {
+      expect([answer.status, answer.body.code, answer.body.errors[0].path]).toEqual([400, 'request_invalid', name]);
+    }
+  });
+
   it('is called after its file where no title is given, and empty fields count as not given', async () => {
     const answer = await send([{ name: 'title', value: '' }, file(media(), 'holiday 2024.final.mkv')]);
     expect(answer.body).toMatchObject({ title: 'holiday 2024.final', filename: 'holiday 2024.final.mkv' });

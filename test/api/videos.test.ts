@@ -58,15 +58,33 @@ describe('Videos', () => {
     expect(cleared.body).not.toHaveProperty('language');
   });
 
-  it.each([{}, { title: '' }, { title: 5 }, { status: 'ready' }, { metadata: { a: 1 } }])(
-    'are not changed by %j',
-    async (patch) => {
-      const { id } = await add('same');
-      const answer = await alice().patch(`/v1/videos/${id}`).send(patch);
-      expect([answer.status, answer.body.code]).toEqual([400, 'request_invalid']);
-      expect((await alice().get(`/v1/videos/${id}`)).body.title).toBe('same');
-    },
-  );
+  it('keep what is to become of their speech for when they are indexed again, until it is changed', async () => {
+    const { id } = await add('spoken');
+    const patch = (body: object) => alice().patch(`/v1/videos/${id}`).send(body);
+    expect((await patch({ task: 'translate', prompt: 'Rubisco' })).status).toBe(200);
+    await setVideo(api, { id, tenant: 'alice' }, { status: 'failed' });
+    const retried = await alice().post(`/v1/videos/${id}/retry`);
+    expect(retried.body).toMatchObject({ status: 'queued', task: 'translate', prompt: 'Rubisco' });
+    const cleared = (await patch({ task: null, prompt: 'Calvin' })).body;
+    expect(cleared).toMatchObject({ prompt: 'Calvin' });
+    expect(cleared).not.toHaveProperty('task');
+    expect((await patch({ prompt: null })).body).not.toHaveProperty('prompt');
+  });
+
+  it.each([
+    {},
+    { title: '' },
+    { task: 'sing' },
+    { prompt: '' },
+    { title: 5 },
+    { status: 'ready' },
+    { metadata: { a: 1 } },
+  ])('are not changed by %j', async (patch) => {
+    const { id } = await add('same');
+    const answer = await alice().patch(`/v1/videos/${id}`).send(patch);
+    expect([answer.status, answer.body.code]).toEqual([400, 'request_invalid']);
+    expect((await alice().get(`/v1/videos/${id}`)).body.title).toBe('same');
+  });
 
   it('are gone at once when they are deleted', async () => {
     const { id } = await add('gone');

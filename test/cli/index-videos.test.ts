@@ -54,6 +54,30 @@ test('what the api finds wrong is said once', async () => {
   expect(records).toEqual([{ type: 'error', code: 'request_invalid', message: 'query: Too long' }]);
 });
 
+test('what is to become of speech is sent along, of a file and of an address', async () => {
+  await using folder = temporaryFolder();
+  const path = join(folder.path, 'a.mp4');
+  writeFileSync(path, 'not looked at');
+  const bodies: string[] = [];
+  const api = createServer(async (request, response) => {
+    bodies.push(Buffer.concat(await request.toArray()).toString());
+    response.writeHead(400, { 'content-type': 'application/problem+json' });
+    response.end(JSON.stringify({ code: 'request_invalid', detail: 'enough' }));
+  });
+  await new Promise<void>((done) => api.listen(0, '127.0.0.1', done));
+  const options = ['--json', '--api', `http://127.0.0.1:${(api.address() as AddressInfo).port}`];
+  const speech = ['--task', 'translate', '--prompt', 'Krebs cycle'];
+  await run(['index', path, ...speech, ...options]);
+  await run(['index', 'http://example.com/a.mp4', ...speech, ...options]);
+  const wrong = await run(['index', path, '--task', 'sing', ...options]);
+  api.close();
+  expect(bodies).toHaveLength(2);
+  expect(bodies[0]).toMatch(/name="task"\r\n\r\ntranslate\r\n.*name="prompt"\r\n\r\nKrebs cycle\r\n/s);
+  const sent = JSON.parse(bodies[1] ?? '');
+  expect(sent).toEqual({ url: 'http://example.com/a.mp4', task: 'translate', prompt: 'Krebs cycle' });
+  expect(wrong.status).not.toBe(0);
+});
+
 test('an api that does not answer is named', async () => {
   const { status, records } = await run(['search', 'x', '--json', '--api', 'http://127.0.0.1:1']);
   expect(records).toMatchObject([

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { DecoderConfig } from '../../libs/models/whisper/config.ts';
 import { believable, judge, remainder } from '../../libs/models/whisper/guards.ts';
+import { promptTokens } from '../../libs/models/whisper/prompt.ts';
 import { chooseNext, randomFrom } from '../../libs/models/whisper/rules.ts';
 import { toSegments } from '../../libs/models/whisper/segments.ts';
-import { promptTokens } from '../../libs/models/whisper/transcriber.ts';
 
 // Ten text tokens, the end (10), a start token (11), then timestamps from 12 on, 20 ms apart.
 const config: DecoderConfig = {

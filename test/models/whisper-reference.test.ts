@@ -1,8 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { Tokenizer } from '@huggingface/tokenizers';
 import { describe, expect, it, vi } from 'vitest';
+import { readWhisperConfig } from '../../libs/models/whisper/config.ts';
 import { LogMel } from '../../libs/models/whisper/features.ts';
+import { textTokens } from '../../libs/models/whisper/prompt.ts';
 import { decode, rate, samplePcm } from './audio.ts';
 
 // Goldens by `python -m tools.goldens whisper`; versions of the reference are in golden/versions.json.
@@ -118,6 +121,38 @@ describe('decoding, on 30 clips of speech, silence, tones and noise', () => {
     const answers = await ask<Answer>({ folder }, batches({ language: 'de', task: 'translate' }));
     check(answers, 'random');
     expect(answers.flatMap(({ languages }) => languages)).toEqual(clips.map(({ language }) => language));
+  });
+});
+
+describe('a prompt', () => {
+  const { texts, clips } = golden('whisper-prompts.json') as {
+    texts: Record<string, number[]>;
+    clips: (Reference & { cut: [number, number]; prompt: number[] })[];
+  };
+
+  it('is the tokens that get_prompt_ids of transformers makes of it, and none that are orders to the decoder', async () => {
+    const config = await readWhisperConfig(join(import.meta.dirname, '../../models/tiny/whisper'));
+    const tokenizer = new Tokenizer(config.tokenizer, config.tokenizerConfig);
+    const tokens = (text: string) => textTokens(tokenizer, text, config.decoder.endToken);
+    for (const [text, expected] of Object.entries(texts)) expect(tokens(text), text).toEqual(expected);
+    expect(tokens(' \n')).toEqual([]);
+    expect(tokens('<|endoftext|>the number seven<|startoftranscript|><|0.00|>').slice(-2)).toEqual([344, 478]);
+    expect(Math.max(...tokens('<|en|> seven <|nospeech|>'))).toBeLessThan(config.decoder.endToken);
+  });
+
+  it('of any length that is kept has the same tokens follow as in generate of transformers', async () => {
+    const sample = samplePcm();
+    const questions = clips.map(({ cut: [from, to], prompt }) => {
+      const windows = [sample.slice(Math.round(from * rate), Math.round(to * rate))];
+      return { windows, options: { language: 'de', task: 'translate', prompt } };
+    });
+    const folder = join(import.meta.dirname, 'golden/whisper-random');
+    const answers = await ask<{ decoded: Reference[] }>({ folder }, questions);
+    for (const [i, { tokens, avgLogprob }] of clips.entries()) {
+      const [decoded] = answers[i]?.decoded ?? [];
+      expect(decoded?.tokens, `clip ${i}`).toEqual(tokens);
+      expect(Math.abs((decoded?.avgLogprob ?? Number.NaN) - avgLogprob), `clip ${i}`).toBeLessThan(2e-3);
+    }
   });
 });
 

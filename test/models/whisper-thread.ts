@@ -13,7 +13,7 @@ async function whisper(folder: string) {
   const { readWhisperConfig, WHISPER_FILES } = await load('whisper/config.js');
   const { Encoder } = await load('whisper/encoder.js');
   const { Decoder } = await load('whisper/decoder.js');
-  const { promptTokens } = await load('whisper/transcriber.js');
+  const { promptTokens } = await load('whisper/prompt.js');
   const config = await readWhisperConfig(folder);
   const { sessions } = await openSessions(
     folder,

@@ -183,6 +183,36 @@ describe('Whisper', () => {
       code: 'language_unsupported',
     });
   });
+
+  it('tells the decoder its task and the words before', async () => {
+    const part = sample.slice(8 * rate, 20 * rate);
+    const [plain, translated, prompted, both] = [
+      await transcribe(part),
+      await transcribe(part, undefined, { task: 'translate' }),
+      await transcribe(part, undefined, { prompt: 'the number seven' }),
+      await transcribe(part, undefined, { task: 'translate', prompt: ' the number seven\n' }),
+    ].map((segments) => JSON.stringify(segments));
+    expect(new Set([plain, translated, prompted, both]).size).toBe(4);
+  });
+
+  it('of English alone refuses other languages, and to translate', async () => {
+    const copy = mkdtempSync(join(tmpdir(), 'cuepoint-whisper-'));
+    cpSync(folder, copy, { recursive: true });
+    const file = join(copy, 'generation_config.json');
+    const { lang_to_id: _languages, task_to_id: _tasks, ...generation } = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify({ ...generation, is_multilingual: false }));
+    try {
+      await using english = await openWhisper(copy, { id: 'english', device: 'cpu' });
+      expect(english.languages).toEqual([]);
+      const asked = (settings: TranscribeOptions) => collect(english.transcribe(pieces(silence(1)), settings));
+      const refused = { code: 'language_unsupported', message: expect.stringContaining('en') };
+      await expect(asked({ language: 'de' })).rejects.toMatchObject(refused);
+      await expect(asked({ task: 'translate' })).rejects.toMatchObject(refused);
+      expect(await asked({ language: 'en', prompt: 'seven' })).toEqual([]);
+    } finally {
+      rmSync(copy, { recursive: true });
+    }
+  });
 });
 
 describe('an inference thread that dies', () => {

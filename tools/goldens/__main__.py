@@ -21,6 +21,7 @@ PARTS = {
     "text": ["tokenizers", "sentencepiece", "transformers", "torch", "onnx"],
     "frames": ["pillow", "transformers", "torch"],
     "whisper": ["transformers", "torch", "numpy", "onnxruntime"],
+    "prompts": ["tokenizers", "transformers", "torch"],
 }
 """Every part and the packages that its numbers come from; their versions are written beside them."""
 

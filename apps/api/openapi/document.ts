@@ -116,8 +116,9 @@ const videos: ZodOpenApiPathsObject = {
     patch: operation({
       tags: ['Videos'],
       operationId: 'patchVideo',
-      summary: 'Change title, metadata or language',
-      description: '`metadata` replaces what was there.',
+      summary: 'Change title, metadata, or how speech is written down',
+      description:
+        '`metadata` replaces what was there. `language`, `task` and `prompt` count when the video is indexed again; null removes them.',
       requestParams: videoId,
       requestBody: json(schemas.patchVideoSchema),
       answers: [video(200, 'The video as it is now')],

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import 'zod-openapi';
-import { TRANSCRIBE } from '#store';
+import { SPEECH_TASKS, TRANSCRIBE } from '#store';
 import { dateTime, EXAMPLE_VIDEO_ID, languageCode, seconds, webhookSecret, webhookUrl } from './common.ts';
 
 const title = z.string().trim().min(1).max(300);
@@ -17,12 +17,32 @@ const transcribe = z.enum(TRANSCRIBE).meta({
   description: 'Whether speech is transcribed: `always` (default), `auto` (where there are no captions) or `never`',
 });
 
+const task = z.enum(SPEECH_TASKS).meta({
+  description:
+    'What becomes of speech: `transcribe` (default) writes it down as it is said, `translate` in English, which its passages count as then, for filters, too. Whisper turbo, which the profile `large` uses, does not translate',
+});
+/** Whisper keeps the last 223 tokens of a prompt, which are no more than so many letters in nearly all languages. */
+const MAX_PROMPT_CHARS = 1000;
+const prompt = z
+  .string()
+  .trim()
+  .min(1)
+  .max(MAX_PROMPT_CHARS)
+  .regex(/^(?!.*<\|.*\|>)/s, 'holds a token of the model, such as <|en|>')
+  .meta({
+    description:
+      'Names and terms that the speech holds, as they are to be spelt: taken as said just before each stretch of speech. Whisper keeps the last 223 tokens',
+    example: 'Krebs cycle, Rubisco, Dr. Szent-Györgyi',
+  });
+
 /** What may be said of a video when it is added; multipart fields and JSON alike. */
 const uploadWords = {
   title: title.optional().meta({ description: 'Default: the name of the file without its extension' }),
   metadata: metadata.optional(),
   language: language.optional(),
   transcribe: transcribe.optional(),
+  task: task.optional(),
+  prompt: prompt.optional(),
   webhookUrl: webhookUrl.optional().meta({ description: 'Hears of this video only' }),
   webhookSecret: webhookSecret.optional().meta({ description: 'Default: a new one, in the answer' }),
 };
@@ -50,6 +70,8 @@ export const uploadFormSchema = z
       .meta({ description: 'JSON object of strings, such as `{"course":"biology-101"}`', example: '' }),
     language: uploadWords.language.meta({ example: '' }),
     transcribe: uploadWords.transcribe,
+    task: uploadWords.task,
+    prompt: uploadWords.prompt.meta({ example: '' }),
     captions: z
       .string()
       .optional()
@@ -72,8 +94,14 @@ export const ingestSchema = z
     example: { url: 'https://example.com/lecture.mp4', title: 'Lecture 4', metadata: { course: 'biology-101' } },
   });
 export const patchVideoSchema = z
-  .strictObject({ title: title.optional(), metadata: metadata.optional(), language: language.nullable().optional() })
-  .refine((patch) => Object.keys(patch).length > 0, 'name at least one of title, metadata, language')
+  .strictObject({
+    title: title.optional(),
+    metadata: metadata.optional(),
+    language: language.nullable().optional(),
+    task: task.nullable().optional(),
+    prompt: prompt.nullable().optional(),
+  })
+  .refine((patch) => Object.keys(patch).length > 0, 'name at least one of title, metadata, language, task, prompt')
   .meta({
     id: 'VideoPatch',
     minProperties: 1,
@@ -145,7 +173,9 @@ export const videoSchema = z
     title: z.string(),
     filename: z.string(),
     metadata: z.record(z.string(), z.string()),
-    language: z.string().optional(),
+    language: z.string().optional().meta({ description: 'Spoken, ISO 639-1: given, or detected' }),
+    task: task.optional(),
+    prompt: prompt.optional(),
     source: z.object({
       kind: z.enum(['upload', 'url']),
       url: z.string().optional(),

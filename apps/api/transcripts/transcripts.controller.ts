@@ -41,7 +41,7 @@ export class TranscriptsController {
     if (format === 'json') {
       return {
         videoId: id,
-        language: (source === 'captions' ? video.captions?.language : undefined) ?? video.language,
+        language: (source === 'captions' ? video.captions?.language : languageOf(passages)) ?? video.language,
         source,
         complete,
         passages: passages.map(({ startMs, endMs, text, language }) => ({
@@ -57,4 +57,10 @@ export class TranscriptsController {
     reply.type(TYPES[format]);
     return format === 'vtt' ? toVtt(passages, complete) : format === 'srt' ? toSrt(passages) : toText(passages);
   }
+}
+
+/** Of a whole transcript, where its passages are of one language: of a translation it is not what is spoken. */
+function languageOf(passages: { language?: string }[]): string | undefined {
+  const [only, ...others] = new Set(passages.map(({ language }) => language || undefined));
+  return others.length === 0 ? only : undefined;
 }

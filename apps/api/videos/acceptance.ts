@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import type { Jobs } from '#jobs';
-import type { BlobStore, Catalog, Stage, Tenant, Transcribe, Video, Webhook } from '#store';
+import type { BlobStore, Catalog, SpeechTask, Stage, Tenant, Transcribe, Video, Webhook } from '#store';
 import { type Availability, within } from '../store-guard.ts';
 
 /** A client waits no longer than this for the catalog; what was begun goes on. */
@@ -18,6 +18,8 @@ export interface Draft {
   metadata: Record<string, string>;
   language?: string;
   transcribe?: Transcribe;
+  task?: SpeechTask;
+  prompt?: string;
   captionsFile?: Video['captionsFile'];
   source: Video['source'];
   webhook?: { url: string; secret?: string };
@@ -105,6 +107,8 @@ function newVideo(draft: Draft): Video {
     metadata: draft.metadata,
     language: draft.language,
     transcribe: draft.transcribe,
+    task: draft.task,
+    prompt: draft.prompt,
     captionsFile: draft.captionsFile,
     source: draft.source,
     stages: { probe: waiting(), frames: waiting(), speech: waiting(), finalize: waiting() },

@@ -160,6 +160,8 @@ function draft(
     metadata: words.metadata ?? {},
     language: words.language,
     transcribe: words.transcribe,
+    task: words.task,
+    prompt: words.prompt,
     captionsFile,
     source,
     webhook: words.webhookUrl ? { url: words.webhookUrl, secret: words.webhookSecret } : undefined,

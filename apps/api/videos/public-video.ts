@@ -16,6 +16,8 @@ export function publicVideo(video: Video, links: Links, nowMs = Date.now()): Pub
     filename: video.filename,
     metadata: video.metadata,
     language: video.language,
+    task: video.task,
+    prompt: video.prompt,
     source: {
       kind: video.source.kind,
       url: video.source.url,

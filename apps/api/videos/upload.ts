@@ -5,7 +5,16 @@ import { ProblemError } from '../problems.ts';
 /** A connection that brings nothing for so long is dead. */
 const IDLE_MS = 60_000;
 const MAX_FIELD_BYTES = 128 * 1024;
-const FIELD_NAMES = new Set(['title', 'metadata', 'language', 'transcribe', 'webhookUrl', 'webhookSecret']);
+const FIELD_NAMES = new Set([
+  'title',
+  'metadata',
+  'language',
+  'transcribe',
+  'task',
+  'prompt',
+  'webhookUrl',
+  'webhookSecret',
+]);
 const FILE_NAMES = new Set(['file', 'captions']);
 
 /** The text fields of a multipart body as they came. Empty ones count as not given, as browsers send them so. */

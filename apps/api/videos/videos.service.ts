@@ -1,11 +1,18 @@
 import { Injectable } from '@nestjs/common';
 import { validate as isUuid } from 'uuid';
 import { Jobs } from '#jobs';
-import { Catalog, type Reindex, type Tenant, type Video, type VideoStatus } from '#store';
+import { Catalog, type Reindex, type SpeechTask, type Tenant, type Video, type VideoStatus } from '#store';
 import { FramesModelsService } from '../models/frames-models.service.ts';
 import { type ProblemCode, ProblemError } from '../problems.ts';
 
-type Patch = { title?: string; metadata?: Record<string, string>; language?: string | null };
+/** null removes. */
+type Patch = {
+  title?: string;
+  metadata?: Record<string, string>;
+  language?: string | null;
+  task?: SpeechTask | null;
+  prompt?: string | null;
+};
 
 /** Reading videos and changing their course. */
 @Injectable()
@@ -29,11 +36,9 @@ export class VideosService {
 
   async patch(tenant: Tenant, id: string, patch: Patch): Promise<Video> {
     await this.get(tenant, id);
-    const video = await this.catalog.patchVideo(
-      { tenant, videoId: id },
-      // A field that is undefined is removed.
-      'language' in patch ? { ...patch, language: patch.language ?? undefined } : (patch as Omit<Patch, 'language'>),
-    );
+    // A field that is undefined is removed.
+    const fields = Object.fromEntries(Object.entries(patch).map(([name, value]) => [name, value ?? undefined]));
+    const video = await this.catalog.patchVideo({ tenant, videoId: id }, fields as Partial<Video>);
     if (!video) throw notFound(id);
     return video;
   }

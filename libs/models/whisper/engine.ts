@@ -10,8 +10,9 @@ import { checkSilero, SileroDetector, sileroRate } from '../vad/silero.ts';
 import { readWhisperConfig, WHISPER_FILES, type WhisperConfig } from './config.ts';
 import { Decoder } from './decoder.ts';
 import { Encoder } from './encoder.ts';
+import { type Task, textTokens } from './prompt.ts';
 import { AudioStream, type Heard } from './stream.ts';
-import { type Task, Transcriber } from './transcriber.ts';
+import { Transcriber } from './transcriber.ts';
 
 export interface WhisperInfo extends RuntimeInfo {
   sampleRate: number;
@@ -90,8 +91,7 @@ export class WhisperEngine implements Engine {
     { stream, language, task, prompt }: { stream: number; language?: string; task: Task; prompt?: string },
     _signal: AbortSignal,
   ): Promise<Reply<undefined>> {
-    // A blank before the words, as in openai/whisper transcribe.py: tokens of words carry theirs.
-    const tokens = prompt?.trim() ? this.#tokenizer.encode(` ${prompt.trim()}`, { add_special_tokens: false }).ids : [];
+    const tokens = textTokens(this.#tokenizer, prompt, this.#config.decoder.endToken);
     const detector = this.#vad ? new SileroDetector(this.#vad) : new EnergyDetector(this.info.sampleRate);
     const options = { language, task, prompt: tokens };
     this.#streams.set(

@@ -2,8 +2,8 @@ import { ModelError } from '../errors.ts';
 import type { RuntimeInfo, RuntimeOptions } from '../runtime.ts';
 import { type EngineHandle, openEngine } from '../thread.ts';
 import type { WhisperEngine } from './engine.ts';
+import type { Task } from './prompt.ts';
 import type { Heard } from './stream.ts';
-import type { Task } from './transcriber.ts';
 
 /** One transcribed piece of speech. Times in milliseconds from the start of the audio given in. */
 export interface Segment {
@@ -12,11 +12,13 @@ export interface Segment {
   text: string;
   /** ISO 639-1 code of the text's language, given or detected; undefined where the model knows one language and does not say which. */
   language: string | undefined;
+  /** The same of what was said: another one where it is translated. */
+  spoken: string | undefined;
   /** Mean log-probability of its tokens. */
   avgLogprob: number;
 }
 export interface TranscribeOptions {
-  /** ISO 639-1 code of what is spoken; detected from the first speech when left out. */
+  /** ISO 639-1 code of what is spoken, which an English-only model knows as `en` alone; detected from the first speech when left out. */
   language?: string;
   /** `translate`: into English. */
   task?: Task;
@@ -82,19 +84,20 @@ async function* transcribe(
   signal?: AbortSignal,
 ): AsyncGenerator<Segment> {
   const { languages, tasks } = engine.info;
-  if (language !== undefined && languages.length > 0 && !languages.includes(language)) {
-    throw new ModelError(
-      'language_unsupported',
-      `This model does not know "${language}", only ${languages.join(', ')}.`,
-    );
+  const known = languages.length > 0 ? languages : ['en'];
+  if (language !== undefined && !known.includes(language)) {
+    throw new ModelError('language_unsupported', `This model does not know "${language}", only ${known.join(', ')}.`);
   }
-  if (!tasks.includes(task)) throw new ModelError('language_unsupported', `This model can't ${task}.`);
+  if (!tasks.includes(task)) {
+    throw new ModelError('language_unsupported', `This model can't ${task}: it knows ${known.join(', ')} only.`);
+  }
   const stream = streams++;
   const stop = new AbortController();
   const audio = untilAborted(pcm, stop.signal, signal);
   const segments = function* (heard: Heard): Generator<Segment> {
-    const written = task === 'translate' ? 'en' : (heard.language ?? language);
-    for (const segment of heard.segments) yield { ...segment, language: written };
+    const spoken = heard.language ?? language;
+    const written = task === 'translate' ? 'en' : spoken;
+    for (const segment of heard.segments) yield { ...segment, language: written, spoken };
     onProgress?.(heard.doneMs);
   };
   const ended = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;

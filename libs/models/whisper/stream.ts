@@ -1,7 +1,8 @@
 import type { SpeechDetector } from '../vad/detector.ts';
 import { type SpeechWindow, WindowPacker } from '../vad/windows.ts';
 import type { TimedSegment } from './guards.ts';
-import type { DecodeOptions, Transcriber } from './transcriber.ts';
+import type { DecodeOptions } from './prompt.ts';
+import type { Transcriber } from './transcriber.ts';
 
 /** Audio after which fewer windows than a batch go out: what is in a batch depends on the audio, never on timing. */
 const batchMs = 240_000;

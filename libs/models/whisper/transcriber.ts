@@ -5,17 +5,10 @@ import type { WhisperConfig } from './config.ts';
 import type { Decoder } from './decoder.ts';
 import { type Encoder, rowsOf } from './encoder.ts';
 import { believable, judge, remainder, type TimedSegment } from './guards.ts';
+import { type DecodeOptions, promptTokens } from './prompt.ts';
 import { randomFrom } from './rules.ts';
 import { type RawSegments, toSegments } from './segments.ts';
 
-export type Task = 'transcribe' | 'translate';
-export interface DecodeOptions {
-  /** ISO 639-1; found out from the windows when left out. */
-  language: string | undefined;
-  task: Task;
-  /** Tokens of text that came before, or that shows names and spelling. */
-  prompt: number[];
-}
 export interface Transcript {
   /** Of each window. */
   segments: TimedSegment[][];
@@ -111,22 +104,6 @@ export class Transcriber {
 }
 
 const nothing = { tokens: [], logprobs: [] };
-
-/** `<|startofprev|>` and the prompt, then start, language and task (openai/whisper decoding.py, _get_initial_tokens). */
-export function promptTokens(
-  { decoder }: Pick<WhisperConfig, 'decoder'>,
-  { language, task, prompt }: DecodeOptions,
-): number[] {
-  const { startToken, previousToken, languages, tasks, maxTokens } = decoder;
-  const before = previousToken === undefined ? [] : prompt.slice(-(Math.floor(maxTokens / 2) - 1));
-  const tokens = before.length > 0 ? [previousToken as number, ...before] : [];
-  tokens.push(startToken);
-  const languageToken = language === undefined ? undefined : languages.get(language);
-  const taskToken = tasks[task];
-  if (languageToken !== undefined) tokens.push(languageToken);
-  if (languages.size > 0 && taskToken !== undefined) tokens.push(taskToken);
-  return tokens;
-}
 
 /** What of a window is still to be decoded: all from where decoding stopped, or speech well after the last words. */
 function remainderOf(
