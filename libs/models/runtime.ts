@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { availableParallelism, totalmem } from 'node:os';
 import { promisify } from 'node:util';
+import { quotaCores, type Read } from './quota.ts';
 import type { Precision } from './variants.ts';
 
 export type Device = 'auto' | 'cpu' | 'cuda' | 'tensorrt' | 'coreml' | 'dml';
@@ -33,12 +34,12 @@ export function devicePlan(device: Device): { device: Exclude<Device, 'auto'>; p
 }
 
 /**
- * Threads of a session where nothing is configured: the cores this process may use, by its affinity and its cgroup's quota (libuv looks at both).
+ * Threads of a session where nothing is configured: the cores this process may use, by its affinity and the whole cores of its cgroup's quota, one at least.
  * Each of a worker's models gets all of them, and so does each worker of a machine: their threads do not spin while they wait, so the scheduler
  * shares the cores out, and whoever has work has them all while the others wait for ffmpeg or the network.
  */
-export function threadCount(options: Pick<RuntimeOptions, 'threads'>): number {
-  return options.threads ?? availableParallelism();
+export function threadCount(options: Pick<RuntimeOptions, 'threads'>, read?: Read): number {
+  return options.threads ?? Math.max(1, Math.min(availableParallelism(), Math.floor(quotaCores(read))));
 }
 
 /** Where processors stop gaining: one run of 8 pictures keeps their caches; more only takes memory. */
