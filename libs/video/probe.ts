@@ -84,6 +84,8 @@ interface Stream {
   side_data_list?: { side_data_type?: string; rotation?: number }[];
 }
 interface Probed {
+  /** Of a broadcast recording that holds several channels. */
+  programs?: { streams?: { index: number }[] }[];
   format?: { format_name?: string; start_time?: string; duration?: string; tags?: Record<string, string> };
   streams?: Stream[];
   packets?: { stream_index: number; side_data_list?: { side_data_type?: string }[] }[];
@@ -103,12 +105,7 @@ export async function probe(
   if (isText(head)) throw notRecognised();
   const probed = await readHeaders(path, head, signal);
   const container = probed.format?.format_name?.split(',')[0] ?? '';
-  const streams = (probed.streams ?? []).filter(
-    (stream) => stream.codec_name !== undefined && stream.codec_name !== 'none',
-  );
-  const videos = streams.filter((stream) => stream.codec_type === 'video' && !isStill(stream));
-  const video = chooseVideo(videos, probed.stderr);
-  const audio = chooseAudio(streams, options.language);
+  const { first, video, audio } = chooseTracks(probed, options.language);
   for (const stream of [video, audio]) if (stream) refuseEncrypted(stream, probed);
   if (/DRM protected stream/.test(probed.stderr)) throw encrypted();
   if (!video && !audio)
@@ -132,7 +129,7 @@ export async function probe(
     statedMs,
     startMs,
     recordedAt: recordedAt([probed.format, video, audio].map((part) => part?.tags?.creation_time)),
-    video: video && pixels(video) ? describeVideo(video, container, video !== videos[0]) : undefined,
+    video: video && pixels(video) ? describeVideo(video, container, video !== first) : undefined,
     audio: audio && {
       codec: audio.codec_name as string,
       channels: audio.channels ?? 0,
@@ -149,19 +146,18 @@ export async function findAudioTrack(
   signal?: AbortSignal,
 ): Promise<AudioTrack | undefined> {
   const json: Buffer[] = [];
-  const entries =
-    'format=format_name,start_time:stream=index,codec_name,codec_type,channels:stream_disposition=default,comment,visual_impaired:stream_tags=language';
+  let stderr = '';
+  const entries = `format=format_name,start_time:${CHOICE}`;
   try {
-    for await (const chunk of runFfprobe(path, ['-v', 'error', '-of', 'json', '-show_entries', entries], { signal }))
-      json.push(chunk);
+    const onStderr = (text: string) => (stderr = (stderr + text).slice(0, 20_000));
+    const args = ['-v', 'warning', '-of', 'json', '-show_entries', entries];
+    for await (const chunk of runFfprobe(path, args, { signal, onStderr })) json.push(chunk);
   } catch (error) {
     throw error instanceof ProcessFailed ? error.toMediaError() : error;
   }
-  const { format, streams = [] } = JSON.parse(Buffer.concat(json).toString()) as Omit<Probed, 'stderr'>;
-  const track = chooseAudio(
-    streams.filter(({ codec_name }) => codec_name !== undefined && codec_name !== 'none'),
-    language,
-  );
+  const probed = { ...JSON.parse(Buffer.concat(json).toString()), stderr } as Probed;
+  const { format } = probed;
+  const { audio: track } = chooseTracks(probed, language);
   return (
     track && {
       stream: track.index,
@@ -212,10 +208,9 @@ async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Pr
   const entries = [
     'format=format_name,start_time,duration',
     'format_tags=creation_time',
-    'stream=index,codec_name,codec_type,codec_tag_string,width,height,sample_aspect_ratio,avg_frame_rate,nb_frames,channels,sample_rate,duration,' +
-      'field_order,color_transfer,has_b_frames',
-    'stream_disposition=default,comment,visual_impaired,attached_pic,timed_thumbnails,still_image',
-    'stream_tags=language,rotate,creation_time',
+    CHOICE,
+    'stream=codec_tag_string,sample_aspect_ratio,avg_frame_rate,sample_rate,duration,field_order,color_transfer,has_b_frames',
+    'stream_tags=rotate,creation_time',
     // Whole lists: the names of single entries have changed since ffmpeg 4.4.
     'stream_side_data_list',
     'packet=stream_index',
@@ -248,6 +243,26 @@ async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Pr
   return { ...JSON.parse(Buffer.concat(json).toString()), stderr };
 }
 
+/** What ffprobe is asked for to choose by. */
+const CHOICE = [
+  'stream=index,codec_name,codec_type,width,height,nb_frames,channels',
+  'stream_disposition=default,comment,visual_impaired,attached_pic,timed_thumbnails,still_image',
+  'stream_tags=language',
+  'program=program_id',
+].join(':');
+
+/** The picture and sound that belong together, and the first video there is. */
+function chooseTracks({ streams = [], programs = [], stderr }: Probed, language: string | undefined) {
+  const known = streams.filter(({ codec_name }) => codec_name !== undefined && codec_name !== 'none');
+  const videos = known.filter((stream) => stream.codec_type === 'video' && !isStill(stream));
+  const sounds = known.filter((stream) => stream.codec_type === 'audio');
+  const video = chooseVideo(videos, stderr);
+  // Of several channels in one recording, the sound of another than the picture's is never meant.
+  const channel = programs.find((each) => each.streams?.some(({ index }) => index === video?.index));
+  const ofPicture = sounds.filter(({ index }) => channel?.streams?.some((stream) => stream.index === index));
+  return { first: videos[0], video, audio: chooseAudio(ofPicture.length > 0 ? ofPicture : sounds, language) };
+}
+
 const isStill = ({ disposition = {} }: Stream) =>
   !!(disposition.attached_pic || disposition.timed_thumbnails || disposition.still_image);
 
@@ -278,10 +293,7 @@ function chooseAudio(streams: Stream[], language?: string): Stream | undefined {
     (disposition.comment || disposition.visual_impaired ? 0 : 2e6) +
     (disposition.default ? 1e6 : 0) +
     channels;
-  return best(
-    streams.filter((stream) => stream.codec_type === 'audio'),
-    rank,
-  );
+  return best(streams, rank);
 }
 /** Of equals the first. */
 const best = (streams: Stream[], rank: (stream: Stream) => number) =>

@@ -117,9 +117,9 @@ async function* fromPackets(
 ): AsyncGenerator<number | undefined> {
   let lastSec: number | undefined;
   for await (const { keyframe, ptsSec, dtsSec } of readPackets(path, ['-select_streams', videoStream(video)], signal)) {
+    if (keyframe && ptsSec === undefined) yield undefined;
     const atSec = dtsSec ?? ptsSec;
     if (atSec === undefined) continue;
-    if (keyframe && ptsSec === undefined) yield undefined;
     if (keyframe || (lastSec !== undefined && (atSec - lastSec) * 1000 > limitMs)) {
       lastSec = atSec;
       yield atSec;

@@ -255,6 +255,21 @@ describe('decodeAudio', () => {
       }
     });
 
+    test('of two channels in one broadcast recording, the one whose picture is shown', async () => {
+      const path = join(dir.path, 'channels.ts');
+      const channel = (size: string, pitch: number) => [
+        ...['-f', 'lavfi', '-i', `color=red:s=${size}:d=2`, '-f', 'lavfi', '-i', `sine=f=${pitch}:d=2:r=48000`],
+      ];
+      await ffmpeg(
+        ...[...channel('96x96', 300), ...channel('192x96', 600), ...[0, 1, 2, 3].flatMap((i) => ['-map', `${i}`])],
+        ...['-program', 'program_num=1:st=0:st=1', '-program', 'program_num=2:st=2:st=3'],
+        ...['-metadata:s:a:0', 'language=eng', '-c:v', 'mpeg2video', '-c:a', 'mp2', path],
+      );
+      expect((await probe(path)).video?.width).toBe(192);
+      expect(await heard(path)).toBe(2);
+      expect(await heard(path, 'en')).toBe(2);
+    });
+
     test('a commentary is heard only where there is nothing else, and more channels win', async () => {
       const path = await tracks(
         'extras.mkv',
