@@ -58,6 +58,7 @@ const FIRST = /\b(first|earliest|last|final|latest) (?:time|mention|appearance|o
 const FIRST_VERB =
   /\b(first|last) (?:appears?|appeared|mention(?:s|ed)?|show(?:s|n)?|see|seen|hear|heard|say|says|said|discuss(?:ed)?|visible)\b/;
 const FIRST_THING = /\b(first|last|final) (?:thing|words?|sentence|scene|picture|shot)\b/;
+const ABOUT = /\b(?:about|on|with) (?!screen\b)(.+)$/;
 /** A head that asks for whatever there is, then which side of what: "what is said right after the rainbow". */
 const NEIGHBOUR =
   /^(?:and )?(?:what|who|which \w+)(?:'s| (?:is|are|was|were|do|does|did|can|comes?|came|happens?|happened|follows?))?(?: (?:they|he|she|we|you|i|people|someone|the (?:speaker|teacher|man|woman)))?(?: (?:be|being|the next thing|next|going on|there|talked about|say|says|said|talk about|mention|mentioned|show|shown|see|seen|visible|appears?|happens?|happening|comes?|heard|hear))*(?: (?:right|immediately|directly|shortly|just|soon))? (after|before)\b(.*)$/;
@@ -76,7 +77,7 @@ const ASKING = new Set(
   terms(
     'please show shown find list count give name tell enumerate many much often time times every each all everywhere moment place scene part ' +
       'occurrence instance appearance mention mentioned first last final earliest latest see seen look hear heard say said saying talk talked discuss ' +
-      'discussed speak spoken appear happen occur come visible someone somebody anyone people speaker they video film movie clip recording ' +
+      'discussed speak spoken appear happen occur come visible someone somebody anyone anybody people speaker they video film movie clip recording ' +
       'compare comparison difference differ versus vs common both contain have whole entire thing right immediately there',
   ),
 );
@@ -94,7 +95,7 @@ export function readTimed(text: string): Question {
   const named = stretchIn(text);
   if (named) return ofPart(named);
   const read = excluding(readPlain(text));
-  const side = read.kind === 'clock' || read.kind === 'sequence' ? undefined : sideIn(text);
+  const side = read.kind === 'clock' ? undefined : sideIn(text);
   if (side) return ofPart(side);
   return (read.kind === 'needle' && ofInstant(text)) || read;
 }
@@ -102,19 +103,18 @@ export function readTimed(text: string): Question {
 function ofInstant(text: string): Question | undefined {
   const plain = normal(text);
   const at = SEEN.test(plain) && !/^when\b/.test(plain) ? instantIn(text) : undefined;
-  if (!at) return undefined;
-  const isIt = IS_IT.exec(plain);
-  if (isIt) {
-    const modalities = modalitiesOf(plain);
-    const topic = trimmed(normal(at.rest).slice(isIt[0].length));
-    return { kind: 'list', topic, stretch: at.stretch, ...(modalities && { modalities }) };
-  }
+  if (!at || IS_IT.test(plain)) return at && ofPart(at);
   return { kind: 'clock', topic: at.rest, atMs: at.stretch.startMs ?? 0 };
 }
-const ofPart = ({ stretch, rest }: { stretch: Stretch; rest: string }): Question => ({
-  ...orAll(excluding(readPlain(rest)), rest),
-  stretch,
-});
+function ofPart({ stretch, rest }: { stretch: Stretch; rest: string }): Question {
+  const plain = normal(rest);
+  const read = orAll(excluding(readPlain(rest)), rest);
+  // Whether it is there at all: wherever it is. The words that only ask are none of what is looked for.
+  const topic = read.kind === 'needle' && IS_IT.test(plain) ? trimmed(plain.replace(IS_IT, '')) : '';
+  if (!topic) return { ...read, stretch };
+  const modalities = modalitiesOf(plain);
+  return { kind: 'list', topic, stretch, ...(modalities && { modalities }) };
+}
 /** Of a part, or of a video that is named: where nothing is looked for in it, all that is said and shown there is asked for. */
 function orAll(read: Question, text: string): Question {
   const plain = normal(text);
@@ -163,7 +163,9 @@ function readPlain(text: string): Question {
   const end = FIRST.exec(plain)?.[1] ?? FIRST_VERB.exec(plain)?.[1] ?? FIRST_THING.exec(plain)?.[1];
   if (end) {
     const direction = end === 'first' || end === 'earliest' ? 'first' : 'last';
-    return { kind: 'order', direction, topic: FIRST_THING.test(plain) ? '' : trimmed(plain), ...spoken };
+    // "The last thing said", and "the last thing said about the weather".
+    const thing = FIRST_THING.test(plain) ? (ABOUT.exec(plain)?.[1] ?? '') : plain;
+    return { kind: 'order', direction, topic: trimmed(thing), ...spoken };
   }
   if (WHICH_VIDEOS.test(plain))
     return { kind: 'list', unit: 'videos', topic: trimmed(plain.replace(WHICH_VIDEOS, ' ')), ...spoken };

@@ -26,7 +26,7 @@ const TIME = `(?:the (?:first )?)?(?:${COLONS}|${LENGTHS}|${UNIT} ${NUMBER}\\b|(
 const OF_VIDEO =
   '(?: (?:of|in|into) (?:it|(?:the|this|that|these|those|each|every|my)(?: (?:video|film|movie|clip|recording|lecture|talk)s?)))?';
 /** "The first minute after the goal" and "of the match" are counted from something else than where the video begins. */
-const NOT_OF_ELSE = '(?! (?:of|after|before|when|where|since|until|and)\\b)';
+const NOT_OF_ELSE = '(?! (?:of|after|before|when|where|since|until)\\b)';
 /** What is after the first minute is not in it. */
 const NOT_BESIDE = '(?<!\\b(?:after|before|since|until) (?:the )?)';
 const ORDINALS = 'first second third fourth fifth sixth seventh eighth ninth tenth'.split(' ');
@@ -115,8 +115,10 @@ function read(text: string, readings: Reading[]): Named | undefined {
     const match = pattern.exec(line);
     const stretch = match && stretchOf(match.groups ?? {});
     if (!stretch) continue;
-    const rest = `${line.slice(0, match.index)} ${line.slice(match.index + match[0].length)}`;
-    return { stretch, rest: rest.replace(/\s+/g, ' ').replace(/^[\s,]+|[\s,]+(?=[?!.]*$)/g, '') };
+    const before = `${line.slice(0, match.index)} ${line.slice(match.index + match[0].length)}`;
+    const rest = before.replace(/\s+/g, ' ').replace(/^[\s,]+|[\s,]+(?=[?!.]*$)/g, '');
+    // Of two parts, neither is the one.
+    return readings.some(([other]) => other.test(rest)) ? undefined : { stretch, rest };
   }
   return undefined;
 }
