@@ -272,6 +272,11 @@ describe('Without a chat model, an answer is made of what was found:', () => {
       /^Said in "Sample" \(1:30\): at 0:20 .* The longest scenes of "Sample" are from 0:00 to 0:30 \[\d\], /,
     ],
     [
+      'compare what they say about sunny and warm',
+      ['a'],
+      'Said at 0:05 in "Sample": “the weather is sunny” [1]. Said at 1:05 in "Sample": “the weather is warm” [2].',
+    ],
+    [
       'compare what they say about the weather',
       ['a', 'b'],
       /in "Sample": .* in "Other 'video' \(3\)": “the weather is bad” \[3\]\.$/,

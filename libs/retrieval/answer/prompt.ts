@@ -20,7 +20,8 @@ const COUNT_RULES =
   'Give the number first: it is "count", counted for you; not all of the places may be among the evidence.';
 const SEQUENCE_RULES =
   'Each item is where what its "about" names comes first (or last, where that is asked). Say in which order they come; what "missing" names was not found.';
-const COMPARISON_RULES = 'Say for each video what it has to the question, then what is the same and what differs.';
+const COMPARISON_RULES =
+  'Say for each video (or for each thing that "about" names) what there is to the question, then what is the same and what differs.';
 const SPECIAL_RULES: Partial<Record<QuestionKind, string>> = {
   summary: SUMMARY_RULES,
   count: COUNT_RULES,

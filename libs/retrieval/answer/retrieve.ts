@@ -20,8 +20,10 @@ import {
 import { mayBeTitle, type Resolved, readTimed } from './question.ts';
 import { findInStretch } from './stretch.ts';
 import { summarise } from './summary.ts';
+import { quoted } from './text.ts';
 
 const MAX_COMPARED = 3;
+const TWO_TOPICS = /^(.+?) (?:and|with|to|versus|vs) (?:the )?(.+)$/;
 /** What begins so little before the end of a place comes after it. */
 const SLACK_MS = 500;
 
@@ -80,6 +82,8 @@ async function findIn(
     const known = await knownVideos(looking);
     if (!topic) return summarise(looking, known);
     if (known.videos.length > 1) return compare(looking, known);
+    const both = await compareTopics(looking);
+    if (both) return both;
   }
   return findNeedle(looking, topic || text, limit);
 }
@@ -121,6 +125,30 @@ async function findNeighbour(looking: Looking, anchor: Resolved['anchor']): Prom
     true,
   );
   return { ...all, roles: found.map(([, role]) => role) };
+}
+
+/** Of one video, the best places of each of two things; undefined where the topic is one, or neither is found. */
+async function compareTopics(looking: Looking): Promise<Findings | undefined> {
+  const { sources, question, videoIds, signal } = looking;
+  const { topic, modalities } = question;
+  const topics = TWO_TOPICS.exec(topic)?.slice(1);
+  if (!topics) return undefined;
+  const each = await Promise.all(
+    topics.map((query) => sources.search({ query, videoIds, modalities, limit: MAX_COMPARED }, signal)),
+  );
+  const shown = each.flatMap((found, i) =>
+    found.filter(isSure).map((moment) => ({ moment, topic: topics[i] as string })),
+  );
+  if (shown.length === 0) return undefined;
+  const moments = shown.map(({ moment }) => moment);
+  const missing = topics.filter((one) => shown.every((other) => other.topic !== one));
+  const all = await findingsOf(looking, moments, true);
+  return {
+    ...all,
+    about: all.moments.map((kept) => shown[moments.indexOf(kept)]?.topic ?? ''),
+    missing,
+    ...(missing.length > 0 && { note: `I found nothing of ${missing.map((one) => quoted(one)).join(', ')}.` }),
+  };
 }
 
 /** The same question put to each video: where they are many, to those that have the best places of it. */
