@@ -66,9 +66,11 @@ export async function everyPlace(deps: SearchDeps, options: EveryPlaceOptions, s
     uses('passages') ? mentions(deps, query, { filter, unwanted }, signal) : nothing,
     openings ? deps.titles?.() : undefined,
   ]);
-  const titled = titles?.find(query, filter, unwanted) ?? [];
-  const sure = [...seen.found, ...said.found, ...titled].filter(isSure);
-  return { moments: apart(sure), isWhole: seen.isWhole && said.isWhole };
+  const sure = [...seen.found, ...said.found].filter(isSure);
+  // Beside a place that is known, a title says nothing of where it is.
+  const placed = new Set(sure.map(({ videoId }) => videoId));
+  const titled = titles?.find(query, filter, unwanted).filter((one) => isSure(one) && !placed.has(one.videoId)) ?? [];
+  return { moments: apart([...sure, ...titled]), isWhole: seen.isWhole && said.isWhole };
 }
 
 async function unwantedFor(

@@ -27,6 +27,7 @@ describe('A question of a part of a video', () => {
     ['what is shown in the last two minutes of the video', { lastMs: 120_000 }],
     ['What happens in the third minute?', { startMs: 120_000, endMs: 180_000 }],
     ['What is said from 0:30 on?', { startMs: 30_000 }],
+    ['What happens at the end of the film?', { lastMs: 30_000 }],
   ])('“%s” asks for all that is there', (question, stretch) => {
     expect(readQuestion(question)).toMatchObject({ kind: 'summary', topic: '', stretch });
   });
@@ -40,6 +41,8 @@ describe('A question of a part of a video', () => {
     ['Does anybody mention rain in the first hour?', 'list', 'rain', { startMs: 0, endMs: 3_600_000 }],
     ['What is the last thing said about rain after 1:00?', 'order', 'rain', { startMs: 60_000 }],
     ['When is it louder, in the first minute or the last minute?', 'needle', undefined, undefined],
+    ['Who wins at the end?', 'needle', undefined, undefined],
+    ['What is the last scene?', 'order', '', undefined],
     ['Who cheers in the first minute after the goal?', 'needle', undefined, undefined],
     ['What happens after the first minute?', 'summary', '', { startMs: 60_000 }],
     ['Who arrives between 8:15 and 9:00 am?', 'needle', undefined, undefined],
@@ -56,6 +59,8 @@ describe('A question of a part of a video', () => {
     ['How often is a boiler mentioned in “Steam engines”?', 'count', ['Steam engines']],
     ['Compare “Steam” and the film about boats', 'comparison', ['Steam', 'boats']],
     ['What is said in Steam engines?', 'summary', ['Steam engines']],
+    ['In Steam engines, is a boiler shown?', 'needle', ['Steam engines']],
+    ['What do “Steam” and boats have in common?', 'comparison', ['Steam', 'boats']],
     ['Summarise this video', 'summary', undefined],
     ['Describe the lecture', 'needle', undefined],
     ['What is it about?', 'needle', undefined],
@@ -237,4 +242,8 @@ it('What must not be there is left out of every place, which is still all there 
   expect(await count('How many times is a house shown?')).toMatch(/^Found 2 times /);
   expect(await count('How often is there a house without a boiler?')).toMatch(/^Found 4 times /);
   expect(await count('How many times does a house appear without a car?')).toMatch(/^Found 2 times /);
+  // Of videos, those that have it nowhere.
+  expect((await answer('Which videos mention a boiler but do not show a car?')).answer).toMatch(
+    /^Found in 1 video \[1\]\. Said at 0:05 in "Boats/,
+  );
 });

@@ -193,7 +193,17 @@ function described(moment: Moment, n: number, { videos }: Pick<Findings, 'videos
     return `${verb('said')} at ${clock(said[0]?.atMs ?? moment.startMs)} in ${title}: ${words} [${n}].`;
   }
   const heard = said.length > 0 ? `, where ${words} is said` : '';
-  return `${verb('seen')} ${span(moment)} in ${title}${heard} [${n}].`;
+  return `${verb('seen')} ${span(seenIn(moment))} in ${title}${heard} [${n}].`;
+}
+
+/** Where a title makes a moment surer, its span is of the title. */
+function seenIn(moment: Moment): { startMs: number; endMs: number } {
+  if (moment.evidence.every(({ kind }) => kind !== 'title')) return moment;
+  const frames = moment.evidence.filter(({ kind }) => kind === 'frame');
+  return {
+    startMs: Math.min(...frames.map(({ atMs }) => atMs)),
+    endMs: Math.max(...frames.map(({ endMs }) => endMs)),
+  };
 }
 
 /** `a red car (0:40 in all, longest from 0:20 to 0:40)` */

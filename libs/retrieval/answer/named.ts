@@ -30,6 +30,7 @@ const NAMED: [RegExp, (rest: string) => string][] = [
     ),
     (rest) => rest,
   ],
+  [written('^in (?<name>[^,]+), (?<rest>.+)$'), (rest) => rest],
   [
     written(
       `^(?<rest>.+?) (?:in|from|of|during) (?:${THE}(?:${VIDEO} (?:${CALLED} )?)?${QUOTED}|(?:the|my|our|that) ${VIDEO} ${CALLED} (?<name>.+?))[?!. ]*$`,
@@ -38,9 +39,12 @@ const NAMED: [RegExp, (rest: string) => string][] = [
   ],
 ];
 /** "Compare X and Y": two videos, where both are called so. */
-const COMPARED = written(
-  `^(?:please )?(?:compare|what(?:'s| is| are) (?:the )?(?:main )?differences? between) (?<one>.+?) (?:and|with|to|versus|vs\\.?) (?<other>.+?)[?!. ]*$`,
-);
+const COMPARED = [
+  written(
+    `^(?:please )?(?:compare|what(?:'s| is| are) (?:the )?(?:main )?differences? between) (?<one>.+?) (?:and|with|to|versus|vs\\.?) (?<other>.+?)[?!. ]*$`,
+  ),
+  written('^what do (?<one>.+?) and (?<other>.+?) have in common[?!. ]*$'),
+];
 function written(source: string): RegExp {
   return new RegExp(source, 'isu');
 }
@@ -48,8 +52,10 @@ function written(source: string): RegExp {
 /** Names that a question gives to videos, and its words without them. */
 export function namedIn(text: string): { names: string[]; rest: string } | undefined {
   const line = text.toWellFormed().replace(/[’‘]/g, "'").replace(/\s+/g, ' ').trim();
-  const { one, other } = COMPARED.exec(line)?.groups ?? {};
-  if (one && other) return namesOf([one, other], 'Compare these videos');
+  for (const pattern of COMPARED) {
+    const { one, other } = pattern.exec(line)?.groups ?? {};
+    if (one && other) return namesOf([one, other], 'Compare these videos');
+  }
   for (const [pattern, restOf] of NAMED) {
     const { name, quoted = name, rest = '' } = pattern.exec(line)?.groups ?? {};
     if (quoted) return namesOf([quoted], restOf(rest));

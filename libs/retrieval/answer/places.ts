@@ -22,11 +22,15 @@ const pick = <T>(all: T[], end: Ends): T | undefined => (end === 'first' ? all[0
 /** Every place that is sure, in the order of time. */
 export async function findPlaces(looking: Looking): Promise<Findings> {
   const { sources, question, videoIds, signal } = looking;
-  const { topic, modalities, unit } = question;
+  const { topic, modalities, unit, without } = question;
   // A title tells which video is about something, not how often or where it is.
   const openings = unit === 'videos' && !modalities;
-  const { moments, isWhole } = await sources.everyPlace({ query: topic, videoIds, modalities, openings }, signal);
-  if (moments.length === 0) return nearest(looking);
+  const found = await sources.everyPlace({ query: topic, videoIds, modalities, openings }, signal);
+  const unwanted = without ? await sources.everyPlace({ query: without, videoIds }, signal) : undefined;
+  const not = new Set(unwanted?.moments.map(({ videoId }) => videoId));
+  const moments = found.moments.filter(({ videoId }) => !not.has(videoId));
+  const isWhole = found.isWhole && unwanted?.isWhole !== false;
+  if (moments.length === 0) return found.moments.length > 0 ? findingsOf(looking, [], false) : nearest(looking);
   const { moments: places, ...rest } = await findingsOf(looking, moments, true);
   const byVideo = Map.groupBy(inTime(places), ({ videoId }) => videoId);
   // Of videos that are counted, each is shown before any is shown twice.

@@ -2,7 +2,7 @@ import { terms } from '#store';
 import type { Modality } from '../index.ts';
 import { asksOnly, clockIn } from './clock.ts';
 import { namedIn } from './named.ts';
-import { instantIn, type Stretch, sideIn, stretchIn } from './stretch.ts';
+import { edgeIn, instantIn, type Stretch, sideIn, stretchIn } from './stretch.ts';
 
 export type QuestionKind = 'needle' | 'list' | 'count' | 'order' | 'sequence' | 'clock' | 'summary' | 'comparison';
 export type Direction = 'after' | 'before' | 'first' | 'last';
@@ -22,6 +22,8 @@ export interface Question {
   modalities?: Modality[];
   /** Of `count` and `list`: what is counted. */
   unit?: 'places' | 'videos';
+  /** Of videos that are counted: what they must not have. */
+  without?: string;
   /** What it calls the videos that it is about: their titles, or most of their words. */
   names?: string[];
   /** The only part of each video that it is about. */
@@ -37,7 +39,7 @@ const SUMMARY = [
   /\bsummar(?:y|ies|i[sz]e)\b/,
   /\b(?:overview|recap|gist|tl;?dr|key takeaways)\b/,
   /\b(?:main|key|most important) (?:points?|topics?|ideas?|subjects?|themes?)\b/,
-  /^what(?:'s| is| are| was) (?:in )?(?:this|these|the|that|all)(?: \w+)? (?:video|film|movie|clip|recording|lecture|talk)s?(?: all)?(?: about)?$/,
+  /^what(?:'s| is| are| was) (?:in )?(?:this|these|the|that|all)(?: (?!longest|shortest|newest|oldest|latest)\w+)? (?:video|film|movie|clip|recording|lecture|talk)s?(?: all)?(?: about)?$/,
   /^what (?:happens|is (?:shown|said|discussed)) in (?:this|these|the) (?:video|film|movie|clip|recording|lecture|talk)s?$/,
   /^describe (?:this|these|the) (?:video|film|movie|clip|recording)s?$/,
 ];
@@ -53,7 +55,8 @@ const COUNT =
 const LIST =
   /\b(?:every|each|all(?: of)?(?: the)?) (?:single )?(?:times?|moments?|places?|scenes?|parts?|occurrences?|instances?|appearances?|mentions?)\b|\beverywhere\b|^(?:please )?(?:list|enumerate)\b|^(?:show|find|give)(?: me)? (?:all|every|each)\b/;
 const IS_IT = /^(?:is|are|was|were|does|do|did|can)\b/;
-const WITHOUT = /^(.*\S) (?:without|with no|but no|but not|except(?: for)?) (?:an? |any |the )?(\S.*)$/;
+const WITHOUT =
+  /^(.*\S) (?:without|with no|but (?:do(?:es)? )?no|but (?:do(?:es)? )?not|except(?: for)?) (?:an? |any |the )?(\S.*)$/;
 const FIRST = /\b(first|earliest|last|final|latest) (?:time|mention|appearance|occurrence|place|moment)\b/;
 const FIRST_VERB =
   /\b(first|last) (?:appears?|appeared|mention(?:s|ed)?|show(?:s|n)?|see|seen|hear|heard|say|says|said|discuss(?:ed)?|visible)\b/;
@@ -97,6 +100,8 @@ export function readTimed(text: string): Question {
   const read = excluding(readPlain(text));
   const side = read.kind === 'clock' ? undefined : sideIn(text);
   if (side) return ofPart(side);
+  const edge = read.kind === 'needle' ? edgeIn(text) : undefined;
+  if (edge && asksOnly(normal(edge.rest), asks)) return ofPart(edge);
   return (read.kind === 'needle' && ofInstant(text)) || read;
 }
 /** "What colour is the shape at 0:12?" asks what is there; "is a red circle shown at 0:12?" whether that is. */
@@ -127,13 +132,15 @@ function orAll(read: Question, text: string): Question {
 function excluding(read: Question): Question {
   const mayExclude = ['list', 'count', 'order'].includes(read.kind) && read.modalities?.[0] !== 'passages';
   const [, wanted = '', unwanted] = (mayExclude && WITHOUT.exec(read.topic)) || [];
-  return unwanted ? { ...read, topic: `${trimmed(wanted)} -"${unwanted}"` } : read;
+  if (!unwanted) return read;
+  if (read.unit === 'videos') return { ...read, topic: trimmed(wanted), without: trimmed(unwanted) || unwanted };
+  return { ...read, topic: `${trimmed(wanted)} -"${unwanted}"` };
 }
 
 function readPlain(text: string): Question {
   const plain = normal(text);
   const modalities = modalitiesOf(plain);
-  const spoken = { ...(modalities && { modalities }) };
+  const spoken: Pick<Question, 'modalities'> = { ...(modalities && { modalities }) };
 
   const at = clockIn(text, asks);
   if (at) return { kind: 'clock', topic: '', ...at, ...spoken };
@@ -164,7 +171,9 @@ function readPlain(text: string): Question {
   if (end) {
     const direction = end === 'first' || end === 'earliest' ? 'first' : 'last';
     // "The last thing said", and "the last thing said about the weather".
-    const thing = FIRST_THING.test(plain) ? (ABOUT.exec(plain)?.[1] ?? '') : plain;
+    const [named] = FIRST_THING.exec(plain) ?? [];
+    if (named && /scene|picture|shot/.test(named)) spoken.modalities = ['frames'];
+    const thing = named ? (ABOUT.exec(plain)?.[1] ?? '') : plain;
     return { kind: 'order', direction, topic: trimmed(thing), ...spoken };
   }
   if (WHICH_VIDEOS.test(plain))

@@ -72,6 +72,17 @@ const SIDES: Reading[] = [
       /^(?:before|until)$/i.test(side) ? { startMs: 0, endMs: msOf(time) } : { startMs: msOf(time) },
   ],
 ];
+/** "At the beginning" is nearer to it than this. */
+const EDGE_MS = 30_000;
+/** Said of what is looked for these may mean anything ("who wins at the end?"). */
+const EDGES: Reading[] = [
+  [
+    written(
+      `\\b(?:at|in|near|towards?) the (?:very )?(?<edge>beginning|start|opening|end)\\b${OF_VIDEO}${NOT_OF_ELSE}`,
+    ),
+    ({ edge = '' }) => (edge.toLowerCase() === 'end' ? { lastMs: EDGE_MS } : { startMs: 0, endMs: EDGE_MS }),
+  ],
+];
 /** A time in words is no finer than a second. */
 const INSTANTS: Reading[] = [
   [
@@ -103,6 +114,7 @@ function msOf(text: string): number {
 export const stretchIn = (text: string): Named | undefined => read(text, STRETCHES);
 /** The same of what comes after a time, or before it. */
 export const sideIn = (text: string): Named | undefined => read(text, SIDES);
+export const edgeIn = (text: string): Named | undefined => read(text, EDGES);
 export const instantIn = (text: string): Named | undefined => read(text, INSTANTS);
 interface Named {
   stretch: Stretch;
