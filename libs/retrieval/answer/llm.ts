@@ -133,7 +133,8 @@ export class Llm {
         if (shown) yield shown;
       }
       this.#closesOnly ||= thoughts.closedOnly;
-      const last = thoughts.end();
+      // What was cut off may have been thought.
+      const last = finish === 'length' ? '' : thoughts.end();
       if (last) yield last;
       // The SDK ends the stream without a word when it is aborted.
       ends.throwIfAborted();
@@ -210,8 +211,8 @@ function textIn(content: unknown): string {
 
 const THINK = ['<think>', '<thinking>'];
 const THOUGHT = /<\/think(?:ing)?>/;
-/** Of what has been let through, what may be the beginning of `THOUGHT`. */
-const TAIL_CHARS = 20;
+/** It may just have begun. */
+const MAYBE_THOUGHT = /<[/a-z]{0,9}$/;
 /** Leaves out what reasoning models write before their answer, where their server leaves it in: `<think>…</think>`. */
 class Thoughts {
   /** An end of thoughts came that had no beginning: what came before it may have been let through. */
@@ -228,23 +229,19 @@ class Thoughts {
     if (this.#state === 'unknown') {
       const begun = this.#held.trimStart();
       if (THINK.some((tag) => tag.startsWith(begun))) return '';
-      const thinks = this.isBegun || THINK.some((tag) => begun.startsWith(tag));
-      this.#state = thinks ? 'thinking' : 'over';
-      if (!thinks) piece = this.#held;
+      this.#state = this.isBegun || THINK.some((tag) => begun.startsWith(tag)) ? 'thinking' : 'over';
     }
     const end = THOUGHT.exec(this.#held);
-    const answer = end ? this.#held.slice(end.index + end[0].length).trimStart() : piece;
-    if (this.#state === 'thinking') {
-      if (!end) return '';
-      this.#state = 'over';
-    } else this.closedOnly ||= end !== null;
-    this.#held = end ? '' : this.#held.slice(-TAIL_CHARS);
-    return answer;
+    if (!end && this.#state === 'thinking') return '';
+    this.closedOnly ||= end !== null && this.#state === 'over';
+    this.#state = 'over';
+    const answer = end ? this.#held.slice(end.index + end[0].length).trimStart() : this.#held;
+    this.#held = MAYBE_THOUGHT.exec(answer)?.[0] ?? '';
+    return answer.slice(0, answer.length - this.#held.length);
   }
 
   end(): string {
-    if (this.#state === 'over') return '';
-    const isThought = THINK.some((tag) => this.#held.trimStart().startsWith(tag));
+    const isThought = this.#state === 'thinking' && THINK.some((tag) => this.#held.trimStart().startsWith(tag));
     return isThought ? '' : this.#held;
   }
 }
