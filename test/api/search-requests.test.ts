@@ -113,6 +113,48 @@ describe('A search request', () => {
     }
   });
 
+  it('goes on after what was shown, whatever has come and gone in between', async () => {
+    const cat = 'a black cat';
+    const [vector] = (await clip.encodeTexts([cat])) as [Float32Array];
+    const add = async (angle: number) => {
+      const form = request(api.url).post('/v1/videos').set('x-api-key', KEYS.alice);
+      const { body } = await form.attach('file', Buffer.alloc(9, 1), 'cat.mp4');
+      await setVideo(
+        api,
+        { id: body.id, tenant: 'alice' },
+        { media: { container: 'mov', startMs: 0, durationMs: 9000 } },
+      );
+      // Each a little less like a cat.
+      const [less, at] = [Float32Array.from(vector), vector.findIndex((value) => Math.abs(value) < 0.05)];
+      less[at] = (less[at] as number) + angle;
+      const row = { tenant: 'alice', videoId: body.id, startMs: 0, endMs: 1000, vector: less };
+      await api.index.upsertFrames(clip, [{ ...row, id: frameId(body.id, 0) }]);
+      return body.id as string;
+    };
+    const cats: string[] = [];
+    for (let i = 0; i < 6; i++) cats.push(await add(0.05 * (i + 1)));
+    const gone = async (id: string) => {
+      await request(api.url).delete(`/v1/videos/${id}`).set('x-api-key', KEYS.alice);
+      await api.index.deleteVideo('alice', id);
+    };
+    for (const groupBy of [undefined, 'video']) {
+      const body = { query: cat, modalities: ['frames'], groupBy, limit: 4, filter: { maxDuration: 10 } };
+      const first = (await search(body)).body;
+      const shown = first.moments.map(({ videoId }: { videoId: string }) => videoId);
+      expect(shown).toEqual(cats.slice(0, 4));
+      await gone(shown[1]);
+      await gone(shown[3]);
+      const late = await add(0.001);
+      const second = (await search({ ...body, cursor: first.nextCursor })).body;
+      expect(second.moments.map(({ videoId }: { videoId: string }) => videoId)).toEqual(cats.slice(4));
+      await gone(late);
+      cats.splice(3, 1);
+      cats.splice(1, 1);
+      for (const i of [6, 7]) cats.push(await add(0.05 * (i + 1)));
+    }
+    for (const id of cats) await gone(id);
+  });
+
   it('groups by video, the limit then counting videos', async () => {
     const { body } = await search({ query: 'a red circle', groupBy: 'video', limit: 1 });
     expect(body.videos).toHaveLength(1);

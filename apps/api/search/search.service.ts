@@ -7,7 +7,7 @@ import { ProblemError } from '../problems.ts';
 import type { PublicMoment, SearchRequest, SearchResult } from '../schemas/index.ts';
 import { INDEX } from '../tokens.ts';
 import { toSeconds } from '../videos/public-video.ts';
-import { MAX_OFFSET, offsetOf, toCursor } from './cursor.ts';
+import { countBefore, MAX_OFFSET, type Place, placeOf, toCursor } from './cursor.ts';
 import { decodeImage } from './image.ts';
 import { ModelsService, NO_ENCODER } from './models.service.ts';
 import { publicMoment } from './public-moment.ts';
@@ -17,11 +17,13 @@ import { rowFilterOf, videosOf } from './video-filter.ts';
 
 /** Moments of one video where results are grouped. */
 const MOMENTS_OF_VIDEO = 5;
+/** Results looked at beyond a page that is not the first: so many may have come before it since. */
+const COME_SINCE = 50;
 
 /** What a search has before its turn comes. */
 interface Prepared {
   encoder: TextEncoder;
-  offset: number;
+  place: Place;
   image: Uint8Array | undefined;
   /** Milliseconds of each step; it adds its own. */
   steps: Record<string, number>;
@@ -45,7 +47,7 @@ export class SearchService {
   /** `image`: bytes of the picture, where it came as a file. Throws the reason of `signal`. */
   async search(tenant: Tenant, request: SearchRequest, signal: AbortSignal, image?: Uint8Array): Promise<SearchResult> {
     const startedAt = performance.now();
-    const offset = offsetOf(request);
+    const place = placeOf(request);
     checkTexts(request);
     // What has to wait for a model holds up no one's turn.
     const encoder = this.#needsEncoder(request) ? await this.models.encoder() : NO_ENCODER;
@@ -53,7 +55,7 @@ export class SearchService {
     const waiting = performance.now();
     const found = await this.turns.take(() => {
       steps.wait = rounded(performance.now() - waiting);
-      return this.#search(tenant, request, { encoder, offset, image, steps, signal });
+      return this.#search(tenant, request, { encoder, place, image, steps, signal });
     }, signal);
     return { ...found, tookMs: rounded(performance.now() - startedAt), steps };
   }
@@ -61,7 +63,7 @@ export class SearchService {
   async #search(
     tenant: Tenant,
     request: SearchRequest,
-    { encoder, offset, image, steps, signal }: Prepared,
+    { encoder, place, image, steps, signal }: Prepared,
   ): Promise<Omit<SearchResult, 'tookMs' | 'steps'>> {
     const videoIds = await videosOf(this.catalog, tenant, request);
     const deps: SearchDeps = {
@@ -74,29 +76,34 @@ export class SearchService {
       },
     };
     const { limit, groupBy } = request;
-    // One more than the page, to know whether there is a next one. Groups are made of all there is.
-    const [from, count] = groupBy ? [0, MAX_OFFSET] : [offset, Math.min(limit, MAX_OFFSET - offset) + 1];
-    const found = await this.#moments(deps, tenant, request, videoIds, image, from, count, signal);
+    // One more than the page, to know whether there is a next one, and some for what has come since the page before. Groups are made of all there is.
+    const count = groupBy ? MAX_OFFSET : place.offset + limit + 1 + (place.offset > 0 ? COME_SINCE : 0);
+    const found = await this.#moments(deps, tenant, request, videoIds, image, count, signal);
     const videos = await this.catalog.namesOf(tenant, [...new Set(found.map(({ videoId }) => videoId))]);
-    const sources = new Map<PublicMoment, Moment>();
-    for (const moment of found) {
-      const video = videos.get(moment.videoId);
-      // A video that is being deleted is not found any more.
-      if (video) sources.set(publicMoment(tenant, moment, video.title, this.links), moment);
-    }
-    const moments = [...sources.keys()];
+    // A video that is being deleted is not found any more.
+    const there = found.filter(({ videoId }) => videos.has(videoId));
+    const results = groupBy
+      ? Map.groupBy(there, ({ videoId }) => videoId)
+      : new Map(there.map((moment) => [keyOf(moment), [moment]]));
+    const keys = [...results.keys()];
+    const before = countBefore(place, keys);
+    const after = Math.min(before + limit, MAX_OFFSET);
+    const page = [...results.values()].slice(before, after);
 
-    const groups = groupBy ? grouped(moments) : undefined;
-    const page = groups?.slice(offset, offset + limit);
-    const hasMore = (groups ? groups.length > offset + limit : found.length > limit) && offset + limit <= MAX_OFFSET;
-    const shown = page ? page.flatMap((group) => group.moments) : moments.slice(0, limit);
     const labelledAt = performance.now();
-    if (await this.#label(tenant, shown, sources, request.labels))
-      steps.labels = rounded(performance.now() - labelledAt);
+    const shown = page.flatMap((moments) => moments.slice(0, MOMENTS_OF_VIDEO));
+    const labels = await this.labels.ofMoments(tenant, shown, request.labels);
+    if (labels.some((one) => one !== undefined)) steps.labels = rounded(performance.now() - labelledAt);
+    const moments = shown.map((moment, i) => ({
+      ...publicMoment(tenant, moment, videos.get(moment.videoId)?.title ?? '', this.links),
+      labels: labels[i],
+    }));
+    // What is being deleted has taken the place of others where the list was cut.
+    const hasMore = keys.length > after || (!groupBy && found.length === count && keys.length > 0);
     return {
-      moments: shown,
-      ...(page && { videos: page }),
-      ...(hasMore && { nextCursor: toCursor(request, offset + limit) }),
+      moments,
+      ...(groupBy && { videos: page.map((all) => groupOf(all, moments)) }),
+      ...(hasMore && after < MAX_OFFSET && { nextCursor: toCursor(request, keys.slice(0, after)) }),
     };
   }
 
@@ -110,7 +117,6 @@ export class SearchService {
     request: SearchRequest,
     videoIds: string[] | undefined,
     image: Uint8Array | undefined,
-    offset: number,
     limit: number,
     signal: AbortSignal,
   ): Promise<Moment[]> {
@@ -122,16 +128,15 @@ export class SearchService {
       ...(weights && { weights }),
       ...rowFilterOf(filter),
     };
-    if (sequence)
-      return searchSequence(deps, { ...options, steps: sequence, windowMs: within * 1000, limit, offset }, signal);
-    if (like) return this.#like(deps, options, like, offset, limit, signal);
+    if (sequence) return searchSequence(deps, { ...options, steps: sequence, windowMs: within * 1000, limit }, signal);
+    if (like) return this.#like(deps, options, like, limit, signal);
     if (request.image !== undefined) {
       const [picture] = await this.models.encodePictures(deps.encoder.id, [
         await decodeImage(image ?? Buffer.from(request.image, 'base64')),
       ]);
-      return search(deps, { ...options, query: '', picture, limit, offset }, signal);
+      return search(deps, { ...options, query: '', picture, limit }, signal);
     }
-    return search(deps, { ...options, query, limit, offset }, signal);
+    return search(deps, { ...options, query, limit }, signal);
   }
 
   /** Like what is shown there, without the moment itself. */
@@ -139,7 +144,6 @@ export class SearchService {
     deps: SearchDeps,
     options: { tenant: Tenant; videoIds?: string[] },
     { videoId, at }: { videoId: string; at: number },
-    offset: number,
     limit: number,
     signal: AbortSignal,
   ): Promise<Moment[]> {
@@ -153,31 +157,11 @@ export class SearchService {
     }
     const frame = await this.index.frameAt(deps.encoder, tenant, videoId, atMs);
     if (!frame) throw new ProblemError('frame_not_found', 'No picture of this video has been indexed.');
-    const moments = await search(
-      deps,
-      { ...options, query: '', picture: frame.vector, limit: offset + limit + 1 },
-      signal,
-    );
+    const moments = await search(deps, { ...options, query: '', picture: frame.vector, limit: limit + 1 }, signal);
     const shown = frame.startMs;
     return moments
       .filter((moment) => moment.videoId !== videoId || shown < moment.startMs || shown >= moment.endMs)
-      .slice(offset, offset + limit);
-  }
-
-  /** Adds what their frames show; false where no labels are asked for. */
-  async #label(
-    tenant: Tenant,
-    shown: PublicMoment[],
-    sources: Map<PublicMoment, Moment>,
-    names: string[] | undefined,
-  ): Promise<boolean> {
-    const held = await this.labels.ofMoments(
-      tenant,
-      shown.map((moment) => sources.get(moment) as Moment),
-      names,
-    );
-    for (const [i, moment] of shown.entries()) moment.labels = held[i];
-    return held.some((one) => one !== undefined);
+      .slice(0, limit);
   }
 }
 
@@ -191,12 +175,12 @@ function checkTexts({ query, sequence }: SearchRequest): void {
   }
 }
 
-/** In the order of each video's best moment. */
-function grouped(moments: PublicMoment[]): NonNullable<SearchResult['videos']> {
-  return [...Map.groupBy(moments, ({ videoId }) => videoId).values()].map((ofVideo) => {
-    const { videoId, videoTitle, score } = ofVideo[0] as PublicMoment;
-    const confidence = Math.max(...ofVideo.map((moment) => moment.confidence));
-    return { videoId, videoTitle, score, confidence, moments: ofVideo.slice(0, MOMENTS_OF_VIDEO) };
-  });
+const keyOf = ({ videoId, startMs }: Moment): string => `${videoId}/${startMs}`;
+
+/** A video with those of its moments that are shown. */
+function groupOf(all: Moment[], shown: PublicMoment[]): NonNullable<SearchResult['videos']>[number] {
+  const moments = shown.filter(({ videoId }) => videoId === all[0]?.videoId);
+  const { videoId, videoTitle, score } = moments[0] as PublicMoment;
+  return { videoId, videoTitle, score, confidence: Math.max(...all.map(({ confidence }) => confidence)), moments };
 }
 const rounded = (ms: number): number => Math.round(ms * 10) / 10;
