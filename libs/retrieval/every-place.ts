@@ -165,7 +165,7 @@ async function sightings(
     for (const limit of FRAMES) {
       const hits = await index.searchFrames(encoder, vector, filter, limit, { withVectors: unwanted !== undefined });
       sights = unwanted ? hits.filter((hit) => !unwanted.atFrame(hit)) : hits;
-      const [best, last] = [sights[0], sights.at(-1)];
+      const [best, last] = [hits[0], hits.at(-1)];
       if (!best || !last || hits.length < limit || !showsSurely(last.score, beneath(best.score))) break;
     }
   }

@@ -230,7 +230,8 @@ export async function findInStretch(
   const known = await knownVideos(looking);
   const there = known.videos.filter(({ durationMs }) => rangeIn(stretch, durationMs) !== undefined);
   const [only] = known.videos;
-  if (only && there.length === 0 && !known.isOpen && known.count === known.videos.length) {
+  const isAll = !known.isOpen && known.count === known.videos.length;
+  if (only && there.length === 0 && isAll) {
     if (question.kind === 'needle') return undefined;
     const nothing = await findingsOf(looking, [], false);
     const reason =
@@ -239,7 +240,8 @@ export async function findInStretch(
         : `None of the ${known.count} videos is so long.`;
     return { ...nothing, reason };
   }
-  const findings = await find({ ...looking, sources: partOf(looking.sources, stretch) });
+  const those = isAll && only && { videoIds: there.map(({ id }) => id), scope: there };
+  const findings = await find({ ...looking, ...those, sources: partOf(looking.sources, stretch) });
   if (findings.found || question.kind !== 'summary' || !only) return findings;
   const where = known.count === 1 ? placeOf(only, isPart) : 'these videos';
   return { ...findings, reason: `Nothing is ${saidOrShown(question)} ${whenOf(stretch)} in ${where}.` };
