@@ -196,6 +196,10 @@ describe('An answer of a part', () => {
     expect((await answer('How often is a boiler mentioned in the last minute?')).answer).toMatch(
       /^Found 2 times .* at 4:20 .* at 0:05 |^Found 2 times .* at 0:05 .* at 4:20 /,
     );
+    // Only of those that are so long.
+    expect((await answer('How often is a ship mentioned after 0:50?', { videoIds: [STEAM, BOATS] })).answer).toBe(
+      `I found nothing after 0:50 in ${STEAM_NAME} that answers this.`,
+    );
     expect((await answer('What is shown after 0:50 on?')).moments.every(({ videoId }) => videoId === STEAM)).toBe(true);
   });
 });
