@@ -458,11 +458,11 @@ describe('Chapters', () => {
     if (made.length > 1) for (const { startMs, endMs } of made) expect(endMs - startMs).toBeGreaterThanOrEqual(10_000);
   });
 
-  it('are made of scenes from cut to cut', () => {
-    expect(scenesOf(frames([1, 1, 2, 2, 2]))).toEqual([
+  it('are made of scenes from cut to cut', async () => {
+    expect(await scenesOf(frames([1, 1, 2, 2, 2]))).toEqual([
       { startMs: 0, endMs: 2000, frameAtMs: 1000 },
       { startMs: 2000, endMs: 5000, frameAtMs: 3000 },
     ]);
-    expect(scenesOf([])).toEqual([]);
+    expect(await scenesOf([])).toEqual([]);
   });
 });

@@ -72,7 +72,7 @@ export class ChaptersService {
     const { startMs, endMs } = timeRange;
     return this.turns.take(async () => {
       const frames = await this.index.listFrames(model, video.tenant, video.id, { timeRange });
-      return scenesOf(frames).map((scene) => ({
+      return (await scenesOf(frames)).map((scene) => ({
         ...scene,
         startMs: Math.max(scene.startMs, startMs),
         endMs: Math.min(scene.endMs, endMs),

@@ -80,7 +80,7 @@ export async function chaptersOf(
   }
   borders.sort((a, b) => a - b);
   const spans = borders.slice(1).map((endMs, i) => ({ startMs: borders[i] as number, endMs }));
-  const titles = titlesOf(spans, passages, counts);
+  const titles = await titlesOf(spans, passages, counts, signal);
   return spans.map((span, i) => {
     const shown = frames.find((frame) => frame.endMs > span.startMs + (span.endMs - span.startMs) / 3);
     return {
@@ -93,8 +93,10 @@ export async function chaptersOf(
 
 /** Changes between the means of the frames before and after, each kept frame counted once; weaker inside of a passage. */
 async function pictureBorders(frames: FrameRow[], passages: PassageRow[], signal?: AbortSignal): Promise<Border[]> {
-  const sudden = changes(frames);
+  const sudden = await changes(frames, signal);
   const borders: Border[] = [];
+  let at = 0;
+  let spokenUntilMs = 0;
   for (const [i, change] of sudden.entries()) {
     if (i % BATCH === BATCH - 1) await nextTurn(undefined, { signal });
     if (change < MIN_CHANGE) continue;
@@ -103,8 +105,10 @@ async function pictureBorders(frames: FrameRow[], passages: PassageRow[], signal
     // The smaller of the two: a flash changes the one, a slow pan the other.
     const lasting = Math.min(1, change, 1 - cosine(before, after));
     const atMs = (frames[i + 1] as FrameRow).startMs;
-    const isMidSentence = passages.some(({ startMs, endMs }) => startMs < atMs && atMs < endMs);
-    borders.push({ atMs, strength: PICTURE * lasting * (isMidSentence ? IN_PASSAGE : 1) });
+    for (; at < passages.length && (passages[at] as PassageRow).startMs < atMs; at++) {
+      spokenUntilMs = Math.max(spokenUntilMs, (passages[at] as PassageRow).endMs);
+    }
+    borders.push({ atMs, strength: PICTURE * lasting * (atMs < spokenUntilMs ? IN_PASSAGE : 1) });
   }
   return borders;
 }
@@ -154,32 +158,35 @@ function gathered(counts: Map<string, number>[], from: number, step: number): Ma
 }
 
 /** The passage whose words tell its chapter best from the others (TF-IDF over chapters), or "Scene n" where nothing is said. */
-function titlesOf(
+async function titlesOf(
   spans: { startMs: number; endMs: number }[],
   passages: PassageRow[],
   counts: Map<string, number>[],
-): string[] {
-  const chapterOf = passages.map(({ startMs, endMs }) => spans.findIndex((span) => (startMs + endMs) / 2 < span.endMs));
-  const words = spans.map((_, chapter) => {
-    const all = new Map<string, number>();
-    for (const [i, count] of counts.entries()) {
-      if (chapterOf[i] !== chapter) continue;
-      for (const [term, n] of count) all.set(term, (all.get(term) ?? 0) + n);
-    }
-    return all;
-  });
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const chapterOf = ({ startMs, endMs }: PassageRow): number =>
+    spans.findIndex((span) => (startMs + endMs) / 2 < span.endMs);
+  const words = spans.map(() => new Map<string, number>());
+  for (const [i, passage] of passages.entries()) {
+    if (i % BATCH === BATCH - 1) await nextTurn(undefined, { signal });
+    const all = words[chapterOf(passage)];
+    for (const [term, n] of counts[i] as Map<string, number>) all?.set(term, (all.get(term) ?? 0) + n);
+  }
   const idf = idfOf(words);
+  const best = new Map<number, { text: string; score: number }>();
+  for (const [i, passage] of passages.entries()) {
+    if (i % BATCH === BATCH - 1) await nextTurn(undefined, { signal });
+    const chapter = chapterOf(passage);
+    const own = [...(counts[i] as Map<string, number>).keys()];
+    const score = own.reduce((sum, term) => sum + (words[chapter]?.get(term) ?? 0) * (idf.get(term) ?? 0), 0);
+    // Long passages hold more words; the square root keeps them from always winning.
+    const each = score / Math.sqrt(Math.max(1, own.length));
+    if (own.length > 0 && each > (best.get(chapter)?.score ?? -1))
+      best.set(chapter, { text: passage.text, score: each });
+  }
   return spans.map((_, chapter) => {
-    let best: { text: string; score: number } | undefined;
-    for (const [i, { text }] of passages.entries()) {
-      if (chapterOf[i] !== chapter) continue;
-      const own = [...(counts[i] as Map<string, number>).keys()];
-      const score = own.reduce((sum, term) => sum + (words[chapter]?.get(term) ?? 0) * (idf.get(term) ?? 0), 0);
-      // Long passages hold more words; the square root keeps them from always winning.
-      const each = score / Math.sqrt(Math.max(1, own.length));
-      if (own.length > 0 && (!best || each > best.score)) best = { text, score: each };
-    }
-    return best ? asTitle(best.text) : `Scene ${chapter + 1}`;
+    const telling = best.get(chapter);
+    return telling ? asTitle(telling.text) : `Scene ${chapter + 1}`;
   });
 }
 

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { dot, type FrameRow } from '#store';
 
 /** What a video shows between two cuts. */
@@ -12,14 +13,22 @@ export interface Scene {
 const MIN_CHANGE = 0.15;
 const OVER_USUAL = 4;
 
+/** Frames between two turns of the event loop: a few ms. */
+const BATCH = 2048;
+
 /** Change of the picture (1 − cosine) at the beginning of each frame but the first. `frames` in time order, vectors normalised. */
-export function changes(frames: FrameRow[]): number[] {
-  return frames.slice(1).map((frame, i) => 1 - dot((frames[i] as FrameRow).vector, frame.vector));
+export async function changes(frames: FrameRow[], signal?: AbortSignal): Promise<number[]> {
+  const change: number[] = [];
+  for (let i = 1; i < frames.length; i++) {
+    if (i % BATCH === 0) await nextTurn(undefined, { signal });
+    change.push(1 - dot((frames[i - 1] as FrameRow).vector, (frames[i] as FrameRow).vector));
+  }
+  return change;
 }
 
 /** From cut to cut, without gaps, from the first frame to the end of the last. */
-export function scenesOf(frames: FrameRow[]): Scene[] {
-  const change = changes(frames);
+export async function scenesOf(frames: FrameRow[]): Promise<Scene[]> {
+  const change = await changes(frames);
   const usual = median(change);
   const threshold = Math.max(MIN_CHANGE, Math.min(0.5, OVER_USUAL * usual));
   const scenes: Scene[] = [];
