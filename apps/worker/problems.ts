@@ -34,8 +34,9 @@ export function problemOf(error: unknown): Problem & { retryable: boolean } {
   if (typeof code !== 'string' || typeof retryable !== 'boolean') {
     return { code: 'internal_error', message: text, retryable: true };
   }
-  // A model that fails is a fault of this machine, never of the video.
-  return { code, message: text, retryable: retryable || error instanceof ModelError };
+  // A model that fails is a fault of this machine, never of the video, but for a language that it was asked for and does not know.
+  const isModels = error instanceof ModelError && error.code !== 'language_unsupported';
+  return { code, message: text, retryable: retryable || isModels };
 }
 
 /** BullMQ keeps one text for a failure; it is written so, and read back by `fromReason`. */

@@ -47,4 +47,11 @@ it('a video’s task and prompt reach the decoder: a translation is in English, 
   const inLanguage = (language = '') => system.index.listPassages(TENANT, id, { language });
   expect(await inLanguage('en')).toEqual(passages);
   expect(await inLanguage(spoken)).toEqual([]);
+
+  // Trying again would not teach it another language: this is said at once.
+  const foreign = await system.addVideo(sound, { language: 'sw' });
+  expect(await system.finished(foreign.id, 15_000)).toMatchObject({
+    status: 'failed',
+    error: { code: 'language_unsupported' },
+  });
 });
