@@ -262,7 +262,8 @@ export async function readHits<Read>(
     try {
       return await readRows(query, toRead);
     } catch (error) {
-      if (!(error instanceof HitMissing) || fills === MAX_FILLS) throw storeError(error);
+      if (!(error instanceof HitMissing)) throw error;
+      if (fills === MAX_FILLS) throw storeError(error);
       await fillMissingColumns(table);
     }
   }
