@@ -32,6 +32,8 @@ describe('A folder in our layout', () => {
       '',
       { query: 'a cow', spans: [], kind: 'absent', of: 'seen' },
       { video: 'three.mp4', query: 'a dog', spans: [[0, 1]] },
+      { video: 'one.mp4', query: 'a hen', spans: [] },
+      { video: 'two', query: 'a hen', spans: [[1, 2]] },
     ]);
     const { questions, videos, leftOut } = await readDataset('jsonl', dir);
     expect([...videos.keys()]).toEqual(['one.mp4', 'two.mkv']);
@@ -48,6 +50,7 @@ describe('A folder in our layout', () => {
         ],
       },
       { query: 'a cow', kind: 'absent', of: 'seen', truth: [] },
+      { query: 'a hen', kind: 'any', of: undefined, truth: [{ video: 'two.mkv', span: [1, 2] }] },
     ]);
   });
 

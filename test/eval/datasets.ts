@@ -93,7 +93,9 @@ function ours(lines: Lines, videos: Videos): Question[] {
     const { video, query, spans, kind, of } = parsed(ourLine, text, where);
     if (spans.length > 0 && video === undefined) throw new Error(`${where}: spans need the video that they lie in.`);
     const name = video === undefined ? undefined : nameOf(video, videos);
-    const question = byQuery.get(query) ?? { query, kind: kind ?? (spans.length ? 'any' : 'absent'), of, truth: [] };
+    const question = byQuery.get(query) ?? { query, kind: kind ?? 'absent', of, truth: [] };
+    // It may be nowhere in the video of one line, and in that of another.
+    if (spans.length > 0 && question.kind === 'absent') question.kind = kind ?? 'any';
     question.truth.push(...spans.map((one: Span) => ({ video: name as string, span: one })));
     byQuery.set(query, question);
   }
