@@ -1,0 +1,68 @@
+import type { ZodOpenApiPathsObject } from 'zod-openapi';
+import * as schemas from '../schemas/index.ts';
+import { json, operation } from './operation.ts';
+
+export const webhooks: ZodOpenApiPathsObject = {
+  '/v1/webhooks': {
+    post: operation({
+      tags: ['Webhooks'],
+      operationId: 'createWebhook',
+      summary: 'Hear of every video that is ready or failed',
+      description: 'Requests follow the Standard Webhooks specification.',
+      requestBody: json(schemas.createWebhookSchema),
+      answers: [{ status: 201, description: 'Created, with its secret', schema: schemas.createdWebhookSchema }],
+      problems: [
+        'request_invalid',
+        'json_invalid',
+        'url_invalid',
+        'address_refused',
+        'body_too_large',
+        'content_type_unsupported',
+      ],
+    }),
+    get: operation({
+      tags: ['Webhooks'],
+      operationId: 'listWebhooks',
+      summary: 'All webhooks',
+      answers: [{ status: 200, description: 'The webhooks', schema: schemas.webhookListSchema }],
+    }),
+  },
+  '/v1/webhooks/{id}': {
+    get: operation({
+      tags: ['Webhooks'],
+      operationId: 'getWebhook',
+      summary: 'One webhook',
+      requestParams: { path: schemas.webhookIdParams },
+      answers: [{ status: 200, description: 'The webhook', schema: schemas.webhookSchema }],
+      problems: ['webhook_not_found'],
+    }),
+    delete: operation({
+      tags: ['Webhooks'],
+      operationId: 'deleteWebhook',
+      summary: 'Delete a webhook',
+      requestParams: { path: schemas.webhookIdParams },
+      answers: [{ status: 204, description: 'Deleted' }],
+      problems: ['webhook_not_found'],
+    }),
+  },
+  '/v1/webhooks/{id}/deliveries': {
+    get: operation({
+      tags: ['Webhooks'],
+      operationId: 'listDeliveries',
+      summary: 'What was sent, newest first, with every try',
+      requestParams: { path: schemas.webhookIdParams, query: schemas.deliveriesQuery },
+      answers: [{ status: 200, description: 'The deliveries', schema: schemas.deliveryListSchema }],
+      problems: ['request_invalid', 'webhook_not_found'],
+    }),
+  },
+  '/v1/webhooks/{id}/deliveries/{deliveryId}/redeliver': {
+    post: operation({
+      tags: ['Webhooks'],
+      operationId: 'redeliver',
+      summary: 'Send one again',
+      requestParams: { path: schemas.deliveryIdParams },
+      answers: [{ status: 202, description: 'It will be sent again', schema: schemas.deliverySchema }],
+      problems: ['webhook_not_found', 'delivery_not_found'],
+    }),
+  },
+};
