@@ -11,6 +11,9 @@ const MAX_REDIRECTS = 5;
 const PASSING_STATUS = [408, 425, 429];
 const LOOK_EVERY_MS = 2_000;
 
+const unavailable = (message: string) =>
+  Object.assign(new Error(message), { code: 'source_unavailable', retryable: true });
+
 /** Streams the address of a video into the blob store and gives the source as it then is. */
 export async function fetchSource(
   video: Video,
@@ -39,7 +42,7 @@ export async function fetchSource(
       if (response.status < 500 && !PASSING_STATUS.includes(response.status)) {
         throw new FinalProblem('source_refused', message);
       }
-      throw Object.assign(new Error(message), { code: 'source_unavailable', retryable: true });
+      throw unavailable(message);
     }
     if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
       await response.body.cancel();
@@ -48,7 +51,16 @@ export async function fetchSource(
     const blobKey = `${video.tenant}/${video.id}/source`;
     const contentType = response.headers.get('content-type') ?? undefined;
     const body = Readable.fromWeb(response.body as ReadableStream<Uint8Array>);
-    const { sizeBytes, sha256 } = await blobs.put(blobKey, body, { maxBytes, minFreeBytes, contentType, signal });
+    let broken: unknown;
+    body.once('error', (error) => (broken = error));
+    const { sizeBytes, sha256 } = await blobs
+      .put(blobKey, body, { maxBytes, minFreeBytes, contentType, signal })
+      .catch((error: unknown) => {
+        // What breaks while it is read is a TypeError by the fetch standard; the store has other words for what it lacks.
+        if (error !== broken || !(error instanceof TypeError)) throw error;
+        const { message } = error.cause instanceof Error ? error.cause : error;
+        throw unavailable(`${new URL(url).host} broke off: ${message}`);
+      });
     return { ...video.source, blobKey, sizeBytes, sha256, contentType };
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
