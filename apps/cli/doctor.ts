@@ -145,7 +145,7 @@ const CHECKS: Record<string, Check> = {
   qdrant: async ({ qdrant }) => {
     if (!qdrant) return undefined;
     try {
-      await reach(new URL('/collections', qdrant.url).href, qdrant.apiKey ? { 'api-key': qdrant.apiKey } : {});
+      await reach(`${qdrant.url.replace(/\/+$/, '')}/collections`, qdrant.apiKey ? { 'api-key': qdrant.apiKey } : {});
       return { state: 'ok', message: `Qdrant answers at ${qdrant.url}` };
     } catch (error) {
       return {

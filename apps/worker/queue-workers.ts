@@ -2,6 +2,7 @@ import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/comm
 import { DelayedError, type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import type { Logger } from 'pino';
 import { backoffStrategy, QUEUE_PREFIX } from '#jobs';
+import { StoreAway } from '#store';
 import { checkHandlers, type Handler } from './handler.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Models } from './models.ts';
@@ -15,6 +16,11 @@ const LOCK_MS = 30_000;
 const STALLED_EVERY_MS = 15_000;
 /** A job whose worker has died so often is the likely cause: it fails (`worker_crashed`) before it takes every worker down. */
 const MAX_DEATHS = 5;
+/** A job that waits for a store which is away looks again after this, then twice as long, up to a minute; */
+const FIRST_WAIT_MS = 5_000;
+const LONGEST_WAIT_MS = 60_000;
+/** after a day of that the failure counts as one of its tries. */
+const MAX_WAITS = 24 * 60;
 /** Jobs that are nearly done may end before they are interrupted. */
 const GRACE_MS = 1_500;
 const MAX_SHUTDOWN_MS = 10_000;
@@ -118,6 +124,14 @@ export class QueueWorkers implements BeforeApplicationShutdown {
         await job.moveToWait(token);
         log.info('job goes back to the queue');
         throw new WaitingError();
+      }
+      // No fault of the job's, so none of its tries.
+      const waits = job.attemptsStarted - job.attemptsMade;
+      if (error instanceof StoreAway && waits <= MAX_WAITS) {
+        const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (waits - 1)) * (1 + Math.random() / 10);
+        await job.moveToDelayed(Date.now() + Math.round(waitMs), token);
+        log.warn({ err: error, code: error.code, waits, waitMs }, 'a store is away, the job waits for it');
+        throw new DelayedError();
       }
       const { retryable, ...problem } = problemOf(error);
       log.warn({ err: error, code: problem.code, retryable, attempt: job.attemptsMade + 1 }, 'job failed');

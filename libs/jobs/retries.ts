@@ -35,7 +35,7 @@ const keep = {
   removeOnComplete: { age: 24 * 60 * 60, count: 20_000 },
   removeOnFail: { age: 7 * 24 * 60 * 60, count: 20_000 },
 } satisfies JobsOptions;
-/** About a minute in all: a store that restarts is outwaited, a broken file has failed at the first try anyway. */
+/** About a minute in all; a server that is away costs no try, and a broken file has failed at the first one. */
 const exponential = { attempts: 4, backoff: { type: 'exponential', delay: 8 * SECOND, jitter: 0.2 } } as const;
 
 /** How each kind of job is retried and kept. */
@@ -44,7 +44,7 @@ export const JOB_OPTIONS: Record<QueueName, JobsOptions> = {
   frames: { ...exponential, ...keep },
   speech: { ...exponential, ...keep },
   captions: { ...exponential, ...keep },
-  // Only bookkeeping: it fails when Redis or the index is away, and then waits for them.
+  // Only bookkeeping: it fails when Redis or LanceDB is in trouble, and then waits for them.
   finalize: { attempts: 12, backoff: { type: 'exponential', delay: 2 * SECOND, jitter: 0.2 }, ...keep },
   deliver: { attempts: DELIVERY_WAITS_MS.length + 1, backoff: { type: DELIVERY_BACKOFF }, ...keep },
   // The same video may be cancelled, tried again and cancelled: a finished clean-up must not stand in the way of the next.

@@ -113,6 +113,9 @@ export class DiskBlobs implements BlobStore {
     // Retries: a job that does not know yet may write into the folder while it is emptied.
     await rm(join(this.root, checkPrefix(prefix)), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   }
+  async ping(): Promise<void> {
+    await this.freeBytes();
+  }
   async freeBytes(): Promise<number> {
     await mkdir(this.root, { recursive: true });
     const { bavail, bsize } = await statfs(this.root);

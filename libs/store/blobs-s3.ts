@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { S3 } from '@aws-sdk/client-s3';
 import type { BlobInfo, BlobStore } from './blobs.ts';
 import { checkKey, checkPrefix, eachOf, Meter, notFound } from './blobs-stream.ts';
-import { StoreError } from './errors.ts';
+import { StoreAway, StoreError } from './errors.ts';
 
 const PART_BYTES = 8 * 1024 ** 2;
 /** S3 takes at most this many parts an upload. */
@@ -165,6 +165,13 @@ export class S3Blobs implements BlobStore {
         throw new Error(`${errors.length} blobs under ${folder} were not deleted: ${first.Code} ${first.Message}`);
     }
   }
+  async ping(signal?: AbortSignal): Promise<void> {
+    const s3 = await this.#s3();
+    await s3.headBucket({ Bucket: this.#bucket }, { abortSignal: signal }).catch((error) => {
+      if (isMissing(error)) throw new StoreAway(`There is no bucket ${this.#bucket}`);
+      fail(error);
+    });
+  }
   async freeBytes(): Promise<undefined> {
     return undefined;
   }
@@ -244,7 +251,7 @@ const isMissing = (error: Error): boolean => error.name === 'NotFound' || error.
 function fail(error: unknown): never {
   throw translate(error);
 }
-/** A store that can't be reached or has trouble of its own is `store_unavailable`; a refusal (keys, rights, bucket) stays what it is. */
+/** A store that can't be reached, has trouble of its own, or refuses key, rights or bucket is away; it is no fault of what was asked. */
 function translate(error: unknown): unknown {
   const { name, message, code, $metadata } = error as Error & {
     code?: string;
@@ -252,12 +259,9 @@ function translate(error: unknown): unknown {
   };
   const status = $metadata?.httpStatusCode;
   const unreachable = /^(ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN|EHOST)/.test(code ?? '') || name === 'TimeoutError';
-  if (unreachable || (status !== undefined && status >= 500) || name === 'SlowDown') {
-    return new StoreError(
-      'store_unavailable',
-      `The object store does not answer as it should: ${name} ${message}`,
-      true,
-    );
+  const refuses = status === 401 || status === 403 || name === 'NoSuchBucket' || name === 'SlowDown';
+  if (unreachable || refuses || (status !== undefined && status >= 500)) {
+    return new StoreAway(`The object store does not answer as it should: ${name} ${message}`);
   }
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new StoreError('disk_full', `The disk of ${tmpdir()} is full: there is no room for a local copy`);

@@ -35,6 +35,8 @@ export interface BlobStore {
   local(key: string, signal?: AbortSignal): Promise<{ path: string; release: () => Promise<void> }>;
   /** Removes everything in the folder `prefix` (with or without a slash at its end): `a/b` never touches `a/bc`. */
   deletePrefix(prefix: string): Promise<void>;
+  /** Throws where blobs can neither be kept nor read now. */
+  ping(signal?: AbortSignal): Promise<void>;
   /** Free bytes where blobs go; undefined when the store has no such limit (S3). */
   freeBytes(): Promise<number | undefined>;
   /** Removes what uploads left behind that a crash cut off; those of living processes stay. The api calls it when it starts. */

@@ -10,3 +10,10 @@ export class StoreError extends Error {
     super(message);
   }
 }
+
+/** A server that keeps things for us (Qdrant, the object store) is out of reach or has trouble of its own: what was asked is asked again when it is back. */
+export class StoreAway extends StoreError {
+  constructor(message: string) {
+    super('store_unavailable', message, true);
+  }
+}

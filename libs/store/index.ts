@@ -1,7 +1,7 @@
 /** What Cuepoint keeps: the catalog (Redis), the vector index (LanceDB or Qdrant), and blobs (a folder or S3). Imports no other library of ours. */
 export { type BlobInfo, type BlobStore, DiskBlobs, openBlobs, S3Blobs } from './blobs.ts';
 export { Catalog, type IdempotencyClaim, type Progress, type WorkerStatus } from './catalog.ts';
-export { StoreError, type StoreErrorCode } from './errors.ts';
+export { StoreAway, StoreError, type StoreErrorCode } from './errors.ts';
 export { captionId, captionsKey, frameId, newId, passageId } from './ids.ts';
 export { connectRedis, durabilityRisks } from './redis.ts';
 export {

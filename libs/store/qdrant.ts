@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { QdrantClient, type Schemas } from '@qdrant/js-client-rest';
 import { v5, validate } from 'uuid';
 import { documentVector, queryVector } from './bm25.ts';
-import { StoreError } from './errors.ts';
+import { StoreAway, StoreError } from './errors.ts';
 import type { Tenant } from './types.ts';
 import type {
   EmbeddedPassageRow,
@@ -70,8 +70,11 @@ export class QdrantIndex implements VectorIndex {
   #writes = 0;
 
   constructor(readonly options: QdrantOptions) {
-    const { url, apiKey } = options;
-    this.#client = new QdrantClient({ url, apiKey, port: portOf(url), checkCompatibility: false, timeout: 30_000 });
+    const { apiKey } = options;
+    const { origin, pathname } = new URL(options.url);
+    // The client takes no path from a URL, as that of a proxy.
+    const address = { url: origin, prefix: pathname.replace(/\/+$/, ''), port: portOf(options.url) };
+    this.#client = new QdrantClient({ ...address, apiKey, checkCompatibility: false, timeout: 30_000 });
   }
 
   async upsertFrames(model: VectorModel, rows: FrameRow[]): Promise<void> {
@@ -475,6 +478,15 @@ const frameOf = (point: Schemas['Record']): FrameRow => ({
 });
 
 const statusOf = (error: unknown): number | undefined => (error as { status?: number }).status;
+/** A key that is refused is no fault of what was asked; neither are a timeout and too many requests. */
+const PASSING_STATUS = [401, 403, 408, 429];
+/** What Qdrant says is wrong; its status alone says little. */
+function wordsOf(error: unknown): string {
+  const { data, cause } = error as { data?: string | { status?: { error?: string } }; cause?: unknown };
+  const said = typeof data === 'string' ? data : data?.status?.error;
+  const words = [error, cause].filter((part) => part instanceof Error).map((part) => part.message);
+  return [...words, said].filter(Boolean).join(': ') || String(error);
+}
 /** `ifMissing` answers for a collection that nobody has written to yet (404). */
 async function guard<T>(request: () => Promise<T>, ifMissing?: NoInfer<T>): Promise<T> {
   try {
@@ -483,12 +495,8 @@ async function guard<T>(request: () => Promise<T>, ifMissing?: NoInfer<T>): Prom
     if (error instanceof StoreError) throw error;
     const status = statusOf(error);
     if (status === 404 && ifMissing !== undefined) return ifMissing;
-    const cause = (error as { cause?: unknown }).cause;
-    const words = [error, cause]
-      .filter((part) => part instanceof Error)
-      .map((part) => part.message)
-      .join(': ');
-    const isRefused = status !== undefined && status < 500 && status !== 408 && status !== 429;
-    throw new StoreError('store_unavailable', `Qdrant: ${words || String(error)}`, !isRefused);
+    const message = `Qdrant: ${wordsOf(error)}`;
+    const isRefused = status !== undefined && status < 500 && !PASSING_STATUS.includes(status);
+    throw isRefused ? new StoreError('store_unavailable', message) : new StoreAway(message);
   }
 }

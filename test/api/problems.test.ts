@@ -118,11 +118,34 @@ describe('Without Redis', () => {
       status: 'not_ready',
       redis: 'failed',
       index: 'ok',
+      blobs: 'ok',
       reasons: [expect.stringContaining('Redis')],
     });
     expect(live.status).toBe(200);
     await api.redis.start();
     await expect.poll(async () => (await request(api.url).get('/health/ready')).status, { timeout: 10_000 }).toBe(200);
     expect((await request(api.url).get('/v1/videos')).status).toBe(200);
+  });
+});
+
+describe('Without Qdrant and the object store', () => {
+  it('health names both', async () => {
+    const away = 'http://127.0.0.1:9';
+    const other = await startApi({
+      QDRANT_URL: away,
+      S3_BUCKET: 'b',
+      S3_ENDPOINT: away,
+      S3_ACCESS_KEY_ID: 'a',
+      S3_SECRET_ACCESS_KEY: 'b',
+    });
+    const { status, body } = await request(other.url).get('/health/ready');
+    await other.close();
+    expect(status).toBe(503);
+    expect(body).toMatchObject({
+      redis: 'ok',
+      index: 'failed',
+      blobs: 'failed',
+      reasons: [expect.stringMatching(/^Vector index: Qdrant/), expect.stringMatching(/^Media: .*ECONNREFUSED/)],
+    });
   });
 });

@@ -11,7 +11,7 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type BlobStore, DiskBlobs, openBlobs } from '#store';
+import { type BlobStore, DiskBlobs, openBlobs, StoreAway } from '#store';
 
 const MiB = 1024 ** 2;
 // The bucket is for tests alone: a test of `sweep` ends every upload of ours in it.
@@ -341,6 +341,28 @@ describe('a sweep of a bucket', () => {
     });
     await blobs.sweep().finally(() => server.close());
     expect(aborted).toEqual([`/shared/alice/${video}/source`]);
+  });
+});
+
+describe('a bucket that cannot be used', () => {
+  it.each([
+    [403, 'AccessDenied'],
+    [404, 'NoSuchBucket'],
+    [503, 'SlowDown'],
+  ])('is a store that is away (%i %s), and so is no answer at all', async (status, code) => {
+    const server = createServer((_, response) =>
+      response.writeHead(status, { 'content-type': 'application/xml' }).end(`<Error><Code>${code}</Code></Error>`),
+    );
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const blobs = openBlobs({
+      dir,
+      s3: { bucket: 'b', endpoint, region: 'r', accessKeyId: 'a', secretAccessKey: 'b' },
+    });
+    for (const attempt of [() => blobs.ping(), () => blobs.get('t/v/source'), () => blobs.deletePrefix('t/v')])
+      await expect(attempt()).rejects.toBeInstanceOf(StoreAway);
+    await new Promise((resolve) => server.close(resolve));
+    await expect(blobs.ping()).rejects.toBeInstanceOf(StoreAway);
   });
 });
 

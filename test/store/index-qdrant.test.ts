@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { search } from '#retrieval';
-import { openVectorIndex } from '#store';
+import { openVectorIndex, StoreAway } from '#store';
 import { type QdrantRequest, startQdrantStandIn } from './index-qdrant.ts';
 import { qdrantRequests } from './index-qdrant-schema.ts';
 import { direction, frame, MODEL, passage } from './index-rows.ts';
@@ -128,6 +128,24 @@ describe('The vector index in Qdrant', () => {
     requests.length = 0;
     await index.nameActiveFrames(next);
     expect(requests.map(({ method, path }) => `${method} ${path}`)).toEqual(['GET /aliases']);
+  });
+
+  it('of a server under a path is found there, and what the server says is wrong is handed on', async () => {
+    let refusal = { status: 400, error: 'Wrong input: no such vector' };
+    const paths: string[] = [];
+    const server = await startQdrantStandIn(
+      ({ path }) => paths.push(path),
+      () => refusal,
+    );
+    const index = await openVectorIndex({ lanceDir: '', qdrant: { url: `${server.url}/vectors/` } });
+    closing.push(() => server.close());
+    const failure = () => index.listPassages('t', 'v').catch((error: unknown) => error);
+    expect(await failure()).toMatchObject({ message: expect.stringContaining(refusal.error), retryable: false });
+    expect(paths).toEqual(['/vectors/collections/cuepoint_passages/points/scroll']);
+    for (const status of [401, 403, 429, 500, 503]) {
+      refusal = { status, error: 'not now' };
+      expect(await failure(), String(status)).toBeInstanceOf(StoreAway);
+    }
   });
 
   it.skipIf(!problemWith)('is told of a request that Qdrant would not take', () => {

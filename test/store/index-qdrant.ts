@@ -52,9 +52,12 @@ export interface QdrantRequest {
 /**
  * A stand-in for Qdrant: as much of its HTTP API as Cuepoint uses, in memory and exact. It checks our side of the conversation (requests, paging, missing
  * collections), not Qdrant. Each request is checked against Qdrant's OpenAPI document where that is there (`isChecked`); one that is wrong is refused.
- * `onRequest` sees every request.
+ * `onRequest` sees every request; what `refusal` gives is the answer to all.
  */
-export async function startQdrantStandIn(onRequest?: (request: QdrantRequest) => void) {
+export async function startQdrantStandIn(
+  onRequest?: (request: QdrantRequest) => void,
+  refusal?: () => { status: number; error: string } | undefined,
+) {
   const collections = new Map<string, Map<string, Point>>();
   const aliases = new Map<string, string>();
   const problemWith = qdrantRequests();
@@ -136,8 +139,11 @@ export async function startQdrantStandIn(onRequest?: (request: QdrantRequest) =>
     const body: Body = text ? JSON.parse(text) : {};
     const path = new URL(request.url ?? '/', 'http://localhost').pathname;
     onRequest?.({ method: request.method ?? '', path, body, headers: request.headers });
-    const problem = problemWith?.(request.method ?? '', request.url ?? '/', text ? body : undefined);
-    const { status, result } = problem ? { status: 422, result: null } : answer(request.method ?? '', path, body);
+    const refused = refusal?.();
+    const problem = refused?.error ?? problemWith?.(request.method ?? '', request.url ?? '/', text ? body : undefined);
+    const { status, result } = problem
+      ? { status: refused?.status ?? 422, result: null }
+      : answer(request.method ?? '', path, body);
     response.writeHead(status, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ time: 0, status: status === 200 ? 'ok' : { error: problem ?? 'no' }, result }));
   });

@@ -1,10 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { NIL } from 'uuid';
-import { Catalog, type FramesModel, type VectorIndex, type WorkerStatus } from '#store';
+import { type BlobStore, Catalog, type FramesModel, type VectorIndex, type WorkerStatus } from '#store';
 import { ModelsService } from '../search/models.service.ts';
 import { Availability, within } from '../store-guard.ts';
-import { INDEX } from '../tokens.ts';
+import { BLOBS, INDEX } from '../tokens.ts';
 
 const CHECK_MS = 2_000;
 
@@ -16,25 +16,30 @@ export class HealthService {
     private readonly catalog: Catalog,
     private readonly models: ModelsService,
     @Inject(INDEX) private readonly index: VectorIndex,
+    @Inject(BLOBS) private readonly blobs: BlobStore,
   ) {}
 
   /** Ready means: what is acknowledged is kept, and what is kept can be read. Models and workers are told, not asked for. */
   async report() {
-    const [redis, index, workers, active] = await Promise.all([
+    const [redis, index, blobs, workers, active] = await Promise.all([
       verdict(this.availability.within(CHECK_MS).then(() => this.redis.ping())),
       verdict(this.index.listPassages('default', NIL)),
+      // Given up some time after it counts as failed, so that probes of a store that hangs do not pile up.
+      verdict(this.blobs.ping(AbortSignal.timeout(2 * CHECK_MS))),
       this.workers(),
       within(this.catalog.framesModel(), CHECK_MS).catch(() => undefined),
     ]);
     const reasons = [
       ...(redis === 'ok' ? [] : [`Redis: ${redis.failed}`]),
       ...(index === 'ok' ? [] : [`Vector index: ${index.failed}`]),
+      ...(blobs === 'ok' ? [] : [`Media: ${blobs.failed}`]),
     ];
     return {
       status: reasons.length ? ('not_ready' as const) : ('ready' as const),
       reasons,
       redis: redis === 'ok' ? ('ok' as const) : ('failed' as const),
       index: index === 'ok' ? ('ok' as const) : ('failed' as const),
+      blobs: blobs === 'ok' ? ('ok' as const) : ('failed' as const),
       warnings: this.#warnings(workers, active),
       search: this.models.state,
       workers: workers.map(({ framesModel: _, ...worker }) => worker),

@@ -31,6 +31,7 @@ export const healthSchema = z
     warnings: z.array(z.string()).meta({ description: 'What works, but not as it should' }),
     redis: z.enum(['ok', 'failed']),
     index: z.enum(['ok', 'failed']),
+    blobs: z.enum(['ok', 'failed']).meta({ description: 'Where media are kept' }),
     search: searchState,
     workers: z.array(worker),
   })

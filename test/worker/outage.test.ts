@@ -1,0 +1,23 @@
+/** What is indexed while Qdrant is away waits for it, however long that is, and is whole in the end. */
+import { expect, it } from 'vitest';
+import { makeVideo, tempDir } from '../fixtures/media.ts';
+import { startQdrantStandIn } from '../store/index-qdrant.ts';
+import { startSystem } from './harness.ts';
+
+it('an outage of the store costs a job none of its tries', async () => {
+  let isAway = true;
+  await using media = await tempDir();
+  const qdrant = await startQdrantStandIn(undefined, () => (isAway ? { status: 503, error: 'not now' } : undefined));
+  await using system = await startSystem({ QDRANT_URL: qdrant.url });
+  const worker = await system.startWorker();
+  const video = await system.addVideo(await makeVideo(media.path, { seconds: 2, picture: 'testsrc2' }));
+  const logged = (msg: string) => worker.logs.filter((line) => line.msg === msg);
+  await expect
+    .poll(() => logged('a store is away, the job waits for it'), { timeout: 60_000 })
+    .toEqual([expect.objectContaining({ code: 'store_unavailable', waits: 1 })]);
+  isAway = false;
+  const { status, warnings, counts } = await system.finished(video.id);
+  expect({ status, warnings, frames: counts.frames > 0 }).toEqual({ status: 'ready', warnings: [], frames: true });
+  expect(logged('job failed')).toEqual([]);
+  await qdrant.close();
+}, 120_000);
