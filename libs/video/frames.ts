@@ -49,8 +49,14 @@ export interface SampleOptions {
 const SCENE_CHANGE = 0.1;
 /** ffmpeg's -q:v for JPEG: 2 is best, 31 worst. */
 const JPEG_QUALITY = 4;
-/** What ffmpeg says of a packet that its decoder refuses, up to version 6 and since. A decoder's own complaints also come of seeking. */
-const DAMAGE = /Error while decoding stream|Error submitting packet to decoder/;
+/**
+ * What ffmpeg says of a packet that its decoder refuses, up to version 6 and since (a decoder's own complaints also come of seeking), and of a place
+ * where Matroska, FLV and MPEG-TS go on with something else, so that packets are missing.
+ */
+const DAMAGE = new RegExp(
+  'Error while decoding stream|Error submitting packet to decoder|' +
+    'an? EBML number|exceeds containing master element|inside parent with finite size|Packet mismatch|max resync size reached',
+);
 
 /**
  * Raw RGB through a pipe and thumbnails beside it, of a time range of a local file. Gives at most one frame a grid cell: its first picture,

@@ -366,6 +366,27 @@ describe('damaged files', () => {
     expect((frames.at(-1) as Frame).atMs).toBeGreaterThan(7400);
   });
 
+  test.each(['mkv', 'flv', 'ts'])(
+    'a stretch of a .%s that holds no packets is told of, a whole file is not',
+    async (ending) => {
+      const path = await makeVideo(dir.path, {
+        name: `lost.${ending}`,
+        seconds: 8,
+        size: '320x240',
+        picture: 'testsrc2',
+      });
+      let told = 0;
+      const options = { startMs: 3000, endMs: 8000, onDamage: () => told++ };
+      await sample(path, options);
+      expect(told).toBe(0);
+      const bytes = await readFile(path);
+      bytes.fill(0, Math.floor(bytes.length * 0.6), Math.floor(bytes.length * 0.8));
+      await writeFile(path, bytes);
+      expect((await sample(path, options)).length).toBeGreaterThan(2);
+      expect(told).toBeGreaterThan(0);
+    },
+  );
+
   test('a range beyond the last frame is empty', async () => {
     const path = await makeVideo(dir.path, { name: 'short.mkv', seconds: 2 });
     expect(await sample(path, { startMs: 60_000, endMs: 70_000 })).toEqual([]);
