@@ -99,8 +99,11 @@ describe('Videos', () => {
 
   it('can be cancelled while they wait or are indexed, and then tried again', async () => {
     const { id } = await add('stop');
+    await setVideo(api, { id, tenant: 'alice' }, { status: 'indexing' });
+    await api.catalog.setStage({ tenant: 'alice', videoId: id, run: 1 }, 'probe', { state: 'active' });
     const cancelled = await alice().post(`/v1/videos/${id}/cancel`);
     expect([cancelled.status, cancelled.body.status]).toEqual([202, 'cancelled']);
+    expect(cancelled.body.stages).toMatchObject({ probe: { state: 'skipped' }, finalize: { state: 'skipped' } });
     const twice = await alice().post(`/v1/videos/${id}/cancel`);
     expect([twice.status, twice.body.code]).toEqual([409, 'not_cancellable']);
     const retried = await alice().post(`/v1/videos/${id}/retry`).set('content-type', 'application/json');

@@ -1,4 +1,4 @@
-import type { Stage, Video } from '#store';
+import type { StageName, Video } from '#store';
 import type { Links } from '../links.ts';
 import type { PublicVideo } from '../schemas/index.ts';
 
@@ -33,10 +33,10 @@ export function publicVideo(video: Video, links: Links, nowMs = Date.now()): Pub
       audio: video.media.audio,
     },
     stages: {
-      probe: publicStage(video.stages.probe),
-      frames: publicStage(video.stages.frames),
-      speech: publicStage(video.stages.speech),
-      finalize: publicStage(video.stages.finalize),
+      probe: publicStage(video, 'probe'),
+      frames: publicStage(video, 'frames'),
+      speech: publicStage(video, 'speech'),
+      finalize: publicStage(video, 'finalize'),
     },
     progress,
     etaSeconds: eta(video, progress, nowMs),
@@ -58,8 +58,11 @@ export function publicVideo(video: Video, links: Links, nowMs = Date.now()): Pub
   };
 }
 
-function publicStage(stage: Stage) {
-  return { state: stage.state, done: toSeconds(stage.doneMs), total: toSeconds(stage.totalMs), error: stage.error };
+/** Of a cancelled video nothing is at work and nothing will be, whatever its jobs had written when they heard of it. */
+function publicStage({ status, stages }: Video, name: StageName) {
+  const { state, doneMs, totalMs, error } = stages[name];
+  const dropped = ['cancelled', 'deleting'].includes(status) && ['waiting', 'active'].includes(state);
+  return { state: dropped ? 'skipped' : state, done: toSeconds(doneMs), total: toSeconds(totalMs), error } as const;
 }
 
 /** Without what only decoding needs to know. */
