@@ -60,6 +60,10 @@ describe('how a file is decoded follows from its keyframes and the interval', ()
     const media = await probe(path);
     expect(await measureKeyframes(path, media, 1000)).toBeUndefined();
     for (const { atMs, rgb } of await sample(path, media)) expect(atMs).toBeCloseTo(clockFrame(rgb, SIZE) * 40, 1);
+    // Nor those that stand before a file's zero, where ffmpeg gives none.
+    const early = ['-output_ts_offset', '-1', '-avoid_negative_ts', 'disabled'];
+    const before = await makeVideo(dir.path, { name: 'below.mkv', codec: every600ms(codecs.h264), output: early });
+    expect(await measureKeyframes(before, await probe(before), 1000)).toBeUndefined();
   });
 
   test('one gap that is too long means all pictures, at the start, in the middle or at the end', async () => {
