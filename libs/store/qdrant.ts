@@ -371,7 +371,7 @@ export class QdrantIndex implements VectorIndex {
     };
   }
 
-  /** As wide a search as it takes to find 98 of the nearest 100, quantised or not. */
+  /** As wide a search as it takes to find 98 of the nearest 100, in full or as bytes; what bits lose is in docs/search.md. */
   #searchParams(limit: number): Schemas['SearchParams'] {
     const { quantization = 'none' } = this.options;
     return {
@@ -400,7 +400,7 @@ export class QdrantIndex implements VectorIndex {
               if (statusOf(error) !== 409) throw error;
             });
         }
-        // Making an index that is there changes nothing.
+        // Making an index that is there changes nothing. Times have graphs of their own, too: docs/search.md has what a time range finds without.
         const tenantIndex = { type: 'keyword', is_tenant: true } as const;
         await this.#client.createPayloadIndex(name, { field_name: 'tenant', field_schema: tenantIndex, wait: true });
         await this.#client.createPayloadIndex(name, { field_name: 'videoId', field_schema: 'keyword', wait: true });
