@@ -4,6 +4,8 @@ import { inOrder, MAX_LISTED } from './vector-index-checks.ts';
 
 /** Rows read at most where most hits are of videos that were not asked for. */
 const MAX_SEARCH_ROWS = 4096;
+/** Times the rows wanted that are read first: enough where half of them are of those videos, which twice as many are for every other query. */
+const FIRST_ASK = 3;
 /** Rows read where a tie reaches past the limit: a third of all questions for common words, which 4096 made wait three times as long. */
 const MAX_TIED_ROWS = 1024;
 
@@ -60,10 +62,12 @@ export async function readFiltered<Hit extends { videoId: string }>(
   const unwanted = isLong(filter.excludeVideoIds) ? new Set(filter.excludeVideoIds) : undefined;
   if (wanted) wide.videoIds = undefined;
   if (unwanted) wide.excludeVideoIds = undefined;
-  for (let ask = 2 * fetch; ask <= MAX_SEARCH_ROWS; ask *= 4) {
+  for (let ask = FIRST_ASK * fetch; ask <= MAX_SEARCH_ROWS; ) {
     const hits = await read(wide, ask);
     const left = hits.filter(({ videoId }) => (wanted?.has(videoId) ?? true) && !unwanted?.has(videoId));
     if (left.length >= fetch || hits.length < ask) return left.slice(0, fetch);
+    // As many as it takes if the rest is like these, and a quarter more; never less than twice as many.
+    ask = Math.max(2 * ask, Math.ceil((1.25 * fetch * hits.length) / left.length));
   }
   return read(filter, fetch);
 }
