@@ -10,11 +10,10 @@ export const passageId = (videoId: string, startMs: number): string => v5(`passa
 export const captionId = (videoId: string, startMs: number, n: number): string =>
   v5(`caption:${Math.round(startMs)}:${n}`, videoId);
 
-/**
- * Key of the caption file that the uploader has given. One that came after the video has a name, so that the record says which of several is meant; it lies
- * in a folder of its own, which can be removed.
- */
-export const captionsKey = (video: { tenant: string; id: string; captionsFile?: { name?: string } }): string => {
-  const name = video.captionsFile?.name;
-  return `${video.tenant}/${video.id}/captions${name === undefined ? '' : `-${name}/file`}`;
-};
+type WithCaptions = { tenant: string; id: string; captionsFile?: { name?: string } };
+/** Where the caption file lies that the uploader has given. One that came after the video has a name, so that the record says which of several is meant. */
+export const captionsFolder = ({ tenant, id, captionsFile }: WithCaptions): string =>
+  `${tenant}/${id}/captions${captionsFile?.name === undefined ? '' : `-${captionsFile.name}`}`;
+/** Its key: one with a name has the folder to itself, which can be removed. */
+export const captionsKey = (video: WithCaptions): string =>
+  `${captionsFolder(video)}${video.captionsFile?.name === undefined ? '' : '/file'}`;

@@ -2,7 +2,7 @@
 export { type BlobInfo, type BlobStore, DiskBlobs, openBlobs, S3Blobs } from './blobs.ts';
 export { Catalog, type IdempotencyClaim, type Progress, type WorkerStatus } from './catalog.ts';
 export { StoreAway, StoreError, type StoreErrorCode } from './errors.ts';
-export { captionId, captionsKey, frameId, newId, passageId } from './ids.ts';
+export { captionId, captionsFolder, captionsKey, frameId, newId, passageId } from './ids.ts';
 export { connectRedis, durabilityRisks } from './redis.ts';
 export {
   type Delivery,

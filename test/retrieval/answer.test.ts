@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import {
   type AnswerSources,
@@ -456,6 +457,18 @@ describe('Chapters', () => {
     expect(made.length).toBeLessThanOrEqual(20);
     expect([made[0]?.startMs, made.at(-1)?.endMs]).toEqual([0, durationMs]);
     if (made.length > 1) for (const { startMs, endMs } of made) expect(endMs - startMs).toBeGreaterThanOrEqual(10_000);
+  });
+
+  it('are made of scenes, whose finding gives way to others in eleven hours of pictures', async () => {
+    const shown = frames(Array.from({ length: 39_600 }, (_, i) => Math.floor(i / 20) % 16));
+    let [turns, isDone] = [0, false];
+    const others = (async () => {
+      for (; !isDone; turns++) await nextTurn();
+    })();
+    expect(await scenesOf(shown)).toHaveLength(1_980);
+    isDone = true;
+    await others;
+    expect(turns).toBeGreaterThan(15);
   });
 
   it('are made of scenes from cut to cut', async () => {

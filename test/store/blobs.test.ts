@@ -11,7 +11,7 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type BlobStore, DiskBlobs, openBlobs, StoreAway } from '#store';
+import { type BlobStore, captionsFolder, captionsKey, DiskBlobs, newId, openBlobs, StoreAway } from '#store';
 
 const MiB = 1024 ** 2;
 // The bucket is for tests alone: a test of `sweep` ends every upload of ours in it.
@@ -207,6 +207,17 @@ for (const { name, open, pending, here } of stores) {
       expect(await blobs.stat(`${tenant}/a/source`)).toBeUndefined();
       expect(await blobs.stat(`${tenant}/ab/source`)).toBeDefined();
       await blobs.deletePrefix(`${tenant}/nothing-there`);
+    });
+
+    it('remove a caption file that came after its video, and nothing beside it', async () => {
+      const video = { tenant, id: 'captioned' };
+      const later = { ...video, captionsFile: { name: newId() } };
+      for (const key of [captionsKey(video), captionsKey(later)]) await blobs.put(key, Readable.from(['x']));
+      await blobs.deletePrefix(captionsFolder(later));
+      expect(await blobs.stat(captionsKey(later))).toBeUndefined();
+      expect(await blobs.stat(captionsKey(video))).toBeDefined();
+      // What a folder is to S3.
+      expect(captionsKey(later).startsWith(`${captionsFolder(later)}/`)).toBe(true);
     });
     it.each(['', '/', '/etc/passwd', '../x', 'a/../b', 'a/./b', 'a//b', '.incoming/x', 'a\\b', 'a/\0', 'a/ b', 'ä'])(
       'refuse the key %j, which could lie outside their folder',

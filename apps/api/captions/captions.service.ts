@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { Inject, Injectable } from '@nestjs/common';
 import { type Config } from '#config';
 import { Jobs } from '#jobs';
-import { type BlobStore, Catalog, captionsKey, newId, type Tenant, type Video } from '#store';
+import { type BlobStore, Catalog, captionsFolder, captionsKey, newId, type Tenant, type Video } from '#store';
 import { MAX_CAPTION_BYTES, parseCaptions } from '#video';
 import { ProblemError } from '../problems.ts';
 import { BLOBS, CONFIG } from '../tokens.ts';
@@ -61,7 +61,7 @@ export class CaptionsService {
   async #change(before: Video, captionsFile: Video['captionsFile']): Promise<Video> {
     const { tenant, id } = before;
     const remove = (file: Video['captionsFile']) =>
-      file && this.blobs.deletePrefix(captionsKey({ tenant, id, captionsFile: file }));
+      file && this.blobs.deletePrefix(captionsFolder({ tenant, id, captionsFile: file }));
     const video = await this.catalog.patchVideo({ tenant, videoId: id }, { captionsFile });
     if (!video) {
       await remove(captionsFile); // deleted meanwhile, and what it had has been removed
