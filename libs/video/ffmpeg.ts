@@ -85,6 +85,8 @@ interface RunOptions {
   /** Text that the process writes to file descriptor 3. */
   onSideText?: (text: string) => void;
   onStderr?: (text: string) => unknown;
+  /** Called when the process has ended and all of its side text was heard; its output may not be taken yet. */
+  onEnd?: () => void;
   stallMs?: number;
 }
 /** Decoding takes every core it gets; whoever has started it, and answers others meanwhile, goes first. */
@@ -125,6 +127,7 @@ async function* run(binary: 'ffmpeg' | 'ffprobe', args: string[], options: RunOp
     child.once('exit', (code, by) => done({ exit: code === 0 ? undefined : by ? `signal ${by}` : `code ${code}` }));
   });
   const told = Promise.all([closed(child.stderr), closed(child.stdio[3])]);
+  void Promise.all([exited, told]).then(() => options.onEnd?.());
 
   let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {

@@ -116,6 +116,7 @@ async function* decodeRange(
   ].join(',');
 
   const times = new Times();
+  let ended = false;
   const run = randomBytes(4).toString('hex');
   const folder = resolve(thumbnailDir);
   const thumbnailPath = (n: number) => join(folder, `${run}-${String(n).padStart(8, '0')}.jpg`);
@@ -143,6 +144,9 @@ async function* decodeRange(
       ],
       signal,
       onSideText: (text) => times.read(text),
+      onEnd: () => {
+        ended = true;
+      },
       onStderr: (text) => DAMAGE.test(text) && options.onDamage?.(),
       // A frame is due once an interval; slow machines may need longer than real time for it.
       stallMs: ffmpegSettings().stallMs + 10 * (adaptive?.maxGapMs ?? intervalMs),
@@ -151,12 +155,30 @@ async function* decodeRange(
 
   let n = 0;
   let lastCell = -1;
+  let incomplete = false;
   try {
     for await (const rgb of blocks(chunks, size * size * 3)) {
+      if (incomplete) continue; // ffmpeg is gone: what it went of comes at the end of its output
       if (rgb.length < size * size * 3) break;
-      const atUs = (await arrival('time', () => times.take(n), signal)).us - fileStartUs;
-      const frame = { atMs: atUs / 1000, rgb, thumbnailPath: thumbnailPath(n) };
-      await arrival('thumbnail', () => exists(frame.thumbnailPath), signal);
+      const time = await arrival(
+        () => times.take(n),
+        () => ended,
+        signal,
+      );
+      const path = thumbnailPath(n);
+      if (
+        !time ||
+        !(await arrival(
+          () => exists(path),
+          () => ended,
+          signal,
+        ))
+      ) {
+        incomplete = true;
+        continue;
+      }
+      const atUs = time.us - fileStartUs;
+      const frame = { atMs: atUs / 1000, rgb, thumbnailPath: path };
       n++;
       // When the picture's format changes midway ffmpeg builds its filters anew, and they forget which cell was the last.
       if (Math.floor(atUs / intervalUs) <= lastCell) {
@@ -166,6 +188,7 @@ async function* decodeRange(
       lastCell = Math.floor(atUs / intervalUs);
       yield frame;
     }
+    if (incomplete) throw frameIncomplete();
   } catch (error) {
     if (!(error instanceof ProcessFailed)) throw error;
     if (hwaccel.length > 0) giveUpHwaccel();
@@ -249,15 +272,23 @@ class Times {
   }
 }
 
+const frameIncomplete = () =>
+  new MediaError('ffmpeg_failed', 'ffmpeg gave a frame without its time or thumbnail (is the disk full?)', true);
 /** How long a frame's time and thumbnail may come after its picture. They come by ways of their own, nearly always before it. */
 const SIDE_OUTPUT_MS = 30_000;
-async function arrival<T>(what: string, look: () => T | Promise<T>, signal?: AbortSignal): Promise<NonNullable<T>> {
+/** What `look` finds in the end; undefined when ffmpeg has ended and it is not there. */
+async function arrival<T>(
+  look: () => T | Promise<T>,
+  ended: () => boolean,
+  signal?: AbortSignal,
+): Promise<T | undefined> {
   for (const deadline = Date.now() + SIDE_OUTPUT_MS; ; await sleep(5)) {
     signal?.throwIfAborted();
+    const nothingComes = ended();
     const found = await look();
     if (found) return found;
-    if (Date.now() > deadline)
-      throw new MediaError('ffmpeg_failed', `ffmpeg gave no ${what} for a frame (is the disk full?)`, true);
+    if (nothingComes) return undefined;
+    if (Date.now() > deadline) throw frameIncomplete();
   }
 }
 /** ffmpeg writes a thumbnail aside and then renames it: what exists is whole. */

@@ -143,6 +143,16 @@ describe('when ffmpeg misbehaves', () => {
     expect(await running()).toBe(0);
   });
 
+  test('one that is gone between a frame and its thumbnail is reported as what ended it', async () => {
+    const frame = `echo "frame:0 pts:0 pts_time:0" >&3; head -c ${224 * 224 * 3} /dev/zero`;
+    configureFfmpeg({ ffmpegPath: await fake(`${frame}; echo "the sky is falling" >&2; exit 3`) });
+    await expect(first()).rejects.toThrow(/ended with code 3: the sky is falling/);
+    configureFfmpeg({ ffmpegPath: await fake(`${frame}; exec sleep 60`), maxMemoryBytes: 1 });
+    await expect(first()).rejects.toMatchObject({ code: 'media_too_large' });
+    configureFfmpeg({ ffmpegPath: await fake(frame) });
+    await expect(first()).rejects.toMatchObject({ code: 'ffmpeg_failed', retryable: true });
+  }, 15_000);
+
   test('its last words are in the error', async () => {
     configureFfmpeg({ ffmpegPath: await fake('echo "the sky is falling" >&2; exit 3') });
     await expect(first()).rejects.toMatchObject({
