@@ -30,9 +30,9 @@ import { DocsController } from './openapi/docs.controller.ts';
 import { ProblemFilter } from './problem.filter.ts';
 import type { Resources } from './resources.ts';
 import { ModelsService } from './search/models.service.ts';
+import { NamesService } from './search/names.service.ts';
 import { SearchController } from './search/search.controller.ts';
 import { SearchService } from './search/search.service.ts';
-import { TitlesService } from './search/titles.service.ts';
 import { searchTurns, Turns } from './search/turns.ts';
 import { Availability } from './store-guard.ts';
 import { BLOBS, CONFIG, INDEX, LOGGER, SHUTDOWN } from './tokens.ts';
@@ -94,7 +94,7 @@ export class AppModule {
         { provide: Turns, useFactory: searchTurns },
         LabelsService,
         FramesModelsService,
-        TitlesService,
+        NamesService,
         SearchService,
         { provide: LLM, useValue: openLlm(parts.config) },
         ChaptersService,

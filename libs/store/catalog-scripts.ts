@@ -111,10 +111,12 @@ for index = 1, #KEYS, 2 do
 end
 return videos`;
 
-/** KEYS: videos. Their status, title, metadata and media. */
+/** KEYS: videos. Their status, title, metadata, time of creation and media. */
 const readNames = `
 local names = {}
-for index = 1, #KEYS do names[index] = redis.call('HMGET', KEYS[index], 'status', 'title', 'metadata', 'media') end
+for index = 1, #KEYS do
+  names[index] = redis.call('HMGET', KEYS[index], 'status', 'title', 'metadata', 'createdAt', 'media')
+end
 return names`;
 
 /** KEYS: video, progress. ARGV: run, shard's field, ms done, now, channel. */

@@ -119,10 +119,14 @@ export class Catalog {
     if (ids.length === 0) return names;
     const found = await this.#redis.cuepointReadNames(ids.length, ...ids.map((id) => keys.video(tenant, id)));
     for (const [i, fields] of found.entries()) {
-      const [status, title, metadata, media] = fields.map((field) => field && JSON.parse(field));
-      const durationMs = media?.durationMs as number | undefined;
-      if (title !== null && status !== 'deleting')
-        names.set(ids[i] as string, { title, metadata, ...(durationMs !== undefined && { durationMs }) });
+      const [status, title, metadata, createdAt, media] = fields.map((field) => field && JSON.parse(field));
+      if (title === null || status === 'deleting') continue;
+      const { durationMs, recordedAt } = (media ?? {}) as Partial<NonNullable<Video['media']>>;
+      names.set(ids[i] as string, {
+        ...{ title, metadata, createdAt },
+        ...(durationMs !== undefined && { durationMs }),
+        ...(recordedAt !== undefined && { recordedAt }),
+      });
     }
     return names;
   }
@@ -133,8 +137,8 @@ export class Catalog {
     return { names: await this.namesOf(tenant, ids), last: ids.at(-1) };
   }
   /**
-   * Videos that were added, deleted, called otherwise or measured after `mark`, and the mark of now. `ids` is undefined where there were more than are
-   * remembered: read all. A first mark is 0.
+   * Videos that were added, deleted, called otherwise or measured after `mark`, and the mark of now. `ids` is undefined where there may have been more
+   * than are remembered: read all. A first mark is 0.
    */
   async renamedSince(tenant: Tenant, mark: number): Promise<{ ids: string[] | undefined; mark: number }> {
     const log = keys.renamed(tenant);
@@ -143,8 +147,9 @@ export class Catalog {
       this.#redis.zrange(log, `(${mark}`, '+inf', 'BYSCORE', 'WITHSCORES'),
     ]);
     const ids = later.filter((_, i) => i % 2 === 0);
-    const isWhole = ids.length < RENAMED || Number(first[1]) <= mark;
-    return { ids: isWhole ? ids : undefined, mark: Number(later.at(-1) ?? mark) };
+    // The log goes with the last video, and begins anew with the next.
+    const isWhole = mark === 0 ? ids.length < RENAMED : Number(first[1]) <= mark;
+    return { ids: isWhole ? ids : undefined, mark: Number(later.at(-1) ?? (first.length > 0 ? mark : 0)) };
   }
   /**
    * Newest first. Throws StoreError `cursor_invalid`.

@@ -8,8 +8,9 @@ export type StageName = (typeof STAGES)[number];
 export type VideoStatus = 'queued' | 'indexing' | 'ready' | 'failed' | 'cancelled' | 'deleting';
 export const TERMINAL: readonly VideoStatus[] = ['ready', 'failed', 'cancelled'];
 
-/** What a person calls a video, and says of it. */
-export type VideoName = Pick<Video, 'title' | 'metadata'> & { durationMs?: number };
+/** What a person calls a video and says of it, and what else videos are told apart by. */
+export type VideoName = Pick<Video, 'title' | 'metadata' | 'createdAt'> &
+  Partial<Pick<NonNullable<Video['media']>, 'durationMs' | 'recordedAt'>>;
 
 export interface Problem {
   code: string;

@@ -74,8 +74,8 @@ describe('a video in the catalog', () => {
     await catalog.markDeleting('acme', gone.id);
     const names = await catalog.namesOf('acme', [first.id, newId(), second.id, gone.id, other.id]);
     expect([...names]).toEqual([
-      [first.id, { title: first.title, metadata: { a: 'b' } }],
-      [second.id, { title: second.title, metadata: {} }],
+      [first.id, { title: first.title, metadata: { a: 'b' }, createdAt: first.createdAt }],
+      [second.id, { title: second.title, metadata: {}, createdAt: second.createdAt }],
     ]);
     expect(await catalog.namesOf('acme', [])).toEqual(new Map());
   });
@@ -98,13 +98,14 @@ describe('a video in the catalog', () => {
     await catalog.setStage(first.ref, 'probe', { state: 'active' });
     await catalog.patchVideo(first.ref, { status: 'indexing' });
     expect(await changed()).toEqual([]);
-    const media = { container: 'mp4', durationMs: 9000, startMs: 0 };
+    const media = { container: 'mp4', durationMs: 9000, startMs: 0, recordedAt: 1_600_000_000_000 };
     for (const patch of [{ title: 'changed' }, { metadata: { a: 'b' } }, { media }]) {
       await catalog.patchVideo(first.ref, patch);
       expect(await changed()).toEqual([first.id]);
     }
     expect((await catalog.namesOf('acme', [first.id])).get(first.id)).toEqual({
-      ...{ title: 'changed', metadata: { a: 'b' }, durationMs: 9000 },
+      ...{ title: 'changed', metadata: { a: 'b' } },
+      ...{ createdAt: first.createdAt, durationMs: 9000, recordedAt: media.recordedAt },
     });
     await catalog.markDeleting('acme', second.id);
     expect(await changed()).toEqual([second.id]);

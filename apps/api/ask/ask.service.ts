@@ -31,8 +31,8 @@ import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
 import type { askSchema, PublicAnswer, PublicMoment } from '../schemas/index.ts';
 import { ModelsService, NO_ENCODER } from '../search/models.service.ts';
+import { NamesService } from '../search/names.service.ts';
 import { publicMoment } from '../search/public-moment.ts';
-import { TitlesService } from '../search/titles.service.ts';
 import { Turns } from '../search/turns.ts';
 import { rowFilterOf, videosOf } from '../search/video-filter.ts';
 import { BLOBS, CONFIG, INDEX, LOGGER } from '../tokens.ts';
@@ -73,7 +73,7 @@ export class AskService {
     private readonly conversations: Conversations,
     private readonly chapters: ChaptersService,
     private readonly labels: LabelsService,
-    private readonly titles: TitlesService,
+    private readonly names: NamesService,
     private readonly turns: Turns,
     private readonly links: Links,
   ) {}
@@ -90,14 +90,14 @@ export class AskService {
     const videoIds = scope?.map(({ id }) => id);
     // So does its filter, until another is given.
     const filter = request.filter ?? history.at(-1)?.filter;
-    const only = await videosOf(this.catalog, tenant, { videoIds, filter });
+    const only = await videosOf(this.names, tenant, { videoIds, filter });
     const within = rowFilterOf(filter);
     const { encoder, degraded: blind } = await this.#encoder();
     const deps = {
       index: this.index,
       encoder: encoder ?? NO_ENCODER,
       passageEncoder: this.models.passageEncoder,
-      titles: () => this.titles.of(tenant),
+      titles: async () => (await this.names.of(tenant)).titles,
     };
     const searchable = <Q extends { modalities?: Modality[]; timeRange?: TimeRange }>(query: Q) => ({
       ...{ tenant, ...within, ...query, ...inBoth(within.timeRange, query.timeRange) },
@@ -129,7 +129,7 @@ export class AskService {
         const { timeRange } = inBoth(within.timeRange, part);
         return video?.media && encoder && labels.length > 0 ? this.labels.ofVideo(video, labels, timeRange) : [];
       },
-      titled: async (name, videoIds) => (await this.titles.of(tenant)).called(name, { tenant, videoIds }),
+      titled: async (name, videoIds) => (await this.names.of(tenant)).titles.called(name, { tenant, videoIds }),
       videos: async (ids, most) => (await this.#videos(tenant, ids, most)).map(factsOf),
       thumbnail: (id, atMs) => this.#thumbnail(tenant, id, atMs, signal),
     };

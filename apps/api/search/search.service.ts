@@ -10,8 +10,8 @@ import { toSeconds } from '../videos/public-video.ts';
 import { countBefore, MAX_OFFSET, type Place, placeOf, toCursor } from './cursor.ts';
 import { decodeImage } from './image.ts';
 import { ModelsService, NO_ENCODER } from './models.service.ts';
+import { NamesService } from './names.service.ts';
 import { publicMoment } from './public-moment.ts';
-import { TitlesService } from './titles.service.ts';
 import { Turns } from './turns.ts';
 import { rowFilterOf, videosOf } from './video-filter.ts';
 
@@ -38,7 +38,7 @@ export class SearchService {
     @Inject(INDEX) private readonly index: VectorIndex,
     private readonly catalog: Catalog,
     private readonly models: ModelsService,
-    private readonly titles: TitlesService,
+    private readonly names: NamesService,
     private readonly labels: LabelsService,
     private readonly turns: Turns,
     private readonly links: Links,
@@ -65,12 +65,12 @@ export class SearchService {
     request: SearchRequest,
     { encoder, place, image, steps, signal }: Prepared,
   ): Promise<Omit<SearchResult, 'tookMs' | 'steps'>> {
-    const videoIds = await videosOf(this.catalog, tenant, request);
+    const videoIds = await videosOf(this.names, tenant, request);
     const deps: SearchDeps = {
       index: this.index,
       encoder,
       passageEncoder: this.models.passageEncoder,
-      titles: () => this.titles.of(tenant),
+      titles: async () => (await this.names.of(tenant)).titles,
       onStep: (step, ms) => {
         steps[step] = rounded((steps[step] ?? 0) + ms);
       },
@@ -79,7 +79,7 @@ export class SearchService {
     // One more than the page, to know whether there is a next one, and some for what has come since the page before. Groups are made of all there is.
     const count = groupBy ? MAX_OFFSET : place.offset + limit + 1 + (place.offset > 0 ? COME_SINCE : 0);
     const found = await this.#moments(deps, tenant, request, videoIds, image, count, signal);
-    const videos = await this.catalog.namesOf(tenant, [...new Set(found.map(({ videoId }) => videoId))]);
+    const videos = await this.names.forIds(tenant, [...new Set(found.map(({ videoId }) => videoId))]);
     // A video that is being deleted is not found any more.
     const there = found.filter(({ videoId }) => videos.has(videoId));
     const results = groupBy
