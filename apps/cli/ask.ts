@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Answer } from './client.ts';
-import { apiOption, type Context, dataDirOption, jsonOption, keyOption } from './command.ts';
+import { type Context, type Run, withApiOptions } from './command.ts';
 import { columns, harmless, span } from './format.ts';
 import { type SessionOptions, withApi } from './session.ts';
 
@@ -10,19 +10,16 @@ interface AskOptions extends SessionOptions {
   stream?: boolean;
 }
 
-export function addAsk(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
-  program
-    .command('ask')
-    .description('answer a question from what the videos say and show')
-    .argument('<question>', 'in plain words')
-    .option('--video <id...>', 'only from these videos')
-    .option('--conversation <id>', 'go on with the conversation of an answer before')
-    .option('--stream', 'show the answer as it is written')
-    .addOption(dataDirOption())
-    .addOption(apiOption())
-    .addOption(keyOption())
-    .addOption(jsonOption())
-    .action((question: string, options: AskOptions) => run((context) => ask(question, options, context)));
+export function addAsk(program: Command, run: Run): void {
+  withApiOptions(
+    program
+      .command('ask')
+      .description('answer a question from what the videos say and show')
+      .argument('<question>', 'in plain words')
+      .option('--video <id...>', 'only from these videos')
+      .option('--conversation <id>', 'go on with the conversation of an answer before')
+      .option('--stream', 'show the answer as it is written'),
+  ).action((question: string, options: AskOptions) => run((context) => ask(question, options, context)));
 }
 
 async function ask(question: string, options: AskOptions, context: Context): Promise<void> {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { Webhook } from 'standardwebhooks';
 import { type Answer, ApiClient, type Moment } from './client.ts';
-import { type Context, jsonOption, verboseOption } from './command.ts';
+import { type Context, jsonOption, type Run, verboseOption } from './command.ts';
 import { Embedded } from './embedded/index.ts';
 import { inherited } from './environment.ts';
 import { CliError } from './errors.ts';
@@ -34,7 +34,7 @@ interface Question {
   expected: { start: number; end: number } | null;
 }
 
-export function addDemo(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
+export function addDemo(program: Command, run: Run): void {
   program
     .command('demo')
     .description('index the sample video (or yours), check its webhook, ask questions, and keep serving')

@@ -9,7 +9,7 @@ import type { Config } from '#config';
 import { inspectProfile } from '#models';
 import { checkFfmpeg, configureFfmpeg } from '#video';
 import { findRunningApi } from './client.ts';
-import { type Context, dataDirOption, jsonOption } from './command.ts';
+import { type Context, dataDirOption, jsonOption, type Run } from './command.ts';
 import { findProgram, portIsFree } from './embedded/index.ts';
 import { configWith } from './environment.ts';
 import { CliError, problemOf } from './errors.ts';
@@ -31,7 +31,7 @@ const REACH_TIMEOUT_MS = 5_000;
 const INSTALL =
   process.platform === 'darwin' ? 'brew install ffmpeg redis' : 'sudo apt-get install -y ffmpeg redis-server';
 
-export function addDoctor(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
+export function addDoctor(program: Command, run: Run): void {
   program
     .command('doctor')
     .description('check that this machine and its settings are fit, and say how to mend what is not')

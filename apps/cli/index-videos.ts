@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { ApiClient, Video } from './client.ts';
-import { apiOption, type Context, dataDirOption, jsonOption, keyOption } from './command.ts';
+import { type Context, type Run, withApiOptions } from './command.ts';
 import { CliError, problemOf } from './errors.ts';
 import { columns, plural } from './format.ts';
 import { Interrupted } from './interrupt.ts';
@@ -25,26 +25,22 @@ interface IndexOptions extends SessionOptions {
   prompt?: string;
 }
 
-export function addIndex(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
-  const command = program
-    .command('index')
-    .description('index files, folders or addresses and wait until they can be asked');
-  command
-    .argument('<what...>', 'files, folders (searched for media) or http addresses')
-    .option('--title <title>', 'title of the video (with one only; default: its file name)')
-    .option('--language <code>', 'language that is spoken, such as en (default: detected)')
-    .addOption(
-      new Option('--task <task>', 'write speech down as it is said, or in English').choices([
-        'transcribe',
-        'translate',
-      ]),
-    )
-    .option('--prompt <text>', 'names and terms that the speech holds, as they are to be spelt')
-    .addOption(dataDirOption())
-    .addOption(apiOption())
-    .addOption(keyOption())
-    .addOption(jsonOption())
-    .action((what: string[], options: IndexOptions) => run((context) => index(what, options, context)));
+export function addIndex(program: Command, run: Run): void {
+  withApiOptions(
+    program
+      .command('index')
+      .description('index files, folders or addresses and wait until they can be asked')
+      .argument('<what...>', 'files, folders (searched for media) or http addresses')
+      .option('--title <title>', 'title of the video (with one only; default: its file name)')
+      .option('--language <code>', 'language that is spoken, such as en (default: detected)')
+      .addOption(
+        new Option('--task <task>', 'write speech down as it is said, or in English').choices([
+          'transcribe',
+          'translate',
+        ]),
+      )
+      .option('--prompt <text>', 'names and terms that the speech holds, as they are to be spelt'),
+  ).action((what: string[], options: IndexOptions) => run((context) => index(what, options, context)));
 }
 
 async function index(what: string[], options: IndexOptions, context: Context): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Label } from './client.ts';
-import { apiOption, type Context, dataDirOption, jsonOption, keyOption } from './command.ts';
+import { type Context, type Run, withApiOptions } from './command.ts';
 import { clock, columns, span } from './format.ts';
 import { type SessionOptions, withApi } from './session.ts';
 
@@ -10,17 +10,14 @@ interface LabelsOptions extends SessionOptions {
 /** Places of a label that fit a line. */
 const PLACES = 3;
 
-export function addLabels(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
-  program
-    .command('labels')
-    .description('what is in a video: which of some labels are seen, how long and where')
-    .argument('<video>', 'its id')
-    .option('--labels <list>', 'what to look for, between commas (default: LABELS of the api)')
-    .addOption(dataDirOption())
-    .addOption(apiOption())
-    .addOption(keyOption())
-    .addOption(jsonOption())
-    .action((video: string, options: LabelsOptions) => run((context) => show(video, options, context)));
+export function addLabels(program: Command, run: Run): void {
+  withApiOptions(
+    program
+      .command('labels')
+      .description('what is in a video: which of some labels are seen, how long and where')
+      .argument('<video>', 'its id')
+      .option('--labels <list>', 'what to look for, between commas (default: LABELS of the api)'),
+  ).action((video: string, options: LabelsOptions) => run((context) => show(video, options, context)));
 }
 
 async function show(video: string, options: LabelsOptions, context: Context): Promise<void> {

@@ -1,6 +1,14 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openClip, openPassageEncoder, openWhisper, type ProfileName, resolveProfile } from '#models';
+import {
+  openClip,
+  openPassageEncoder,
+  openWhisper,
+  type Part,
+  type ProfileName,
+  type RuntimeInfo,
+  resolveProfile,
+} from '#models';
 import { configureFfmpeg, decodeAudio, SAMPLE_RATE } from '#video';
 import type { Context } from './command.ts';
 import { configWith } from './environment.ts';
@@ -29,7 +37,18 @@ export async function bench(profile: ProfileName | undefined, { terminal, signal
     allowFallback: false,
     signal,
   });
-  const say = (part: string, id: string, text: string) => terminal.result(`${part.padEnd(8)} ${id}\n         ${text}`);
+  const report = (
+    part: Part,
+    id: string,
+    { value: { runtime }, tookMs, memoryBytes }: Opened<{ runtime: RuntimeInfo }>,
+    speed: string,
+    figures: Record<string, unknown>,
+  ) => {
+    const loaded = { loadMs: tookMs, memoryBytes };
+    terminal.record({ type: 'bench', profile: resolved.profile, part, id, ...runtime, ...loaded, ...figures });
+    const loadWords = `loaded in ${(tookMs / 1000).toFixed(1)} s, ${bytes(memoryBytes)} of memory`;
+    terminal.result(`${part.padEnd(8)} ${id}\n         ${speed}, ${loadWords}, on ${runtime.device}`);
+  };
 
   {
     const opened = await timed(() => openClip(clip.folder, { id: clip.id, towers: 'image', device, threads }));
@@ -38,16 +57,7 @@ export async function bench(profile: ProfileName | undefined, { terminal, signal
     const pictures = () => Uint8Array.from({ length: BATCH * picture }, (_, i) => (i * 2_654_435_761) >>> 24);
     const { rounds, tookMs } = await repeated(() => model.encodeImages(pictures(), BATCH, signal), signal);
     const imagesPerSecond = round((rounds * BATCH * 1000) / tookMs);
-    const figures = { loadMs: opened.tookMs, memoryBytes: opened.memoryBytes, imagesPerSecond };
-    terminal.record({
-      type: 'bench',
-      profile: resolved.profile,
-      part: 'clip',
-      id: clip.id,
-      ...model.runtime,
-      ...figures,
-    });
-    say('clip', clip.id, `${imagesPerSecond} images/s, ${loadWords(opened)}, on ${model.runtime.device}`);
+    report('clip', clip.id, opened, `${imagesPerSecond} images/s`, { imagesPerSecond });
   }
   {
     const vadFile = vad && join(vad.folder, vad.files[0] as string);
@@ -61,32 +71,14 @@ export async function bench(profile: ProfileName | undefined, { terminal, signal
     };
     const { rounds, tookMs } = await repeated(transcribe, signal);
     const realTimeFactor = round((rounds * seconds * 1000) / tookMs);
-    const figures = { loadMs: opened.tookMs, memoryBytes: opened.memoryBytes, realTimeFactor, vad: vad?.id };
-    terminal.record({
-      type: 'bench',
-      profile: resolved.profile,
-      part: 'whisper',
-      id: whisper.id,
-      ...model.runtime,
-      ...figures,
-    });
-    say('whisper', whisper.id, `${realTimeFactor}× real time, ${loadWords(opened)}, on ${model.runtime.device}`);
+    report('whisper', whisper.id, opened, `${realTimeFactor}× real time`, { realTimeFactor, vad: vad?.id });
   }
   if (text) {
     const opened = await timed(() => openPassageEncoder(text.folder, { id: text.id, device, threads }));
     await using model = opened.value;
     const { rounds, tookMs } = await repeated(() => model.encodePassages(PASSAGES, signal), signal);
     const passagesPerSecond = round((rounds * PASSAGES.length * 1000) / tookMs);
-    const figures = { loadMs: opened.tookMs, memoryBytes: opened.memoryBytes, passagesPerSecond };
-    terminal.record({
-      type: 'bench',
-      profile: resolved.profile,
-      part: 'text',
-      id: text.id,
-      ...model.runtime,
-      ...figures,
-    });
-    say('text', text.id, `${passagesPerSecond} passages/s, ${loadWords(opened)}, on ${model.runtime.device}`);
+    report('text', text.id, opened, `${passagesPerSecond} passages/s`, { passagesPerSecond });
   }
   const peakBytes = process.resourceUsage().maxRSS * 1024;
   terminal.record({ type: 'summary', profile: resolved.profile, peakMemoryBytes: peakBytes });
@@ -107,8 +99,6 @@ async function timed<T>(open: () => Promise<T>): Promise<Opened<T>> {
     memoryBytes: Math.max(0, process.memoryUsage.rss() - before),
   };
 }
-const loadWords = ({ tookMs, memoryBytes }: Opened<unknown>) =>
-  `loaded in ${(tookMs / 1000).toFixed(1)} s, ${bytes(memoryBytes)} of memory`;
 
 async function repeated(
   work: () => Promise<unknown>,

@@ -1,16 +1,15 @@
 import { Argument, type Command } from 'commander';
 import type { Config } from '#config';
 import { inspectProfile, PARTS, type PartState, PROFILES, type ProfileName, removeBroken, tryModels } from '#models';
-import { type Context, jsonOption } from './command.ts';
+import { type Context, jsonOption, type Run } from './command.ts';
 import { fetchModels } from './embedded/index.ts';
 import { configWith } from './environment.ts';
 import { bytes } from './format.ts';
 import { bench } from './models-bench.ts';
 
 const NAMES = Object.keys(PROFILES) as ProfileName[];
-type Work = (context: Context) => Promise<void>;
 
-export function addModels(program: Command, run: (work: Work) => Promise<void>): void {
+export function addModels(program: Command, run: Run): void {
   const models = program.command('models').description('the models on this machine');
   const add = (
     name: string,

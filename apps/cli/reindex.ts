@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { ApiClient, Video } from './client.ts';
-import { apiOption, type Context, dataDirOption, jsonOption, keyOption } from './command.ts';
+import { type Context, type Run, withApiOptions } from './command.ts';
 import { CliError, problemOf } from './errors.ts';
 import { columns, plural } from './format.ts';
 import { Interrupted } from './interrupt.ts';
@@ -23,21 +23,18 @@ interface Models {
   next?: { id: string };
 }
 
-export function addReindex(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
-  program
-    .command('reindex')
-    .description(
-      'bring videos to the models and settings of now. Without ids: the frames of those that were indexed with another CLIP than the one that is set, beside the old ones, which are searched until all videos are done',
-    )
-    .argument('[ids...]', 'videos to index again as a whole')
-    .option('--all', 'index all videos again as a whole, those that failed or were cancelled too')
-    .option('--switch', 'search with the new CLIP even where videos could not be indexed with it')
-    .option('--prune', 'in the end, remove frames of CLIPs that are not in use any more')
-    .addOption(dataDirOption())
-    .addOption(apiOption())
-    .addOption(keyOption())
-    .addOption(jsonOption())
-    .action((ids: string[], options: Options) => run((context) => reindex(ids, options, context)));
+export function addReindex(program: Command, run: Run): void {
+  withApiOptions(
+    program
+      .command('reindex')
+      .description(
+        'bring videos to the models and settings of now. Without ids: the frames of those that were indexed with another CLIP than the one that is set, beside the old ones, which are searched until all videos are done',
+      )
+      .argument('[ids...]', 'videos to index again as a whole')
+      .option('--all', 'index all videos again as a whole, those that failed or were cancelled too')
+      .option('--switch', 'search with the new CLIP even where videos could not be indexed with it')
+      .option('--prune', 'in the end, remove frames of CLIPs that are not in use any more'),
+  ).action((ids: string[], options: Options) => run((context) => reindex(ids, options, context)));
 }
 
 async function reindex(named: string[], options: Options, context: Context): Promise<void> {

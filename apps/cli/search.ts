@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Moment } from './client.ts';
-import { apiOption, type Context, dataDirOption, jsonOption, keyOption } from './command.ts';
+import { type Context, type Run, withApiOptions } from './command.ts';
 import { columns, harmless, span } from './format.ts';
 import { type SessionOptions, withApi } from './session.ts';
 
@@ -14,22 +14,20 @@ interface SearchOptions extends SessionOptions {
 const SURE = 0.5;
 const MODALITY = { seen: 'frames', said: 'passages' } as const;
 
-export function addSearch(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
-  const command = program.command('search').description('find the moments that a question is about');
-  command
-    .argument(
-      '<query>',
-      'what is seen or said, in plain words; "quoted" word for word, -word for what must not be there',
-    )
-    .option('--limit <number>', 'moments at most', count, 10)
-    .option('--video <id...>', 'only in these videos')
-    .addOption(new Option('--only <what>', 'only among what is seen, or what is said').choices(['seen', 'said']))
-    .option('--then <query...>', 'what follows it within a minute')
-    .addOption(dataDirOption())
-    .addOption(apiOption())
-    .addOption(keyOption())
-    .addOption(jsonOption())
-    .action((query: string, options: SearchOptions) => run((context) => search(query, options, context)));
+export function addSearch(program: Command, run: Run): void {
+  withApiOptions(
+    program
+      .command('search')
+      .description('find the moments that a question is about')
+      .argument(
+        '<query>',
+        'what is seen or said, in plain words; "quoted" word for word, -word for what must not be there',
+      )
+      .option('--limit <number>', 'moments at most', count, 10)
+      .option('--video <id...>', 'only in these videos')
+      .addOption(new Option('--only <what>', 'only among what is seen, or what is said').choices(['seen', 'said']))
+      .option('--then <query...>', 'what follows it within a minute'),
+  ).action((query: string, options: SearchOptions) => run((context) => search(query, options, context)));
 }
 
 async function search(query: string, options: SearchOptions, context: Context): Promise<void> {

@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
 import { type Command, Option } from 'commander';
-import { type Context, dataDirOption, jsonOption, verboseOption } from './command.ts';
+import { type Context, dataDirOption, jsonOption, type Run, verboseOption } from './command.ts';
 import { Embedded } from './embedded/index.ts';
 import { inherited } from './environment.ts';
 import { aborted } from './interrupt.ts';
@@ -12,7 +12,7 @@ interface UpOptions {
   verbose?: boolean;
 }
 
-export function addUp(program: Command, run: (work: (context: Context) => Promise<void>) => Promise<void>): void {
+export function addUp(program: Command, run: Run): void {
   const command = program.command('up').description('run everything on this machine: Redis, api and worker');
   command
     .addOption(new Option('--port <number>', 'port of the api (default: 8080, or a free one)').env('PORT'))

@@ -41,9 +41,6 @@ export class Service {
   constructor(options: ServiceOptions) {
     this.#options = options;
   }
-  get pid(): number | undefined {
-    return this.#child?.pid;
-  }
 
   /** Resolves when it is ready for the first time. One that ends before that is not tried again: CliError `service_failed` with its last words. */
   async start(): Promise<void> {
