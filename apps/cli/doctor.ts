@@ -156,27 +156,19 @@ const CHECKS: Record<string, Check> = {
     }
   },
 
-  s3: async ({ s3 }) => {
+  s3: async ({ s3, dataDir }) => {
     if (!s3) return undefined;
-    // The SDK is large, and few need it here.
-    const { HeadBucketCommand, S3Client } = await import('@aws-sdk/client-s3');
-    const { bucket, endpoint, region, accessKeyId, secretAccessKey } = s3;
-    const credentials = accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : undefined;
-    const client = new S3Client({ endpoint, region, credentials, forcePathStyle: Boolean(endpoint), maxAttempts: 1 });
+    const { openBlobs } = await import('#store');
     try {
-      await client.send(new HeadBucketCommand({ Bucket: bucket }), {
-        abortSignal: AbortSignal.timeout(REACH_TIMEOUT_MS),
-      });
-      return { state: 'ok', message: `bucket ${bucket} can be reached` };
+      await openBlobs({ dir: dataDir, s3 }).ping(AbortSignal.timeout(REACH_TIMEOUT_MS));
+      return { state: 'ok', message: `bucket ${s3.bucket} can be reached` };
     } catch (error) {
-      const { name, message } = error as Error;
+      const { message } = error as Error;
       return {
         state: 'fail',
-        message: `bucket ${bucket}: ${name} ${message}`,
+        message: `bucket ${s3.bucket}: ${message}`,
         mend: 'check S3_BUCKET, S3_ENDPOINT and the S3 keys',
       };
-    } finally {
-      client.destroy();
     }
   },
 
@@ -214,6 +206,7 @@ async function checkRedisServer(): Promise<Omit<Finding, 'check'>> {
 
 /** A server that may forget what it took would lose uploads that were answered 202. */
 async function checkRedisUrl(url: string): Promise<Omit<Finding, 'check'>> {
+  const { durabilityRisks } = await import('#store'); // most commands need none of it
   const options = {
     lazyConnect: true,
     retryStrategy: () => null,
@@ -230,20 +223,10 @@ async function checkRedisUrl(url: string): Promise<Omit<Finding, 'check'>> {
   });
   try {
     await redis.connect();
-    const setting = async (name: string) => {
-      const answer = (await redis.config('GET', name)) as string[];
-      return answer[1] ?? '';
-    };
-    const atRisk: string[] = [];
-    if ((await setting('maxmemory-policy')) !== 'noeviction')
-      atRisk.push('it may evict jobs (CONFIG SET maxmemory-policy noeviction)');
-    if ((await setting('appendonly')) !== 'yes')
-      atRisk.push('it forgets what came after its last snapshot when it dies (CONFIG SET appendonly yes)');
-    else if ((await setting('appendfsync')) !== 'always')
-      atRisk.push('it forgets up to its last second when the machine dies (CONFIG SET appendfsync always)');
-    return atRisk.length
-      ? { state: 'warn', message: `Redis answers at ${where}, but uploads are at risk`, mend: atRisk.join('; ') }
-      : { state: 'ok', message: `Redis answers at ${where}: noeviction, append-only file synced at each write` };
+    const risks = await durabilityRisks(redis);
+    return risks.length
+      ? { state: 'warn', message: `Redis answers at ${where}, but uploads are at risk`, mend: risks.join(' ') }
+      : { state: 'ok', message: `Redis answers at ${where}; no setting that it shows puts uploads at risk` };
   } catch (error) {
     const { message } = error as Error;
     if (/unknown command|NOPERM|no permissions/i.test(message))

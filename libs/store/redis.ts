@@ -8,7 +8,6 @@ import { Redis } from 'ioredis';
 export function connectRedis(url: string): Redis {
   const options = {
     maxRetriesPerRequest: null,
-    lazyConnect: false,
     retryStrategy: (attempts: number) => Math.min(attempts * 50, 1000),
   };
   return url.startsWith('unix:') ? new Redis({ ...options, path: url.slice('unix:'.length) }) : new Redis(url, options);
@@ -32,11 +31,11 @@ export async function durabilityRisks(redis: Redis): Promise<string[]> {
   const policy = value('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
     risks.push(
-      `maxmemory-policy is ${policy}: when memory is full, Redis drops videos and jobs. Set it to noeviction.`,
+      `maxmemory-policy is ${policy}: when memory is full, Redis drops videos and jobs. Set maxmemory-policy noeviction.`,
     );
   }
   if (value('aof_enabled') === '0') {
-    risks.push('appendonly is off: a restart of Redis can lose accepted uploads. Set it to yes.');
+    risks.push('appendonly is off: a restart of Redis can lose accepted uploads. Set appendonly yes.');
     return risks;
   }
   const fsync = await redis.config('GET', 'appendfsync').then(
@@ -45,7 +44,7 @@ export async function durabilityRisks(redis: Redis): Promise<string[]> {
   );
   if (fsync !== undefined && fsync !== 'always') {
     risks.push(
-      `appendfsync is ${fsync}: a power cut can lose uploads accepted ${fsync === 'everysec' ? 'in the last second' : 'in the last half minute'}. Set it to always.`,
+      `appendfsync is ${fsync}: a power cut can lose uploads accepted ${fsync === 'everysec' ? 'in the last second' : 'in the last half minute'}. Set appendfsync always.`,
     );
   }
   return risks;
