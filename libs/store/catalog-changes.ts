@@ -1,7 +1,12 @@
 import type { Redis } from 'ioredis';
 
+/** A watcher sees a change that it was not told of (a message lost with its connection) this much later. */
+const REREAD_MS = 5000;
+/** Changes in quicker succession than this are one to a watcher. */
+const COALESCE_MS = 200;
+
 /** Wakes one waiting watcher, by a ring or for good. */
-export class Bell {
+class Bell {
   #rung = false;
   #ended = false;
   readonly #wakers = new Set<() => void>();
@@ -68,8 +73,51 @@ export class Changes {
 
   constructor(private readonly redis: Redis) {}
 
+  /**
+   * What `read` gives now, then what it gives after each message where that is another (messages in quick succession are one), until it gives nothing or
+   * `signal` aborts. Ends, too, when all bells end or the generator's `return` is called.
+   */
+  follow<T>(channel: string, read: () => Promise<T | undefined>, signal: AbortSignal): AsyncGenerator<T> {
+    const returned = new AbortController();
+    const items = this.#follow(channel, read, AbortSignal.any([signal, returned.signal]));
+    // A generator that waits can't see its own `return` before it is woken.
+    const finish = items.return.bind(items);
+    items.return = (value) => {
+      returned.abort();
+      return finish(value);
+    };
+    return items;
+  }
+  /** Ends all bells and the connection. */
+  close(): void {
+    for (const bells of this.#bells.values()) for (const bell of bells) bell.end();
+    this.#subscriber?.disconnect();
+    this.#subscriber = undefined;
+  }
+
+  async *#follow<T>(channel: string, read: () => Promise<T | undefined>, signal: AbortSignal): AsyncGenerator<T> {
+    if (signal.aborted) return;
+    const bell = this.#listen(channel);
+    signal.addEventListener('abort', bell.end);
+    try {
+      let seen = '';
+      while (!bell.ended) {
+        const readAt = performance.now();
+        const item = await bell.orEnd(read());
+        if (item === undefined || bell.ended) return;
+        const text = JSON.stringify(item);
+        if (text !== seen) yield item;
+        seen = text;
+        await bell.wait(REREAD_MS);
+        await bell.pause(COALESCE_MS - (performance.now() - readAt));
+      }
+    } finally {
+      signal.removeEventListener('abort', bell.end);
+      this.#leave(channel, bell);
+    }
+  }
   /** A bell that rings for each message and each time the connection comes back: messages of the meantime are lost. */
-  listen(channel: string): Bell {
+  #listen(channel: string): Bell {
     const bell = new Bell();
     const bells = this.#bells.get(channel);
     if (bells) bells.add(bell);
@@ -84,18 +132,12 @@ export class Changes {
     }
     return bell;
   }
-  leave(channel: string, bell: Bell): void {
+  #leave(channel: string, bell: Bell): void {
     const bells = this.#bells.get(channel);
     bells?.delete(bell);
     if (bells?.size !== 0) return;
     this.#bells.delete(channel);
     this.#subscriber?.unsubscribe(channel).catch(() => {});
-  }
-  /** Ends all bells and the connection. */
-  close(): void {
-    for (const bells of this.#bells.values()) for (const bell of bells) bell.end();
-    this.#subscriber?.disconnect();
-    this.#subscriber = undefined;
   }
   #connection(): Redis {
     if (!this.#subscriber) {

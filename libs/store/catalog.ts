@@ -1,15 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { validate } from 'uuid';
 import { Changes } from './catalog-changes.ts';
+import { Claims, type IdempotencyClaim } from './catalog-claims.ts';
 import { keys, parseUnfinishedMember, RENAMED, unfinishedMember, videoKeys } from './catalog-keys.ts';
-import { type ScriptedRedis, type VideoChange, type VideoReply, withScripts } from './catalog-scripts.ts';
+import { fieldsOf, json, OPTIONAL, parseVideo, stageFields } from './catalog-record.ts';
+import { type ScriptedRedis, type VideoChange, withScripts } from './catalog-scripts.ts';
 import { StoreError } from './errors.ts';
 import { closeRedis } from './redis.ts';
 import {
   type Delivery,
   type FramesModel,
   framesModelsOf,
+  type Progress,
   type Reindex,
   STAGES,
   type Stage,
@@ -20,71 +23,18 @@ import {
   type VideoRef,
   type VideoStatus,
   type Webhook,
+  type WorkerStatus,
 } from './types.ts';
 
-export type IdempotencyClaim =
-  | { state: 'new' }
-  | { state: 'in_progress' }
-  | { state: 'mismatch' }
-  | { state: 'done'; videoId: string };
-export interface Progress {
-  stage: 'frames' | 'speech';
-  shard: number;
-  /** Milliseconds of this shard that are done. */
-  doneMs: number;
-}
-/** What a worker says of itself every few seconds; gone 15 s after it died. */
-export interface WorkerStatus {
-  id: string;
-  ready: boolean;
-  profile?: string;
-  fallbackReason?: string;
-  models?: { clip?: string; whisper?: string; text?: string };
-  /** What it makes frames with when videos are indexed again. */
-  framesModel?: FramesModel;
-  device?: string;
-  /** While not ready: what it is waiting for. */
-  note?: string;
-  /** 99th percentile of the event loop's delay since the last pulse. */
-  eventLoopP99Ms?: number;
-  rssBytes?: number;
-}
-
-const DAY_MS = 24 * 3600_000;
 const DELIVERY_DAYS = 30;
 const WORKER_SECONDS = 15;
-/** A watcher sees a change that it was not told of (a message lost with its connection) this much later. */
-const REREAD_MS = 5000;
-/** Changes in quicker succession than this are one to a watcher. */
-const COALESCE_MS = 200;
-/** A claim that Redis took longer to answer than this is not kept for its process. */
-const CLAIM_PATIENCE_MS = 2000;
 const PAGE = 100;
-/** Fields that `undefined` in a patch removes. */
-const OPTIONAL: readonly string[] = [
-  'language',
-  'task',
-  'prompt',
-  'captionsFile',
-  'captions',
-  'media',
-  'error',
-  'models',
-  'reindex',
-  'startedAt',
-  'finishedAt',
-];
-const FIXED: readonly string[] = ['id', 'tenant', 'stages', 'createdAt', 'updatedAt'];
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Videos, webhooks and their deliveries in Redis. Every change of a video is one atomic step and wakes its watchers. */
 export class Catalog {
   readonly #redis: ScriptedRedis;
   readonly #changes: Changes;
-  /** Idempotency keys this process holds: key in Redis → claim. */
-  readonly #claims = new Map<string, { token: string; fingerprint: string; keepUntil: number }>();
-  readonly #claimMs: number;
-  #claimTimer?: NodeJS.Timeout;
+  readonly #claims: Claims;
 
   /** `claimMs`: how long a claimed Idempotency-Key outlives the process that claimed it. */
   constructor(
@@ -93,7 +43,7 @@ export class Catalog {
   ) {
     this.#redis = withScripts(redis);
     this.#changes = new Changes(redis);
-    this.#claimMs = claimMs;
+    this.#claims = new Claims(this.#redis, claimMs);
   }
 
   /** Writes a new video; adding one that is there is an error. */
@@ -270,74 +220,18 @@ export class Catalog {
    * While Redis is away it waits. Ends, too, when the catalog is closed or the generator's `return` is called.
    */
   watch(tenant: Tenant, id: string, signal: AbortSignal): AsyncGenerator<Video> {
-    const channel = keys.changes(tenant, id);
-    const changes = this.#changes;
-    const read = () => this.getVideo(tenant, id);
-    let stopped = false;
-    let end = () => {
-      stopped = true;
-    };
-    async function* follow(): AsyncGenerator<Video> {
-      if (signal.aborted || stopped) return;
-      const bell = changes.listen(channel);
-      end = bell.end;
-      signal.addEventListener('abort', bell.end);
-      try {
-        let seen = '';
-        while (!bell.ended) {
-          const readAt = performance.now();
-          const video = await bell.orEnd(read());
-          if (!video || bell.ended) return;
-          const text = json(video);
-          if (text !== seen) yield video;
-          seen = text;
-          await bell.wait(REREAD_MS);
-          await bell.pause(COALESCE_MS - (performance.now() - readAt));
-        }
-      } finally {
-        signal.removeEventListener('abort', bell.end);
-        changes.leave(channel, bell);
-      }
-    }
-    const videos = follow();
-    // A generator that waits can't see its own `return` before it is woken.
-    const finish = videos.return.bind(videos);
-    videos.return = (value) => {
-      end();
-      return finish(value);
-    };
-    return videos;
+    return this.#changes.follow(keys.changes(tenant, id), () => this.getVideo(tenant, id), signal);
   }
 
-  /**
-   * Claims an Idempotency-Key for a day. While this process lives it keeps the claim, until `finish` or `release`;
-   * a claim whose process died is free again after a minute (`claimMs`).
-   */
-  async claimIdempotencyKey(tenant: Tenant, key: string, fingerprint: string): Promise<IdempotencyClaim> {
-    const name = keys.idempotency(tenant, key);
-    const token = randomUUID();
-    const askedAt = Date.now();
-    const state = await this.#redis.cuepointClaim(name, fingerprint, token, String(this.#claimMs));
-    if (state.startsWith('done:')) return { state: 'done', videoId: state.slice('done:'.length) };
-    if (state === 'new') {
-      // Whoever asked while Redis was away may have given up since, and would never release it: such a claim is left to run out.
-      const keepUntil = Date.now() - askedAt > CLAIM_PATIENCE_MS ? 0 : askedAt + DAY_MS;
-      this.#claims.set(name, { token, fingerprint, keepUntil });
-      this.#claimTimer ??= setInterval(() => this.#keepClaims(), this.#claimMs / 3).unref();
-    }
-    return { state: state as 'new' | 'in_progress' | 'mismatch' };
+  /** For a day; `Claims` says when it is free again before that. */
+  claimIdempotencyKey(tenant: Tenant, key: string, fingerprint: string): Promise<IdempotencyClaim> {
+    return this.#claims.claim(keys.idempotency(tenant, key), fingerprint);
   }
-  async finishIdempotencyKey(tenant: Tenant, key: string, videoId: string): Promise<void> {
-    const name = keys.idempotency(tenant, key);
-    const fingerprint = this.#claims.get(name)?.fingerprint ?? '';
-    this.#claims.delete(name);
-    await this.#redis.cuepointFinishClaim(name, videoId, String(DAY_MS), fingerprint);
+  finishIdempotencyKey(tenant: Tenant, key: string, videoId: string): Promise<void> {
+    return this.#claims.finish(keys.idempotency(tenant, key), videoId);
   }
-  async releaseIdempotencyKey(tenant: Tenant, key: string): Promise<void> {
-    const name = keys.idempotency(tenant, key);
-    const token = this.#claims.get(name)?.token ?? '';
-    this.#claims.delete(name);
-    await this.#redis.cuepointReleaseClaim(name, token);
+  releaseIdempotencyKey(tenant: Tenant, key: string): Promise<void> {
+    return this.#claims.release(keys.idempotency(tenant, key));
   }
 
   async createWebhook(webhook: Webhook): Promise<void> {
@@ -478,22 +372,9 @@ export class Catalog {
     if (gone.length) await this.#redis.srem(keys.workers, gone);
     return texts.filter((text) => text !== null && text !== undefined).map((text) => JSON.parse(text));
   }
-  /** Throws StoreError `store_unavailable` when Redis doesn't answer within `timeoutMs`; other calls wait for it. */
-  async ping(timeoutMs = 1000): Promise<void> {
-    const timeout = new AbortController();
-    const late = sleep(timeoutMs, true, { signal: timeout.signal }).catch(() => true);
-    const answer = this.#redis.ping().then(
-      () => false,
-      () => true,
-    );
-    const failed = await Promise.race([answer, late]);
-    timeout.abort();
-    if (failed) throw new StoreError('store_unavailable', `Redis does not answer within ${timeoutMs} ms`, true);
-  }
   /** Ends all watching, and closes the connection it was given and the one it opened. */
   async close(): Promise<void> {
-    clearInterval(this.#claimTimer);
-    this.#claims.clear();
+    this.#claims.close();
     this.#changes.close();
     await closeRedis(this.redis);
   }
@@ -526,59 +407,11 @@ export class Catalog {
     const names = ids.flatMap((id) => [keys.video(tenant, id), keys.progress(tenant, id)]);
     return (await this.#redis.cuepointReadVideos(names.length, ...names)).map(parseVideo);
   }
-  #keepClaims(): void {
-    for (const [name, { token, keepUntil }] of this.#claims) {
-      if (keepUntil < Date.now()) continue;
-      // One that can't be kept now is tried again in a moment; one that is lost is seen in `finish`.
-      this.#redis.cuepointKeepClaim(name, token, String(this.#claimMs)).catch(() => {});
-    }
-  }
 }
 
-const json = (value: unknown): string => JSON.stringify(value);
 const toCursor = (id: string): string => Buffer.from(id).toString('base64url');
 function parseCursor(cursor: string): string {
   const id = Buffer.from(cursor, 'base64url').toString();
-  if (!UUID.test(id) || toCursor(id) !== cursor)
-    throw new StoreError('cursor_invalid', 'The cursor is not one of ours');
+  if (!validate(id) || toCursor(id) !== cursor) throw new StoreError('cursor_invalid', 'The cursor is not one of ours');
   return id;
-}
-
-/** Top-level fields of a patch as they are stored. */
-function fieldsOf(patch: Partial<Video>): Record<string, string> {
-  const entries = Object.entries(patch).filter(([field, value]) => !FIXED.includes(field) && value !== undefined);
-  return Object.fromEntries(entries.map(([field, value]) => [field, json(value)]));
-}
-function stageFields(stage: StageName, patch: Partial<Stage>): { set: Record<string, string>; unset: string[] } {
-  const set: Record<string, string> = {};
-  const unset: string[] = [];
-  for (const [field, value] of Object.entries(patch)) {
-    if (value !== undefined) set[`stage.${stage}.${field}`] = json(value);
-    else if (field === 'error') unset.push(`stage.${stage}.${field}`);
-  }
-  return { set, unset };
-}
-function parseVideo([fields, progress]: VideoReply): Video | undefined {
-  if (!fields.length) return undefined;
-  const video: Record<string, unknown> = {};
-  const stages: Record<string, Record<string, unknown>> = {};
-  for (let index = 0; index < fields.length; index += 2) {
-    const [field, text] = [fields[index] as string, fields[index + 1] as string];
-    if (field === 'call') continue;
-    const [, stage, stageField] = /^stage\.(\w+)\.(\w+)$/.exec(field) ?? [];
-    if (stage && stageField) {
-      stages[stage] ??= {};
-      stages[stage][stageField] = JSON.parse(text);
-    } else video[field] = JSON.parse(text);
-  }
-  const done = new Map<string, number>();
-  for (let index = 0; index < progress.length; index += 2) {
-    const stage = (progress[index] as string).split(':', 1)[0] as string;
-    done.set(stage, (done.get(stage) ?? 0) + Number(progress[index + 1]));
-  }
-  for (const name of STAGES) {
-    const stage = stages[name] as unknown as Stage;
-    stage.doneMs = Math.min(stage.totalMs, Math.max(stage.doneMs, done.get(name) ?? 0));
-  }
-  return { ...video, stages } as unknown as Video;
 }

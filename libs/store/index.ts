@@ -1,6 +1,6 @@
 /** What Cuepoint keeps: the catalog (Redis), the vector index (LanceDB or Qdrant), and blobs (a folder or S3). Imports no other library of ours. */
-export { type BlobInfo, type BlobStore, DiskBlobs, openBlobs, S3Blobs } from './blobs.ts';
-export { Catalog, type IdempotencyClaim, type Progress, type WorkerStatus } from './catalog.ts';
+export { type BlobInfo, type BlobStore, DiskBlobs, openBlobs } from './blobs.ts';
+export { Catalog } from './catalog.ts';
 export { StoreAway, StoreError, type StoreErrorCode } from './errors.ts';
 export { captionId, captionsFolder, captionsKey, frameId, newId, passageId } from './ids.ts';
 export { connectRedis, durabilityRisks } from './redis.ts';
@@ -12,7 +12,6 @@ export {
   type Reindex,
   SPEECH_TASKS,
   type SpeechTask,
-  STAGES,
   type Stage,
   type StageName,
   TERMINAL,
@@ -25,6 +24,7 @@ export {
   type VideoStatus,
   type Webhook,
   type WebhookEvent,
+  type WorkerStatus,
 } from './types.ts';
 export {
   type EmbeddedPassageRow,

@@ -156,3 +156,27 @@ export interface Delivery {
   attempts: { at: number; status?: number; error?: string; durationMs: number }[];
   createdAt: number;
 }
+
+/** How far a job is with its shard of a video. */
+export interface Progress {
+  stage: 'frames' | 'speech';
+  shard: number;
+  /** Milliseconds of this shard that are done. */
+  doneMs: number;
+}
+/** What a worker says of itself every few seconds; gone 15 s after it died. */
+export interface WorkerStatus {
+  id: string;
+  ready: boolean;
+  profile?: string;
+  fallbackReason?: string;
+  models?: { clip?: string; whisper?: string; text?: string };
+  /** What it makes frames with when videos are indexed again. */
+  framesModel?: FramesModel;
+  device?: string;
+  /** While not ready: what it is waiting for. */
+  note?: string;
+  /** 99th percentile of the event loop's delay since the last pulse. */
+  eventLoopP99Ms?: number;
+  rssBytes?: number;
+}

@@ -118,14 +118,12 @@ describe('when redis-server is killed (kill -9) and started again', () => {
     stop.abort();
     expect((await ended).done).toBe(true);
     expect((await watch.next()).done).toBe(true);
-    await expect(catalog.ping(100)).rejects.toMatchObject({ code: 'store_unavailable' });
     const patching = catalog.patchVideo({ tenant: 'acme', videoId: added.id }, { title: 'after' });
     await server.start();
     await patching;
     expect((await next).value.title).toBe('after');
     await catalog.patchVideo({ tenant: 'acme', videoId: added.id }, { title: 'later' });
     expect((await going.next()).value.title).toBe('later');
-    await catalog.ping();
   });
   it('a change whose message never came is seen within a few seconds', async () => {
     const added = video('before');
