@@ -38,6 +38,6 @@ export {
   type VectorIndex,
   type VectorModel,
 } from './vector-index.ts';
-export { MAX_LISTED } from './vector-index-checks.ts';
+export { MAX_LISTED } from './vector-index-common.ts';
 export { cosine, dot } from './vectors.ts';
 export { termOf, terms, wordsOf } from './words.ts';

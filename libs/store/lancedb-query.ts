@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { IndexFilter, VectorModel } from './vector-index.ts';
-import { inOrder, MAX_LISTED } from './vector-index-checks.ts';
+import { inOrder, MAX_LISTED, modelName } from './vector-index-common.ts';
 
 /** Rows read at most where most hits are of videos that were not asked for. */
 const MAX_SEARCH_ROWS = 4096;
@@ -13,17 +12,12 @@ export const PASSAGES = 'passages';
 const FRAMES_PREFIX = 'frames_';
 const EMBEDDED_PASSAGES_PREFIX = 'passages_';
 
-/** A table for each model, named so that a person can read it; the hash keeps apart ids that look alike once cleaned. */
+/** A table for each model. */
 export const framesTable = (model: VectorModel): string => FRAMES_PREFIX + modelName(model);
 export const embeddedPassagesTable = (model: VectorModel): string => EMBEDDED_PASSAGES_PREFIX + modelName(model);
 export const isFrames = (table: string): boolean => table.startsWith(FRAMES_PREFIX);
 export const isOurs = (table: string): boolean =>
   table === PASSAGES || isFrames(table) || table.startsWith(EMBEDDED_PASSAGES_PREFIX);
-function modelName(model: VectorModel): string {
-  const readable = model.id.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 60);
-  const hash = createHash('sha256').update(model.id).digest('hex').slice(0, 8);
-  return `${readable}_${model.dimension}_${hash}`;
-}
 
 /** A SQL string: within one, only the quote itself has a meaning (DataFusion's generic dialect, no backslash escapes). */
 export const quote = (value: string): string => `'${value.toWellFormed().replaceAll("'", "''")}'`;

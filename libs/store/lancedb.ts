@@ -1,15 +1,15 @@
 import './lancedb-log.ts';
 import { mkdir } from 'node:fs/promises';
 import { type Connection, connect, MatchQuery, type Table } from '@lancedb/lancedb';
-import type * as arrow from 'apache-arrow';
-import { guard, isConflict, retryConflicts, storeError } from './lancedb-failures.ts';
+import { guard, isConflict } from './lancedb-failures.ts';
+import { LanceFolder } from './lancedb-folder.ts';
+import { nearest } from './lancedb-nearest.ts';
 import {
   embeddedPassagesTable,
   filterSql,
   framesTable,
   isFrames,
   isIn,
-  isOurs,
   PASSAGES,
   quote,
   readFiltered,
@@ -28,16 +28,12 @@ import {
   span,
 } from './lancedb-rows.ts';
 import {
-  addMissingColumns,
   compact,
-  countOf,
   ensureSearchIndexes,
-  ensureTextIndex,
   fillMissingColumns,
   type Keeping,
   type Known,
   readHits,
-  TableWriter,
   type Upkeep,
   vectorIndexOf,
 } from './lancedb-table.ts';
@@ -53,25 +49,22 @@ import type {
   VectorIndex,
   VectorModel,
 } from './vector-index.ts';
-import { byId, checkVector, clampLimit, MAX_QUERY_CHARS, matchesNothing, shownAt } from './vector-index-checks.ts';
+import {
+  aroundInstant,
+  byId,
+  checkVector,
+  clampLimit,
+  MAX_QUERY_CHARS,
+  matchesNothing,
+  shownAt,
+} from './vector-index-common.ts';
 import { SampleCache } from './vector-index-sample.ts';
-import { cosine } from './vectors.ts';
 import { queryTerms } from './words.ts';
 
 /** Ids of one query. */
 const MAX_IDS = 1000;
 /** Terms of one text search. */
 const MAX_TERMS = 512;
-/** How far from an instant `frameAt` looks first: a frame seldom stands for longer. */
-const NEAR_MS = 60_000;
-/**
- * Partitions of a vector index that are searched where all rows match: so many, and this share of a large one. Of a million frames in 244 partitions,
- * 24, 32 and 48 find .68, .99 and 1.00 of the nearest 20, since a query that is near nothing is about as far from many; all 244 take half as long again.
- */
-const PROBES = 24;
-const PROBED_SHARE = 0.2;
-/** How many candidates by their codes are compared again by their vectors, at least: reading those is half of a search. */
-const CANDIDATES = 200;
 
 /** What a test sets to see in seconds what takes a large index or an hour. */
 export interface LanceTuning extends Keeping {
@@ -95,8 +88,7 @@ const TUNING: LanceTuning = {
  * came since. Upkeep runs once more by itself when the versions that the last writes replaced may be dropped.
  */
 export class LanceIndex implements VectorIndex {
-  readonly #tables = new Map<string, Promise<Table>>();
-  readonly #writers = new Map<string, TableWriter>();
+  readonly #folder: LanceFolder;
   readonly #samples = new SampleCache();
 
   readonly #known = new Map<string, Known>();
@@ -106,7 +98,9 @@ export class LanceIndex implements VectorIndex {
   private constructor(
     readonly db: Connection,
     readonly tuning: LanceTuning,
-  ) {}
+  ) {
+    this.#folder = new LanceFolder(db, tuning);
+  }
 
   static async open(dir: string, tuning: Partial<LanceTuning> = {}): Promise<LanceIndex> {
     await mkdir(dir, { recursive: true });
@@ -118,7 +112,7 @@ export class LanceIndex implements VectorIndex {
     if (rows.length === 0) return;
     const { schema, toArrow } = framesShape(model.dimension);
     const name = framesTable(model);
-    await this.#writer(name, () => this.#create(name, schema)).upsert(rows, toArrow);
+    await this.#folder.writer(name, schema).upsert(rows, toArrow);
     this.#upkeepLater();
   }
 
@@ -134,36 +128,25 @@ export class LanceIndex implements VectorIndex {
     if (model && embedded.length > 0) {
       const { schema, toArrow } = embeddedPassagesShape(model.dimension);
       const name = embeddedPassagesTable(model);
-      await this.#writer(name, () => this.#create(name, schema)).upsert(embedded, toArrow);
+      await this.#folder.writer(name, schema).upsert(embedded, toArrow);
     }
-    await this.#passagesWriter().upsert<PassageRow>(rows, passagesShape().toArrow);
+    await this.#folder.passagesWriter().upsert<PassageRow>(rows, passagesShape().toArrow);
     this.#upkeepLater();
   }
 
   async deleteVideo(tenant: Tenant, videoId: string): Promise<void> {
-    const where = filterSql({ tenant, videoIds: [videoId] }, 'frames');
-    for (const name of await this.#writtenTables()) {
-      await this.#writerOf(name).exclusive((table) => table.delete(where));
-    }
-    this.#upkeepLater();
+    await this.#deleteWhere(filterSql({ tenant, videoIds: [videoId] }, 'frames'), () => true);
   }
 
   async deleteFrames(tenant: Tenant, videoId: string, model?: VectorModel): Promise<void> {
     const where = filterSql({ tenant, videoIds: [videoId] }, 'frames');
-    for (const name of await this.#writtenTables()) {
-      const isMeant = model ? name === framesTable(model) : isFrames(name);
-      if (isMeant) await this.#writerOf(name).exclusive((table) => table.delete(where));
-    }
-    this.#upkeepLater();
+    await this.#deleteWhere(where, (name) => (model ? name === framesTable(model) : isFrames(name)));
   }
 
   async deletePassages(tenant: Tenant, videoId: string, kinds?: PassageKind[]): Promise<void> {
     if (kinds?.length === 0) return;
     const where = filterSql({ tenant, videoIds: [videoId], kinds }, 'passages');
-    for (const name of await this.#writtenTables()) {
-      if (name.startsWith(PASSAGES)) await this.#writerOf(name).exclusive((table) => table.delete(where));
-    }
-    this.#upkeepLater();
+    await this.#deleteWhere(where, (name) => name.startsWith(PASSAGES));
   }
 
   async searchFrames(
@@ -194,7 +177,7 @@ export class LanceIndex implements VectorIndex {
     const words = queryTerms(text.slice(0, MAX_QUERY_CHARS), filter.language).slice(0, MAX_TERMS);
     const count = clampLimit(limit);
     if (words.length === 0 || count === 0 || matchesNothing(filter)) return [];
-    const table = await this.#find(PASSAGES);
+    const table = await this.#folder.find(PASSAGES);
     if (!table) return [];
     const read = async (filter: IndexFilter, fetch: number) => {
       // A MatchQuery is words and nothing else: no operators, so nothing a user types is a syntax error.
@@ -224,7 +207,7 @@ export class LanceIndex implements VectorIndex {
   }
 
   async getFrames(model: VectorModel, tenant: Tenant, ids: string[]): Promise<FrameRow[]> {
-    const table = await this.#find(framesTable(model));
+    const table = await this.#folder.find(framesTable(model));
     const rows: FrameRow[] = [];
     for (let at = 0; table && at < ids.length; at += MAX_IDS) {
       const where = `${filterSql({ tenant }, 'frames')} AND ${isIn('id', ids.slice(at, at + MAX_IDS))}`;
@@ -234,10 +217,9 @@ export class LanceIndex implements VectorIndex {
   }
 
   async frameAt(model: VectorModel, tenant: Tenant, videoId: string, atMs: number): Promise<FrameRow | undefined> {
-    const table = await this.#find(framesTable(model));
+    const table = await this.#folder.find(framesTable(model));
     if (!table || !Number.isFinite(atMs)) return undefined;
-    const near = { startMs: atMs - NEAR_MS, endMs: atMs + NEAR_MS };
-    for (const timeRange of [near, undefined]) {
+    for (const timeRange of aroundInstant(atMs)) {
       const where = filterSql({ tenant, videoIds: [videoId], timeRange }, 'frames');
       const spans = await readHits(table, table.query().where(where).select([HIT]), span);
       const shown = shownAt(spans, atMs);
@@ -260,7 +242,7 @@ export class LanceIndex implements VectorIndex {
     videoId: string,
     { timeRange }: Pick<IndexFilter, 'timeRange'> = {},
   ): Promise<FrameRow[]> {
-    const table = await this.#find(framesTable(model));
+    const table = await this.#folder.find(framesTable(model));
     return table ? framesOf(table, filterSql({ tenant, videoIds: [videoId], timeRange }, 'frames'), IN_TIME) : [];
   }
 
@@ -269,7 +251,7 @@ export class LanceIndex implements VectorIndex {
     videoId: string,
     filter: Pick<IndexFilter, 'kinds' | 'language' | 'timeRange'> = {},
   ): Promise<PassageRow[]> {
-    const table = await this.#find(PASSAGES);
+    const table = await this.#folder.find(PASSAGES);
     const all = { ...filter, tenant, videoIds: [videoId] };
     if (!table || matchesNothing(all)) return [];
     const query = table.query().where(filterSql(all, 'passages')).orderBy(IN_TIME);
@@ -283,9 +265,9 @@ export class LanceIndex implements VectorIndex {
   async dropFramesExcept(keep: VectorModel[]): Promise<number> {
     const kept = keep.map(framesTable);
     let dropped = 0;
-    for (const name of await this.#writtenTables()) {
+    for (const name of await this.#folder.written()) {
       if (!isFrames(name) || kept.includes(name)) continue;
-      dropped += await this.#writerOf(name).exclusive(async (table) => {
+      dropped += await this.#folder.writerOf(name).exclusive(async (table) => {
         if ((await table.countRows()) === 0) return 0;
         await table.delete('true');
         return 1;
@@ -308,8 +290,8 @@ export class LanceIndex implements VectorIndex {
     const { indexRows, keepUnknownMs } = this.tuning;
     let isChanged = false;
     let hasRested = true;
-    for (const name of await this.#writtenTables()) {
-      const writer = this.#writerOf(name);
+    for (const name of await this.#folder.written()) {
+      const writer = this.#folder.writerOf(name);
       writer.holdsCompaction = true;
       try {
         await writer.exclusive(fillMissingColumns);
@@ -318,7 +300,7 @@ export class LanceIndex implements VectorIndex {
         isChanged ||= done.isChanged;
         hasRested &&= done.hasRested;
         // Not in the writer's turn: writes go on meanwhile.
-        const table = await this.#find(name);
+        const table = await this.#folder.find(name);
         if (table) isChanged = (await ensureSearchIndexes(table, indexRows)) || isChanged;
       } finally {
         writer.holdsCompaction = false;
@@ -339,9 +321,14 @@ export class LanceIndex implements VectorIndex {
   async close(): Promise<void> {
     if (!this.db.isOpen()) return;
     clearTimeout(this.#upkeep);
-    await Promise.all([...this.#writers.values()].map((writer) => writer.idle()));
-    for (const table of this.#tables.values()) await table.then((open) => open.close()).catch(() => {});
-    this.db.close();
+    await this.#folder.close();
+  }
+
+  async #deleteWhere(where: string, isMeant: (table: string) => boolean): Promise<void> {
+    for (const name of await this.#folder.written()) {
+      if (isMeant(name)) await this.#folder.writerOf(name).exclusive((table) => table.delete(where));
+    }
+    this.#upkeepLater();
   }
 
   async #nearest<Hit extends Omit<FrameHit, 'score'>>(
@@ -354,40 +341,12 @@ export class LanceIndex implements VectorIndex {
     toHit: (row: Row) => Hit,
   ): Promise<(Hit & { score: number })[]> {
     const count = clampLimit(limit);
-    const table = count > 0 && !matchesNothing(filter) ? await this.#find(name) : undefined;
+    const table = count > 0 && !matchesNothing(filter) ? await this.#folder.find(name) : undefined;
     if (!table) return [];
     const known = await guard(() => this.#knownOf(name, table));
-    const indexed = await guard(() => known.index);
-    const read = async (filter: IndexFilter, fetch: number) => {
-      const where = filterSql(filter, of);
-      const query = table.query().nearestTo(vector).distanceType('cosine').limit(fetch);
-      // Vectors that are read anyway are compared here: the engine would read each of them twice.
-      const comparesHere = columns.includes('vector');
-      let isWhole = false;
-      if (indexed) {
-        const [rows, all] = await guard(() => Promise.all([countOf(known, table, where), countOf(known, table)]));
-        isWhole = rows === all && where === filterSql({ tenant: filter.tenant }, of);
-        if (rows <= this.tuning.exactRows) query.bypassVectorIndex();
-        else {
-          // The fewer rows match, the more partitions hold the nearest of them.
-          const { partitions } = indexed;
-          const probes = Math.ceil(Math.max(PROBES, partitions * PROBED_SHARE) * Math.sqrt(indexed.rows / rows));
-          query.nprobes(Math.min(probes, partitions));
-          if (comparesHere) query.limit(Math.max(fetch, CANDIDATES));
-          else query.refineFactor(Math.ceil(CANDIDATES / fetch));
-        }
-      }
-      // A filter that all rows pass costs a third of a search of a million. Rows of others may have come since they were counted.
-      if (!isWhole) query.where(where);
-      const hits = await readHits(table, query.select([...columns, '_distance']), (row) => {
-        const hit = toHit(row);
-        return { ...hit, score: hit.vector ? cosine(hit.vector, vector) : 1 - row.number('_distance') };
-      });
-      return hits
-        .filter(({ tenant }) => tenant === filter.tenant)
-        .sort((a, b) => b.score - a.score)
-        .slice(0, fetch);
-    };
+    const { exactRows } = this.tuning;
+    const read = (filter: IndexFilter, fetch: number) =>
+      nearest({ table, known, of, exactRows }, vector, filter, fetch, columns, toHit);
     return topRows(count, (fetch) => readFiltered(filter, fetch, read));
   }
 
@@ -404,7 +363,7 @@ export class LanceIndex implements VectorIndex {
 
   async #sample(name: string, where: string, filter: IndexFilter, limit: number): Promise<Float32Array[]> {
     const count = clampLimit(limit);
-    const table = count > 0 && !matchesNothing(filter) ? await this.#find(name) : undefined;
+    const table = count > 0 && !matchesNothing(filter) ? await this.#folder.find(name) : undefined;
     if (!table) return [];
     const version = await guard(() => table.version());
     return this.#samples.get(`${name} ${count} ${where}`, count, version, async () => {
@@ -420,72 +379,6 @@ export class LanceIndex implements VectorIndex {
         .slice(0, count)
         .map((row) => row.vector);
     });
-  }
-
-  /** Names of our tables; not of one whose folder is all that a process left when it died making it. */
-  async #writtenTables(): Promise<string[]> {
-    const names: string[] = [];
-    for (;;) {
-      const startAfter = names.at(-1);
-      const page = await guard(() => this.db.tableNames(startAfter === undefined ? {} : { startAfter }));
-      if (page.length === 0) break;
-      names.push(...page);
-    }
-    const written: string[] = [];
-    for (const name of names) {
-      if (isOurs(name) && (await this.#find(name))) written.push(name);
-    }
-    return written;
-  }
-
-  #writer(name: string, open: () => Promise<Table>): TableWriter {
-    const writer = this.#writers.get(name) ?? new TableWriter(open, this.tuning);
-    this.#writers.set(name, writer);
-    return writer;
-  }
-
-  /** Makes the text index too where a process that died left the table without. */
-  #passagesWriter(): TableWriter {
-    return this.#writer(PASSAGES, async () => {
-      const table = await this.#create(PASSAGES, passagesShape().schema);
-      await ensureTextIndex(table);
-      return table;
-    });
-  }
-
-  #writerOf(name: string): TableWriter {
-    return name === PASSAGES ? this.#passagesWriter() : this.#writer(name, () => this.#open(name));
-  }
-
-  /** A table that may not be there yet. */
-  async #find(name: string): Promise<Table | undefined> {
-    try {
-      return await this.#open(name);
-    } catch (error) {
-      if (/not found|does not exist/i.test(String(error))) return undefined;
-      throw storeError(error);
-    }
-  }
-
-  #open(name: string): Promise<Table> {
-    let table = this.#tables.get(name);
-    if (!table) {
-      table = this.db.openTable(name).then(async (open) => {
-        if (isOurs(name)) await addMissingColumns(open, name === PASSAGES);
-        return open;
-      });
-      this.#tables.set(name, table);
-      table.catch(() => this.#tables.delete(name));
-    }
-    return table;
-  }
-
-  async #create(name: string, schema: arrow.Schema): Promise<Table> {
-    const found = await this.#find(name);
-    if (found) return found;
-    const table = await retryConflicts(() => this.db.createEmptyTable(name, schema, { mode: 'create', existOk: true }));
-    table.close();
-    return this.#open(name);
   }
 }
 

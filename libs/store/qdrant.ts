@@ -1,8 +1,25 @@
-import { createHash } from 'node:crypto';
 import { QdrantClient, type Schemas } from '@qdrant/js-client-rest';
-import { v5, validate } from 'uuid';
 import { documentVector, queryVector } from './bm25.ts';
-import { StoreAway, StoreError } from './errors.ts';
+import { guard, statusOf } from './qdrant-failures.ts';
+import {
+  BM25,
+  embeddedPassagesCollection,
+  FRAME_VECTOR,
+  FRAMES_PREFIX,
+  filterOf,
+  frameOf,
+  framesCollection,
+  isOurs,
+  PASSAGE_VECTOR,
+  PASSAGES,
+  passage,
+  passagePayload,
+  pointId,
+  span,
+  spanPayload,
+  vectorOf,
+} from './qdrant-points.ts';
+import { denseSchema, type QdrantOptions, searchParams } from './qdrant-schema.ts';
 import type { Tenant } from './types.ts';
 import type {
   EmbeddedPassageRow,
@@ -16,6 +33,7 @@ import type {
   VectorModel,
 } from './vector-index.ts';
 import {
+  aroundInstant,
   checkVector,
   clampLimit,
   inOrder,
@@ -23,44 +41,16 @@ import {
   MAX_QUERY_CHARS,
   matchesNothing,
   shownAt,
-} from './vector-index-checks.ts';
+} from './vector-index-common.ts';
 import { SampleCache } from './vector-index-sample.ts';
 
-const PASSAGES = 'cuepoint_passages';
-const FRAMES_PREFIX = 'cuepoint_frames_';
 /** Alias of the frames that are searched, for other programs that read this Qdrant. */
 const ACTIVE_FRAMES = 'cuepoint_frames';
-/** Names of the vectors: of a frame, of a passage with an embedding, and the sparse one of every passage. */
-const FRAME_VECTOR = 'image';
-const PASSAGE_VECTOR = 'text';
-const BM25 = 'bm25';
 /** Points of one request: about 1.5 MB of JSON at 1,024 dimensions, a few ms to write. */
 const MAX_POINTS = 128;
 const SCROLL_POINTS = 256;
-/** Candidates that a graph search keeps at least (Qdrant's own default is 100). */
-const MIN_EF = 128;
-/** Candidates by quantised vectors, for one that is wanted: as Qdrant advises for each. */
-const OVERSAMPLING = { int8: 2, binary: 4 };
-/** How far from an instant `frameAt` looks first: a frame seldom stands for longer. */
-const NEAR_MS = 60_000;
 /** Others may have written since; a sample of few rows is soon read again. */
 const PARTIAL_SAMPLE_MS = 2_000;
-/** For point ids of rows whose id is no UUID; Qdrant takes nothing else. */
-const ID_NAMESPACE = '6f0b1b4e-9a0c-4c6b-8a51-6a2f0c9d7e13';
-
-/** What a collection is made with; changing one of these does not change collections that are there. */
-export interface QdrantOptions {
-  url: string;
-  apiKey?: string;
-  /** Vectors are kept a second time in memory as bytes or bits, searched by these, and what is found is compared again by the full vectors. */
-  quantization?: 'none' | 'int8' | 'binary';
-  /** Full vectors and graphs are read from disk. */
-  onDisk?: boolean;
-  /** Copies of each shard, in a cluster. */
-  replication?: number;
-  shards?: number;
-}
-
 /** Qdrant over HTTP. A collection a frames model, one for passages; tenants share them, kept apart by a tenant index (every search names one). */
 export class QdrantIndex implements VectorIndex {
   readonly #client: QdrantClient;
@@ -81,7 +71,7 @@ export class QdrantIndex implements VectorIndex {
     for (const row of rows) checkVector(row.vector, model);
     if (rows.length === 0) return;
     const name = framesCollection(model);
-    await this.#upsert(name, this.#denseSchema(FRAME_VECTOR, model), rows, (row) => ({
+    await this.#upsert(name, denseSchema(FRAME_VECTOR, model, this.options), rows, (row) => ({
       id: pointId(row.id),
       vector: { [FRAME_VECTOR]: Array.from(row.vector) },
       payload: spanPayload(row),
@@ -95,7 +85,7 @@ export class QdrantIndex implements VectorIndex {
     if (model && embedded.length > 0) {
       for (const { vector } of embedded) checkVector(vector as Float32Array, model);
       const name = embeddedPassagesCollection(model);
-      await this.#upsert(name, this.#denseSchema(PASSAGE_VECTOR, model), embedded, (row) => ({
+      await this.#upsert(name, denseSchema(PASSAGE_VECTOR, model, this.options), embedded, (row) => ({
         id: pointId(row.id),
         vector: { [PASSAGE_VECTOR]: Array.from(row.vector as Float32Array) },
         payload: passagePayload(row),
@@ -154,7 +144,7 @@ export class QdrantIndex implements VectorIndex {
         using: FRAME_VECTOR,
         filter: filterOf(filter, 'frames'),
         limit: count,
-        params: this.#searchParams(count),
+        params: searchParams(count, this.options),
         with_vector: options.withVectors ? [FRAME_VECTOR] : false,
       })),
     );
@@ -190,7 +180,7 @@ export class QdrantIndex implements VectorIndex {
       using: PASSAGE_VECTOR,
       filter: filterOf(filter, 'passages'),
       limit: count,
-      params: this.#searchParams(count),
+      params: searchParams(count, this.options),
     });
   }
 
@@ -211,8 +201,7 @@ export class QdrantIndex implements VectorIndex {
 
   async frameAt(model: VectorModel, tenant: Tenant, videoId: string, atMs: number): Promise<FrameRow | undefined> {
     if (!Number.isFinite(atMs)) return undefined;
-    const near = { startMs: atMs - NEAR_MS, endMs: atMs + NEAR_MS };
-    for (const timeRange of [near, undefined]) {
+    for (const timeRange of aroundInstant(atMs)) {
       const filter = filterOf({ tenant, videoIds: [videoId], timeRange }, 'frames');
       const spans: ReturnType<typeof span>[] = [];
       for await (const point of this.#scroll(framesCollection(model), filter)) spans.push(span(point.payload));
@@ -258,7 +247,7 @@ export class QdrantIndex implements VectorIndex {
   /** In one request, so that at any moment the alias names one collection. */
   async nameActiveFrames(model: VectorModel): Promise<void> {
     const collection_name = framesCollection(model);
-    await this.#ensure(collection_name, this.#denseSchema(FRAME_VECTOR, model));
+    await this.#ensure(collection_name, denseSchema(FRAME_VECTOR, model, this.options));
     await guard(async () => {
       const { aliases } = await this.#client.getAliases();
       const named = aliases.find(({ alias_name }) => alias_name === ACTIVE_FRAMES);
@@ -358,30 +347,6 @@ export class QdrantIndex implements VectorIndex {
     });
   }
 
-  #denseSchema(name: string, model: VectorModel): Schemas['CreateCollection'] {
-    const { quantization = 'none', onDisk } = this.options;
-    return {
-      vectors: { [name]: { size: model.dimension, distance: 'Cosine', ...(onDisk && { on_disk: true }) } },
-      // One graph a tenant and none over all, as Qdrant advises where every search names a tenant.
-      hnsw_config: { m: 0, payload_m: 16, ...(onDisk && { on_disk: true }) },
-      ...(quantization === 'int8' && {
-        quantization_config: { scalar: { type: 'int8', quantile: 0.99, always_ram: true } },
-      }),
-      ...(quantization === 'binary' && { quantization_config: { binary: { always_ram: true } } }),
-    };
-  }
-
-  /** As wide a search as it takes to find 98 of the nearest 100, in full or as bytes; what bits lose is in docs/search.md. */
-  #searchParams(limit: number): Schemas['SearchParams'] {
-    const { quantization = 'none' } = this.options;
-    return {
-      hnsw_ef: Math.max(MIN_EF, limit),
-      ...(quantization !== 'none' && {
-        quantization: { rescore: true, oversampling: OVERSAMPLING[quantization] },
-      }),
-    };
-  }
-
   /** Makes a collection and its indexes unless they are there; a worker that comes second finds them made (409). */
   #ensure(name: string, schema: Parameters<QdrantClient['createCollection']>[1]): Promise<void> {
     let ensured = this.#ensured.get(name);
@@ -414,89 +379,8 @@ export class QdrantIndex implements VectorIndex {
   }
 }
 
-const framesCollection = (model: VectorModel): string => FRAMES_PREFIX + modelName(model);
-const embeddedPassagesCollection = (model: VectorModel): string => `${PASSAGES}_${modelName(model)}`;
-const isOurs = (name: string): boolean =>
-  name === PASSAGES || name.startsWith(`${PASSAGES}_`) || name.startsWith(FRAMES_PREFIX);
-function modelName(model: VectorModel): string {
-  const readable = model.id.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 60);
-  const hash = createHash('sha256').update(model.id).digest('hex').slice(0, 8);
-  return `${readable}_${model.dimension}_${hash}`;
-}
 /** The client takes 6333 where a URL names no port, and Node leaves a scheme's own port out of a URL: one that was written is meant. */
 function portOf(url: string): number | undefined {
   const [, scheme, port] = /^(https?):\/\/[^/]*:(\d+)(?:\/|$)/i.exec(url) ?? [];
   return scheme ? Number(port) : undefined;
-}
-const pointId = (id: string): string => (validate(id) ? id : v5(id, ID_NAMESPACE));
-
-/** `of`: frames have neither kind nor language. */
-function filterOf(filter: IndexFilter, of: 'frames' | 'passages') {
-  const { tenant, videoIds, excludeVideoIds, timeRange, language, kinds } = filter;
-  const must: Schemas['Condition'][] = [{ key: 'tenant', match: { value: tenant } }];
-  if (videoIds) must.push({ key: 'videoId', match: { any: videoIds } });
-  if (timeRange && Number.isFinite(timeRange.endMs)) must.push({ key: 'startMs', range: { lt: timeRange.endMs } });
-  if (timeRange && Number.isFinite(timeRange.startMs)) must.push({ key: 'endMs', range: { gt: timeRange.startMs } });
-  if (of === 'passages' && language !== undefined) must.push({ key: 'language', match: { value: language } });
-  if (of === 'passages' && kinds) must.push({ key: 'kind', match: { any: kinds } });
-  const must_not = excludeVideoIds?.length ? [{ key: 'videoId', match: { any: excludeVideoIds } }] : undefined;
-  return { must, ...(must_not && { must_not }) };
-}
-const spanPayload = (row: FrameRow | PassageRow) => ({
-  rowId: row.id,
-  tenant: row.tenant,
-  videoId: row.videoId,
-  startMs: row.startMs,
-  endMs: row.endMs,
-});
-const passagePayload = (row: PassageRow) => ({
-  ...spanPayload(row),
-  text: row.text.toWellFormed(),
-  kind: row.kind ?? 'speech',
-  ...(row.language && { language: row.language }),
-});
-type Payload = Record<string, unknown> | null | undefined;
-const span = (payload: Payload) => ({
-  id: String(payload?.rowId),
-  tenant: String(payload?.tenant),
-  videoId: String(payload?.videoId),
-  startMs: Number(payload?.startMs),
-  endMs: Number(payload?.endMs),
-});
-const passage = (payload: Payload): PassageRow => ({
-  ...span(payload),
-  text: String(payload?.text),
-  kind: payload?.kind === 'caption' ? 'caption' : 'speech',
-  ...(typeof payload?.language === 'string' ? { language: payload.language } : {}),
-});
-function vectorOf(point: Pick<Schemas['Record'], 'vector'>, name: string): Float32Array {
-  return Float32Array.from((point.vector as Record<string, number[]>)[name] ?? []);
-}
-const frameOf = (point: Schemas['Record']): FrameRow => ({
-  ...span(point.payload),
-  vector: vectorOf(point, FRAME_VECTOR),
-});
-
-const statusOf = (error: unknown): number | undefined => (error as { status?: number }).status;
-/** A key that is refused is no fault of what was asked; neither are a timeout and too many requests. */
-const PASSING_STATUS = [401, 403, 408, 429];
-/** What Qdrant says is wrong; its status alone says little. */
-function wordsOf(error: unknown): string {
-  const { data, cause } = error as { data?: string | { status?: { error?: string } }; cause?: unknown };
-  const said = typeof data === 'string' ? data : data?.status?.error;
-  const words = [error, cause].filter((part) => part instanceof Error).map((part) => part.message);
-  return [...words, said].filter(Boolean).join(': ') || String(error);
-}
-/** `ifMissing` answers for a collection that nobody has written to yet (404). */
-async function guard<T>(request: () => Promise<T>, ifMissing?: NoInfer<T>): Promise<T> {
-  try {
-    return await request();
-  } catch (error) {
-    if (error instanceof StoreError) throw error;
-    const status = statusOf(error);
-    if (status === 404 && ifMissing !== undefined) return ifMissing;
-    const message = `Qdrant: ${wordsOf(error)}`;
-    const isRefused = status !== undefined && status < 500 && !PASSING_STATUS.includes(status);
-    throw isRefused ? new StoreError('store_unavailable', message) : new StoreAway(message);
-  }
 }

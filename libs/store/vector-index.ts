@@ -1,5 +1,5 @@
 import type { LanceTuning } from './lancedb.ts';
-import type { QdrantOptions } from './qdrant.ts';
+import type { QdrantOptions } from './qdrant-schema.ts';
 import type { Tenant } from './types.ts';
 
 /** Which model's vectors are meant. Two models never share a collection: rows are kept apart by the model's id and dimension. */

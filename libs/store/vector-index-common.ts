@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { IndexFilter, VectorModel } from './vector-index.ts';
 
 const MAX_LIMIT = 10_000;
@@ -5,6 +6,8 @@ const MAX_LIMIT = 10_000;
 export const MAX_LISTED = 500;
 /** No more than a person types. */
 export const MAX_QUERY_CHARS = 10_000;
+/** How far from an instant a frame is looked for first: a frame seldom stands for longer. */
+const NEAR_MS = 60_000;
 
 /** A whole number of rows, 0 where there is nothing to find. */
 export function clampLimit(limit: number): number {
@@ -34,4 +37,15 @@ export function shownAt<Row extends { id: string; startMs: number; endMs: number
 ): Row | undefined {
   const distance = ({ startMs, endMs }: Row) => (atMs < startMs ? startMs - atMs : Math.max(0, atMs - endMs));
   return rows.toSorted((a, b) => distance(a) - distance(b) || b.startMs - a.startMs || byId(a, b))[0];
+}
+/** Parts of a video in which the frame that is shown at an instant is looked for, one after the other. */
+export const aroundInstant = (atMs: number): IndexFilter['timeRange'][] => [
+  { startMs: atMs - NEAR_MS, endMs: atMs + NEAR_MS },
+  undefined,
+];
+/** Of a model's table or collection: a person can read it, and the hash keeps apart ids that look alike once cleaned. */
+export function modelName(model: VectorModel): string {
+  const readable = model.id.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 60);
+  const hash = createHash('sha256').update(model.id).digest('hex').slice(0, 8);
+  return `${readable}_${model.dimension}_${hash}`;
 }

@@ -1,0 +1,95 @@
+import type { Connection, Table } from '@lancedb/lancedb';
+import type * as arrow from 'apache-arrow';
+import { guard, retryConflicts, storeError } from './lancedb-failures.ts';
+import { isOurs, PASSAGES } from './lancedb-query.ts';
+import { passagesShape } from './lancedb-rows.ts';
+import { addMissingColumns, ensureTextIndex, type Keeping, TableWriter } from './lancedb-table.ts';
+
+/** The tables of a folder, each opened once in a process, and what writes to them. */
+export class LanceFolder {
+  readonly #tables = new Map<string, Promise<Table>>();
+  readonly #writers = new Map<string, TableWriter>();
+
+  constructor(
+    readonly db: Connection,
+    readonly keep: Keeping,
+  ) {}
+
+  /** Names of our tables; not of one whose folder is all that a process left when it died making it. */
+  async written(): Promise<string[]> {
+    const names: string[] = [];
+    for (;;) {
+      const startAfter = names.at(-1);
+      const page = await guard(() => this.db.tableNames(startAfter === undefined ? {} : { startAfter }));
+      if (page.length === 0) break;
+      names.push(...page);
+    }
+    const written: string[] = [];
+    for (const name of names) {
+      if (isOurs(name) && (await this.find(name))) written.push(name);
+    }
+    return written;
+  }
+
+  /** Makes the table with the first rows. */
+  writer(name: string, schema: arrow.Schema): TableWriter {
+    return this.#writer(name, () => this.#create(name, schema));
+  }
+
+  /** Makes the text index too where a process that died left the table without. */
+  passagesWriter(): TableWriter {
+    return this.#writer(PASSAGES, async () => {
+      const table = await this.#create(PASSAGES, passagesShape().schema);
+      await ensureTextIndex(table);
+      return table;
+    });
+  }
+
+  writerOf(name: string): TableWriter {
+    return name === PASSAGES ? this.passagesWriter() : this.#writer(name, () => this.#open(name));
+  }
+
+  /** A table that may not be there yet. */
+  async find(name: string): Promise<Table | undefined> {
+    try {
+      return await this.#open(name);
+    } catch (error) {
+      if (/not found|does not exist/i.test(String(error))) return undefined;
+      throw storeError(error);
+    }
+  }
+
+  /** Waits for writes that were begun, then lets go of the files. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#writers.values()].map((writer) => writer.idle()));
+    for (const table of this.#tables.values()) await table.then((open) => open.close()).catch(() => {});
+    this.db.close();
+  }
+
+  #writer(name: string, open: () => Promise<Table>): TableWriter {
+    const writer = this.#writers.get(name) ?? new TableWriter(open, this.keep);
+    this.#writers.set(name, writer);
+    return writer;
+  }
+
+  #open(name: string): Promise<Table> {
+    let table = this.#tables.get(name);
+    if (!table) {
+      table = this.db.openTable(name).then(async (open) => {
+        if (isOurs(name)) await addMissingColumns(open, name === PASSAGES);
+        return open;
+      });
+      this.#tables.set(name, table);
+      table.catch(() => this.#tables.delete(name));
+    }
+    return table;
+  }
+
+  async #create(name: string, schema: arrow.Schema): Promise<Table> {
+    const found = await this.find(name);
+    if (found) return found;
+    const table = await retryConflicts(() => this.db.createEmptyTable(name, schema, { mode: 'create', existOk: true }));
+    table.close();
+    return this.#open(name);
+  }
+}
