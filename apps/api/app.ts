@@ -8,7 +8,7 @@ import { createGate, Signer, signingSecret } from './auth/index.ts';
 import { checkConfig } from './config-check.ts';
 import { Metrics } from './health/metrics.ts';
 import { addHooks, createAdapter } from './http/server.ts';
-import { createLogger, NestLogger } from './logger.ts';
+import { createLogger, nestLogger } from './logger.ts';
 import { serveDocsAssets } from './openapi/docs.controller.ts';
 import { openResources } from './resources.ts';
 import { ModelsService } from './search/models.service.ts';
@@ -36,7 +36,7 @@ export async function createApp(config: Config): Promise<Api> {
     const app = await NestFactory.create<NestFastifyApplication>(
       AppModule.with({ config, log, signer, shutdown: shutdown.signal, resources }),
       adapter,
-      { logger: new NestLogger(log), bodyParser: false, abortOnError: false },
+      { logger: nestLogger(log), bodyParser: false, abortOnError: false },
     );
     app.useGlobalPipes(new ValidationPipe({ exceptionFactory: invalidRequest }));
     const server = adapter.getInstance();

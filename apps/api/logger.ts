@@ -12,38 +12,22 @@ export function createLogger(config: Pick<Config, 'log'>): Logger {
   });
 }
 
-/** Lets Nest write into pino; its chatter about modules and routes is `debug`. */
-export class NestLogger implements LoggerService {
-  readonly #pino: Logger;
-  constructor(pino: Logger) {
-    this.#pino = pino;
-  }
-  #write(level: 'debug' | 'warn' | 'error' | 'fatal', message: unknown, rest: unknown[]): void {
-    const context = rest.at(-1);
-    this.#pino[level](
-      {
-        nest: typeof context === 'string' ? context : undefined,
-        ...(message instanceof Error ? { err: message } : {}),
-      },
-      message instanceof Error ? message.message : String(message),
-    );
-  }
-  log(message: unknown, ...rest: unknown[]): void {
-    this.#write('debug', message, rest);
-  }
-  debug(message: unknown, ...rest: unknown[]): void {
-    this.#write('debug', message, rest);
-  }
-  verbose(message: unknown, ...rest: unknown[]): void {
-    this.#write('debug', message, rest);
-  }
-  warn(message: unknown, ...rest: unknown[]): void {
-    this.#write('warn', message, rest);
-  }
-  error(message: unknown, ...rest: unknown[]): void {
-    this.#write('error', message, rest);
-  }
-  fatal(message: unknown, ...rest: unknown[]): void {
-    this.#write('fatal', message, rest);
-  }
+/** Nest's own lines, in pino: its chatter about modules and routes is `debug`. */
+export function nestLogger(log: Logger): LoggerService {
+  const write =
+    (level: 'debug' | 'warn' | 'error' | 'fatal') =>
+    (message: unknown, ...rest: unknown[]) => {
+      const nest = rest.at(-1);
+      const isError = message instanceof Error;
+      const fields = { ...(typeof nest === 'string' && { nest }), ...(isError && { err: message }) };
+      log[level](fields, isError ? message.message : String(message));
+    };
+  return {
+    log: write('debug'),
+    debug: write('debug'),
+    verbose: write('debug'),
+    warn: write('warn'),
+    error: write('error'),
+    fatal: write('fatal'),
+  };
 }

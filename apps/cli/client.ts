@@ -12,7 +12,7 @@ import { readableFileSize } from './files.ts';
 // What the command line reads of the api's answers; the whole is in /openapi.json.
 export const STAGES = ['probe', 'frames', 'speech', 'finalize'] as const;
 export type StageName = (typeof STAGES)[number];
-export interface StageProgress {
+interface StageProgress {
   state: 'waiting' | 'active' | 'done' | 'failed' | 'skipped';
   /** Seconds of media. */
   done: number;

@@ -1,9 +1,8 @@
 import { FlowProducer, Queue } from 'bullmq';
 import { connectRedis, newId, type VideoRef } from '#store';
-import { type JobPayloads, jobIds, QUEUE_NAMES, QUEUE_PREFIX, type QueueName } from './queues.ts';
+import { type JobPayloads, jobIds, QUEUE_NAMES, QUEUE_PREFIX, type QueueName, type Shard } from './queues.ts';
 import { JOB_OPTIONS } from './retries.ts';
 
-type Shard = { shard: number; startMs: number; endMs: number };
 /** What is known of one job. */
 export interface JobSummary {
   state: 'waiting' | 'active' | 'completed' | 'failed';
@@ -19,7 +18,7 @@ export class Jobs {
 
   /** `redisUrl` as in connectRedis. One connection serves all queues; `onError` hears of its troubles (it reconnects by itself). */
   constructor(
-    readonly redisUrl: string,
+    redisUrl: string,
     onError: (error: Error) => void = () => {},
   ) {
     this.#redis = connectRedis(redisUrl);

@@ -1,6 +1,12 @@
 import type { VideoRef } from '#store';
 
-export type ShardRef = VideoRef & { shard: number; startMs: number; endMs: number };
+/** The time range that one job works on, by its number in the video. */
+export interface Shard {
+  shard: number;
+  startMs: number;
+  endMs: number;
+}
+export type ShardRef = VideoRef & Shard;
 /** Payload of each queue's jobs. */
 export interface JobPayloads {
   /** Fetch (ingest by url), probe, cut into shards, add the flow. */
@@ -32,8 +38,8 @@ export const QUEUE_PREFIX = '{cuepoint}';
 /** A job's id says what it is of, so that adding it twice is adding it once. (BullMQ takes no ':' in ids.) */
 export const jobIds = {
   plan: (ref: VideoRef) => `plan-${ref.videoId}-${ref.run}`,
-  frames: (ref: ShardRef | (VideoRef & { shard: number })) => `frames-${ref.videoId}-${ref.run}-${ref.shard}`,
-  speech: (ref: ShardRef | (VideoRef & { shard: number })) => `speech-${ref.videoId}-${ref.run}-${ref.shard}`,
+  frames: (ref: VideoRef & { shard: number }) => `frames-${ref.videoId}-${ref.run}-${ref.shard}`,
+  speech: (ref: VideoRef & { shard: number }) => `speech-${ref.videoId}-${ref.run}-${ref.shard}`,
   captions: (of: VideoRef | { videoId: string; change: string }) =>
     `captions-${of.videoId}-${'run' in of ? of.run : of.change}`,
   finalize: (ref: VideoRef) => `finalize-${ref.videoId}-${ref.run}`,

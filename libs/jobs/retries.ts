@@ -6,7 +6,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
 /** Waits between the tries of a webhook delivery: a day in all (the schedule Standard Webhooks recommends). */
-export const DELIVERY_WAITS_MS = [
+const DELIVERY_WAITS_MS = [
   5 * SECOND,
   30 * SECOND,
   5 * MINUTE,

@@ -60,7 +60,8 @@ export class MediaController {
     reply.header('content-length', end - start + 1);
     if (range !== 'all') reply.code(206).header('content-range', `bytes ${start}-${end}/${size}`);
     if (request.method === 'HEAD') return void reply.send();
-    await send(reply, await this.blobs.get(key, range === 'all' ? undefined : range));
+    // Fastify ends the stream when the client goes.
+    await reply.send(await this.blobs.get(key, range === 'all' ? undefined : range));
   }
 
   @Get(':id/thumbnails/:ms')
@@ -84,7 +85,7 @@ export class MediaController {
     const body = await this.blobs.get(key).catch((error) => {
       throw error instanceof StoreError && error.code === 'blob_not_found' ? missing : error;
     });
-    await send(reply.header('content-length', stat.sizeBytes), body);
+    await reply.header('content-length', stat.sizeBytes).send(body);
   }
 }
 
@@ -106,9 +107,4 @@ function inline(filename: string): string {
     (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
   );
   return `inline; filename="${ascii}"; filename*=UTF-8''${encoded}`;
-}
-
-/** Fastify ends the stream when the client goes. */
-async function send(reply: FastifyReply, body: import('node:stream').Readable): Promise<void> {
-  await reply.send(body);
 }

@@ -73,7 +73,7 @@ function publicPicture(picture: NonNullable<Video['media']>['video']) {
 }
 
 /** Media time done over media time to do, of frames and speech together; the short stages before and after get 1% each. */
-export function overallProgress(video: Video): number {
+function overallProgress(video: Video): number {
   if (video.status === 'ready') return 1;
   const { probe, frames, speech } = video.stages;
   const long = [frames, speech].filter((stage) => stage.state !== 'skipped');
