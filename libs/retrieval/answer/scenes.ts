@@ -17,10 +17,10 @@ const OVER_USUAL = 4;
 const BATCH = 2048;
 
 /** Change of the picture (1 − cosine) at the beginning of each frame but the first. `frames` in time order, vectors normalised. */
-export async function changes(frames: FrameRow[], signal?: AbortSignal): Promise<number[]> {
+export async function changes(frames: FrameRow[]): Promise<number[]> {
   const change: number[] = [];
   for (let i = 1; i < frames.length; i++) {
-    if (i % BATCH === 0) await nextTurn(undefined, { signal });
+    if (i % BATCH === 0) await nextTurn();
     change.push(1 - dot((frames[i - 1] as FrameRow).vector, (frames[i] as FrameRow).vector));
   }
   return change;
