@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DelayedError } from 'bullmq';
-import { framesModelsOf, type Video, type VideoRef } from '#store';
+import { framesModelsOf, thumbnailsFolder, type Video, type VideoRef, videoFolder } from '#store';
 import { withCaptionsWarning } from './captions.ts';
 import type { Handler, JobContext } from './handler.ts';
 import { Stores } from './stores.ts';
@@ -39,11 +39,11 @@ export class CleanupHandler implements Handler<'cleanup'> {
       );
     await index.deleteVideo(tenant, videoId);
     if (video) {
-      await blobs.deletePrefix(`${tenant}/${videoId}/thumbnails/`);
+      await blobs.deletePrefix(thumbnailsFolder(ref));
       log.info('partial index of a cancelled video is removed');
       return;
     }
-    await blobs.deletePrefix(`${tenant}/${videoId}/`);
+    await blobs.deletePrefix(videoFolder(ref));
     await catalog.removeVideo(tenant, videoId);
     log.info('video is removed');
   }

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import type { Config } from '#config';
 import { guardedFetch } from '#net';
-import type { Video } from '#store';
+import { sourceKey, type Video } from '#store';
 import { FinalProblem, NoLongerWanted } from './problems.ts';
 import type { Stores } from './stores.ts';
 
@@ -48,7 +48,7 @@ export async function fetchSource(
       await response.body.cancel();
       throw new FinalProblem('blob_too_large', `The file is larger than the ${maxBytes} bytes that are allowed`);
     }
-    const blobKey = `${video.tenant}/${video.id}/source`;
+    const blobKey = sourceKey({ tenant: video.tenant, videoId: video.id });
     const contentType = response.headers.get('content-type') ?? undefined;
     const body = Readable.fromWeb(response.body as ReadableStream<Uint8Array>);
     let broken: unknown;

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { JobPayloads } from '#jobs';
-import { framesModelsOf, type Video } from '#store';
+import { framesModelsOf, thumbnailsFolder, type Video } from '#store';
 import { settleWarnings, withCaptionsWarning } from './captions.ts';
 import { announce } from './events.ts';
 import type { FramesResult } from './frames.ts';
@@ -141,7 +141,7 @@ export class FinalizeHandler implements Handler<'finalize'> {
     }
     // A shard that failed midway has written some of its rows.
     await index.deleteVideo(ref.tenant, ref.videoId);
-    await blobs.deletePrefix(`${ref.tenant}/${ref.videoId}/thumbnails/`);
+    await blobs.deletePrefix(thumbnailsFolder(ref));
     await catalog.setStage(ref, 'finalize', { state: 'skipped' });
     return catalog.patchVideo(
       ref,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Config } from '#config';
 import type { ClipModel } from '#models';
-import { type FrameRow, frameId } from '#store';
+import { type FrameRow, frameId, thumbnailKey } from '#store';
 import { type Frame, nextPictureMs, sampleFrames } from '#video';
 import type { Handler, JobContext } from './handler.ts';
 import { Models } from './models.ts';
@@ -94,7 +94,7 @@ export class FramesHandler implements Handler<'frames'> {
           // Thumbnails first: what can be found can be shown.
           await blobs.putFiles(
             group.map(({ atMs, frame }) => ({
-              key: `${tenant}/${videoId}/thumbnails/${Math.round(atMs)}.jpg`,
+              key: thumbnailKey(context.data, atMs),
               path: frame.thumbnailPath,
             })),
           );

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Config } from '#config';
 import { cutShards, type JobPayloads } from '#jobs';
-import { framesModelsOf, type Video } from '#store';
+import { framesModelsOf, thumbnailsFolder, type Video } from '#store';
 import { clockGoesBack, type KeyframeSpacing, type MediaInfo, measureKeyframes, probe } from '#video';
 import { type CaptionSource, captionsOf, hasCues } from './captions.ts';
 import { fetchSource } from './fetch-source.ts';
@@ -120,7 +120,7 @@ export class PlanHandler implements Handler<'plan'> {
       throw new NoLongerWanted();
     if (beside || reindex?.only) await index.deleteFrames(tenant, videoId, beside);
     if (!reindex?.only) await (beside ? index.deletePassages(tenant, videoId) : index.deleteVideo(tenant, videoId));
-    if (!beside) await blobs.deletePrefix(`${tenant}/${videoId}/thumbnails/`);
+    if (!beside) await blobs.deletePrefix(thumbnailsFolder({ tenant, videoId }));
   }
 
   async #fetch(video: Video, signal: AbortSignal): Promise<string> {

@@ -17,10 +17,7 @@ export class Jobs {
   readonly #flows: FlowProducer;
 
   /** `redisUrl` as in connectRedis. One connection serves all queues; `onError` hears of its troubles (it reconnects by itself). */
-  constructor(
-    redisUrl: string,
-    onError: (error: Error) => void = () => {},
-  ) {
+  constructor(redisUrl: string, onError: (error: Error) => void = () => {}) {
     this.#redis = connectRedis(redisUrl);
     this.#redis.on('error', onError);
     const shared = { connection: this.#redis, prefix: QUEUE_PREFIX };

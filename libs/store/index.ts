@@ -2,7 +2,18 @@
 export { type BlobInfo, type BlobStore, DiskBlobs, openBlobs } from './blobs.ts';
 export { Catalog } from './catalog.ts';
 export { StoreAway, StoreError, type StoreErrorCode } from './errors.ts';
-export { captionId, captionsFolder, captionsKey, frameId, newId, passageId } from './ids.ts';
+export {
+  captionId,
+  captionsFolder,
+  captionsKey,
+  frameId,
+  newId,
+  passageId,
+  sourceKey,
+  thumbnailKey,
+  thumbnailsFolder,
+  videoFolder,
+} from './ids.ts';
 export { connectRedis, durabilityRisks } from './redis.ts';
 export {
   type Delivery,

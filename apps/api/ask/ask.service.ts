@@ -21,6 +21,7 @@ import {
   newId,
   type PassageRow,
   type Tenant,
+  thumbnailKey,
   type VectorIndex,
   type Video,
 } from '#store';
@@ -224,7 +225,7 @@ export class AskService {
 
   /** No larger than the chat model is to see it. Undefined when it is not there: a picture less is no failure. */
   async #thumbnail(tenant: Tenant, videoId: string, atMs: number, signal: AbortSignal): Promise<Buffer | undefined> {
-    const key = `${tenant}/${videoId}/thumbnails/${Math.round(atMs)}.jpg`;
+    const key = thumbnailKey({ tenant, videoId }, atMs);
     try {
       const stat = await this.blobs.stat(key);
       if (!stat || stat.sizeBytes > MAX_THUMBNAIL_BYTES) return undefined;

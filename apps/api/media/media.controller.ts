@@ -1,6 +1,6 @@
 import { Controller, Get, Head, Inject, Param, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type BlobStore, StoreError, type Tenant } from '#store';
+import { type BlobStore, StoreError, type Tenant, thumbnailKey } from '#store';
 import { CurrentTenant, Signed } from '../auth/index.ts';
 import { ProblemError } from '../problems.ts';
 import { BLOBS } from '../tokens.ts';
@@ -76,7 +76,7 @@ export class MediaController {
     await this.videos.get(tenant, id);
     const missing = new ProblemError('thumbnail_not_found', 'Take the address from a moment.');
     if (!/^\d{1,12}$/.test(ms)) throw missing;
-    const key = `${tenant}/${id}/thumbnails/${Number(ms)}.jpg`;
+    const key = thumbnailKey({ tenant, videoId: id }, Number(ms));
     const stat = await this.blobs.stat(key);
     if (!stat) throw missing;
     const etag = `"${id}-${Number(ms)}-${stat.sizeBytes}"`;

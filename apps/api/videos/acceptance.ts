@@ -2,7 +2,17 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import type { Jobs } from '#jobs';
-import type { BlobStore, Catalog, SpeechTask, Stage, Tenant, Transcribe, Video, Webhook } from '#store';
+import {
+  type BlobStore,
+  type Catalog,
+  type SpeechTask,
+  type Stage,
+  type Tenant,
+  type Transcribe,
+  type Video,
+  videoFolder,
+  type Webhook,
+} from '#store';
 import { type Availability, within } from '../store-guard.ts';
 
 /** A client waits no longer than this for the catalog; what was begun goes on. */
@@ -73,7 +83,7 @@ export class Acceptance {
   async undo(tenant: Tenant, videoId: string, webhook?: Webhook): Promise<void> {
     if (webhook) await this.catalog.deleteWebhook(tenant, webhook.id).catch(() => {});
     await this.blobs
-      .deletePrefix(`${tenant}/${videoId}/`)
+      .deletePrefix(videoFolder({ tenant, videoId }))
       .catch((error) => this.log.warn({ err: error, videoId }, 'an upload that was not accepted could not be removed'));
   }
 

@@ -5,7 +5,16 @@ import { v7 } from 'uuid';
 import type { z } from 'zod';
 import type { Config } from '#config';
 import { checkUrl } from '#net';
-import { type BlobInfo, type BlobStore, Catalog, type Tenant, type Video, type Webhook } from '#store';
+import {
+  type BlobInfo,
+  type BlobStore,
+  Catalog,
+  sourceKey,
+  type Tenant,
+  type Video,
+  videoFolder,
+  type Webhook,
+} from '#store';
 import { CaptionsService, readCaptions } from '../captions/captions.service.ts';
 import { declaredType } from '../media/content-type.ts';
 import { ProblemError } from '../problems.ts';
@@ -75,7 +84,7 @@ export class IntakeService {
           return 'stop';
         }
         claimed = outcome;
-        stored = await this.#store(`${tenant}/${videoId}/source`, file, gone.signal);
+        stored = await this.#store({ tenant, videoId }, file, gone.signal);
         return 'go on';
       });
       if (replayOf !== undefined) return await this.#replay(tenant, replayOf);
@@ -83,7 +92,7 @@ export class IntakeService {
       const words = validate(uploadFieldsSchema, fields);
       await this.#checkWebhook(words);
       const { info, filename, contentType } = stored;
-      const source = { kind: 'upload', blobKey: `${tenant}/${videoId}/source`, ...info, contentType } as const;
+      const source = { kind: 'upload', blobKey: sourceKey({ tenant, videoId }), ...info, contentType } as const;
       const captionsFile = captions && (await this.captions.store({ tenant, id: videoId }, captions));
       const accepting = draft(tenant, videoId, filename, words, source, captionsFile);
       const claimNow = claimed;
@@ -97,13 +106,13 @@ export class IntakeService {
     }
   }
 
-  async #store(key: string, file: MultipartFile, signal: AbortSignal) {
+  async #store(of: { tenant: Tenant; videoId: string }, file: MultipartFile, signal: AbortSignal) {
     const { maxUploadBytes: maxBytes, minFreeDiskBytes: minFreeBytes } = this.config.http;
     const filename = displayName(file.filename);
     const contentType = declaredType(file.mimetype, filename);
-    const info = await this.blobs.put(key, file.file, { maxBytes, minFreeBytes, contentType, signal });
+    const info = await this.blobs.put(sourceKey(of), file.file, { maxBytes, minFreeBytes, contentType, signal });
     if (info.sizeBytes === 0) {
-      await this.blobs.deletePrefix(key.slice(0, key.lastIndexOf('/') + 1));
+      await this.blobs.deletePrefix(videoFolder(of));
       throw new ProblemError('media_empty', 'The file has zero bytes.');
     }
     return { info, filename, contentType };
