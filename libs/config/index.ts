@@ -29,7 +29,7 @@ export const labelList = z
   ])
   .pipe(z.array(label).max(MAX_LABELS));
 
-/** Every setting there is, by the name of its environment variable. README.md has the same table. */
+/** Every setting there is, by the name of its environment variable. */
 const environment = z.object({
   HOST: z.string().default('127.0.0.1').describe('Address the api listens on'),
   PORT: z.coerce.number().int().min(0).max(65535).default(8080).describe('Port of the api; 0 picks a free one'),
@@ -48,7 +48,7 @@ const environment = z.object({
     .enum(['none', 'int8', 'binary'])
     .default('none')
     .describe(
-      'Vectors that Qdrant searches in memory: as they are, as bytes or as bits; hits are compared again in full',
+      'Vectors searched in memory: as they are, as bytes (int8) or bits (binary); hits are compared again in full',
     ),
   QDRANT_ON_DISK: flag.default(false).describe('Qdrant reads full vectors and graphs from disk'),
   QDRANT_REPLICATION: z.coerce.number().int().min(1).optional().describe('Copies that a Qdrant cluster keeps'),
@@ -356,7 +356,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
   return shape(parsed.data);
 }
 
-/** Name, default and meaning of every setting, for `cuepoint doctor` and the README. */
+/** Name and meaning of every setting. README.md and .env.example say the same: a test compares them. */
 export function describeSettings(): { name: string; description: string }[] {
   return Object.entries(environment.shape).map(([name, schema]) => ({ name, description: schema.description ?? '' }));
 }

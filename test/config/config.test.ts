@@ -82,6 +82,9 @@ describe('configuration', () => {
 describe('the list of settings', () => {
   it.each(['README.md', '.env.example'])('is complete in %s', (file) => {
     const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
-    for (const { name } of describeSettings()) expect(text, name).toContain(name);
+    for (const { name, description } of describeSettings()) {
+      expect(text, name).toContain(name);
+      expect(text, name).toContain(description);
+    }
   });
 });
