@@ -1,4 +1,4 @@
-/** A second process for index.test.ts: says `ready`, waits for a line, does as argv says to the index in a folder, says `done`, and ends by itself. */
+/** A second process for index-together.test.ts: says `ready`, waits for a line, does as argv says to the index in a folder, says `done`, and ends by itself. */
 import { openVectorIndex } from '#store';
 import { frame, MODEL, passage } from './index-rows.ts';
 
