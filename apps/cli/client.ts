@@ -17,23 +17,21 @@ interface StageProgress {
   /** Seconds of media. */
   done: number;
   total: number;
-  error?: { code: string; message: string };
 }
 export interface Video {
   id: string;
   status: 'queued' | 'indexing' | 'ready' | 'failed' | 'cancelled';
   title: string;
-  filename: string;
   media?: { duration: number };
   stages: Record<StageName, StageProgress>;
   etaSeconds?: number;
   warnings: { code: string; message: string }[];
   error?: { code: string; message: string };
-  models?: { profile: string; frames?: string[] };
+  models?: { frames?: string[] };
   counts: { frames: number; passages: number; captions: number };
   startedAt?: string;
   finishedAt?: string;
-  webhook?: { id: string; secret: string };
+  webhook?: { secret: string };
 }
 export interface Moment {
   videoId: string;
@@ -42,17 +40,13 @@ export interface Moment {
   end: number;
   score: number;
   confidence: number;
-  evidence: { kind: 'frame' | 'passage' | 'title'; at: number; end?: number; text?: string; score: number }[];
+  evidence: { kind: 'frame' | 'passage' | 'title'; text?: string }[];
 }
 export interface Answer {
   answer: string;
-  mode: 'llm' | 'extractive';
-  found: boolean;
   understoodAs?: string;
   citations: { n: number; moment: Moment }[];
-  moments: Moment[];
   conversationId: string;
-  usage?: { totalTokens: number; cost?: number };
   degraded?: { code: string; message: string };
 }
 export interface AskRequest {
@@ -64,9 +58,8 @@ export interface Label {
   label: string;
   confidence: number;
   total: number;
-  first: number;
   count: number;
-  spans: { start: number; end: number; confidence: number; thumbnailUrl: string }[];
+  spans: { start: number; end: number }[];
 }
 export interface UploadWords {
   title?: string;
@@ -168,7 +161,7 @@ export class ApiClient {
   async search(
     query: { query?: string; sequence?: string[]; limit?: number; videoIds?: string[]; modalities?: string[] },
     signal?: AbortSignal,
-  ): Promise<{ moments: Moment[]; tookMs: number }> {
+  ): Promise<{ moments: Moment[] }> {
     return this.post('/v1/search', query, signal);
   }
 

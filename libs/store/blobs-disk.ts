@@ -3,7 +3,7 @@ import { copyFile, type FileHandle, mkdir, open, readdir, rename, rm, stat, stat
 import { dirname, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { BlobInfo, BlobStore } from './blobs.ts';
+import type { BlobInfo, BlobStore, PutOptions } from './blobs.ts';
 import { checkKey, checkPrefix, eachOf, Meter, notFound } from './blobs-stream.ts';
 import { StoreError } from './errors.ts';
 
@@ -25,15 +25,7 @@ export class DiskBlobs implements BlobStore {
     this.#incoming = join(root, '.incoming');
   }
 
-  async put(
-    key: string,
-    body: Readable,
-    {
-      maxBytes,
-      minFreeBytes = 0,
-      signal,
-    }: { maxBytes?: number; minFreeBytes?: number; contentType?: string; signal?: AbortSignal } = {},
-  ): Promise<BlobInfo> {
+  async put(key: string, body: Readable, { maxBytes, minFreeBytes = 0, signal }: PutOptions = {}): Promise<BlobInfo> {
     // A stream that breaks before it is read must not end the process; the pipeline sees that it is broken.
     body.on('error', () => {});
     let handle: FileHandle | undefined;

@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { S3 } from '@aws-sdk/client-s3';
-import type { BlobInfo, BlobStore } from './blobs.ts';
+import type { BlobInfo, BlobStore, PutOptions, S3Options } from './blobs.ts';
 import { checkKey, checkPrefix, eachOf, Meter, notFound } from './blobs-stream.ts';
 import { StoreAway, StoreError } from './errors.ts';
 
@@ -37,19 +37,7 @@ export class S3Blobs implements BlobStore {
   readonly #copies = new Map<string, Copy>();
   #swept = false;
 
-  constructor({
-    bucket,
-    endpoint,
-    region,
-    accessKeyId,
-    secretAccessKey,
-  }: {
-    bucket: string;
-    endpoint?: string;
-    region: string;
-    accessKeyId?: string;
-    secretAccessKey?: string;
-  }) {
+  constructor({ bucket, endpoint, region, accessKeyId, secretAccessKey }: S3Options) {
     this.#bucket = bucket;
     this.#open = async () => {
       const { S3 } = await import('@aws-sdk/client-s3');
@@ -66,15 +54,7 @@ export class S3Blobs implements BlobStore {
     };
   }
 
-  async put(
-    key: string,
-    body: Readable,
-    {
-      maxBytes,
-      contentType,
-      signal,
-    }: { maxBytes?: number; minFreeBytes?: number; contentType?: string; signal?: AbortSignal } = {},
-  ): Promise<BlobInfo> {
+  async put(key: string, body: Readable, { maxBytes, contentType, signal }: PutOptions = {}): Promise<BlobInfo> {
     const meter = new Meter(maxBytes);
     let uploadError: unknown;
     let bodyError: Error | undefined;

@@ -2,11 +2,22 @@ import type { Readable } from 'node:stream';
 import { DiskBlobs } from './blobs-disk.ts';
 import { S3Blobs } from './blobs-s3.ts';
 
-export { DiskBlobs, S3Blobs };
-
 export interface BlobInfo {
   sizeBytes: number;
   sha256: string;
+}
+export interface PutOptions {
+  maxBytes?: number;
+  minFreeBytes?: number;
+  contentType?: string;
+  signal?: AbortSignal;
+}
+export interface S3Options {
+  bucket: string;
+  endpoint?: string;
+  region: string;
+  accessKeyId?: string;
+  secretAccessKey?: string;
 }
 /** Media and thumbnails by key (`tenant/videoId/source`, `tenant/videoId/thumbnails/1000.jpg`). Keys are ours, never a client's words. */
 export interface BlobStore {
@@ -15,11 +26,7 @@ export interface BlobStore {
    * Throws StoreError `blob_too_large` as soon as `maxBytes` is passed, `disk_full` when less than `minFreeBytes` would be left.
    * The stream is read to its end or destroyed.
    */
-  put(
-    key: string,
-    body: Readable,
-    options?: { maxBytes?: number; minFreeBytes?: number; contentType?: string; signal?: AbortSignal },
-  ): Promise<BlobInfo>;
+  put(key: string, body: Readable, options?: PutOptions): Promise<BlobInfo>;
   /**
    * Stores files that lie in a local folder, many at a time (thumbnails); no sync to disk, since they can be made again.
    * The files may be gone afterwards.
@@ -43,9 +50,6 @@ export interface BlobStore {
   sweep(maxAgeMs?: number): Promise<void>;
 }
 
-export function openBlobs(options: {
-  dir: string;
-  s3?: { bucket: string; endpoint?: string; region: string; accessKeyId?: string; secretAccessKey?: string };
-}): BlobStore {
+export function openBlobs(options: { dir: string; s3?: S3Options }): BlobStore {
   return options.s3 ? new S3Blobs(options.s3) : new DiskBlobs(options.dir);
 }
