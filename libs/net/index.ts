@@ -1,4 +1,3 @@
 /** Outgoing requests that a user can aim (ingest by url, webhooks). Imports no other library of ours. */
-export type { Reach } from './address.ts';
-export { NetError, type NetErrorCode } from './errors.ts';
-export { checkUrl, type GuardedOptions, guardedFetch } from './guarded-fetch.ts';
+export { NetError } from './errors.ts';
+export { checkUrl, guardedFetch } from './guarded-fetch.ts';

@@ -1,6 +1,6 @@
 /** Query → hits → moments → answer. */
 export * from './answer/index.ts';
-export { everyPlace, type Places } from './every-place.ts';
+export { everyPlace } from './every-place.ts';
 export {
   type HeldLabel,
   type LabelInVideo,
@@ -9,7 +9,6 @@ export {
   labelsOfVideo,
   readLabels,
 } from './labels.ts';
-export type { PassageEncoder } from './meaning.ts';
 export { flawOf } from './query.ts';
 export {
   type Evidence,
