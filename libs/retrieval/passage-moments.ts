@@ -34,8 +34,18 @@ export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names
     matches.map((match) => match.found),
   );
   const totalIn = remembering((language: string | undefined) => sum([...askedIn(language).words.values()].map(rarity)));
-  const share = (found: Iterable<string>, language: string | undefined): number => {
-    const total = totalIn(language);
+  const missable = remembering((language: string | undefined) =>
+    [...askedIn(language).words.values()].filter((word) => query.optional.includes(word)),
+  );
+  const share = (said: Iterable<string>, language: string | undefined): number => {
+    const found = new Set(said);
+    const total =
+      totalIn(language) -
+      sum(
+        missable(language)
+          .filter((word) => !found.has(word))
+          .map(rarity),
+      );
     return total > 0 ? Math.min(1, sum([...found].map(rarity)) / total) : 0;
   };
 

@@ -6,7 +6,7 @@ const ASKING = new Set(
   terms(
     'show find see seen watch look hear heard appear happen occur come up say said talk talking speak speaking spoken tell told ask asked mention discuss ' +
       'explain describe someone somebody anyone anybody people person speaker they video movie clip film scene moment part shot frame picture ' +
-      'image photo screen time many much please',
+      'image photo screen time many much please any anything anywhere ever something somewhere everything bit',
   ),
 );
 /** Joins two things that must hold at once. "As", "when" and "during" after a question only ask for a time. */
@@ -20,7 +20,11 @@ const SIGHT =
 /** Share that a rank has in the modality that the query does not point at. A choice: the evaluation does not tell it from 1 (docs/search.md). */
 const LEAN = 0.5;
 /** How people begin to ask. It is not looked for, and points at nothing: "show me" may ask for words as well. English only. */
-const LEAD = /^(?:please\s+)?(?:(?:show|find|give)\s+(?:me|us)|find)\s+(?=\S)/i;
+const LEAD =
+  /^(?:please\s+|can you\s+|could you\s+)*(?:(?:show|find|give)\s+(?:me|us)|find|(?:take|bring)\s+(?:me|us)\s+to|(?:jump|skip|go)\s+to|i(?:'|\u2019)?m\s+looking\s+for|i(?:'|\u2019)?d\s+like\s+to\s+see|i\s+want\s+to\s+see|at\s+(?:what|which)\s+(?:point|time|moment))\s+(?=\S)/i;
+/** "Which day is it sunny?": what says it names the day, and need not say the word. English only. */
+const CLASS =
+  /\b(?:what|which)\s+(day|date|month|year|season|colou?r|number|name|kind|sort|type|person|place|city|town|country|animal|language|age)s?\b/gi;
 
 export interface Query {
   /** What frames are compared with. */
@@ -29,6 +33,8 @@ export interface Query {
   said: string;
   /** Words of what is said, each once. */
   words: string[];
+  /** Those of them that are not missed where they are not said: "day" of "which day is it sunny". */
+  optional: string[];
   /** Parts in quotes: what is said holds their words one after the other. */
   phrases: string[];
   /** What must not be there ("a beach -people"). */
@@ -77,9 +83,12 @@ export function readQuery(text: string): Query {
   }
   const all = [...new Set(wordsOf(said))];
   const content = all.filter((word) => !ASKING.has(termOf(word) ?? ''));
+  const optional = new Set([...said.matchAll(CLASS)].flatMap(([, word]) => wordsOf(word as string)));
+  const isAll = content.every((word) => optional.has(word) || !termOf(word));
   return {
     seen,
     said,
+    optional: isAll ? [] : [...optional],
     words: content.some((word) => termOf(word)) ? content : all,
     phrases,
     without: without.map((one) => one.trim()).filter(Boolean),

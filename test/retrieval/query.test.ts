@@ -17,7 +17,10 @@ describe('A query', () => {
   });
 
   it('may begin with a way to ask, which is not looked for and points at nothing', () => {
-    for (const text of ['Show me the old train', 'find me the old train', 'find the old train']) {
+    for (const text of [
+      ...['Show me the old train', 'find me the old train', 'find the old train', 'Can you take me to the old train'],
+      ...["I'm looking for the old train", 'jump to the old train', 'At what point the old train'],
+    ]) {
       const { seen, said, weights } = readQuery(text);
       expect({ seen, said, weights }).toEqual({
         ...{ seen: 'the old train', said: 'the old train' },
@@ -27,6 +30,13 @@ describe('A query', () => {
     expect(readQuery('"show me the money"').phrases).toEqual(['show me the money']);
     expect(readQuery('show me').seen).toBe('show me');
     expect(readQuery('find -people')).toMatchObject({ seen: 'find', without: ['people'] });
+  });
+
+  it('may ask what kind of thing is said, which is not missed where the thing itself is', () => {
+    expect(readQuery('Which day is it sunny?').optional).toEqual(['day']);
+    expect(readQuery('what colour is the door').optional).toEqual(['colour']);
+    expect(readQuery('what animal').optional).toEqual([]);
+    expect(readQuery('which car is red').optional).toEqual([]);
   });
 
   it('splits two things at once into what is seen and what is said', () => {

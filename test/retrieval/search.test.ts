@@ -383,6 +383,8 @@ describe('Search', () => {
       { sure: true, marked: ['Häuser', 'Meer'] },
       { sure: false, marked: ['Haus'] },
     ]);
+    // What kind of thing is asked for is not missed where the thing itself is named.
+    expect(await said('which place did the children go to')).toEqual([{ sure: true, marked: ['went', 'children'] }]);
     expect(await said('when does a child go home')).toEqual([{ sure: true, marked: ['went', 'home', 'children'] }]);
     expect((await said('"Haus und Hund"'))[0]).toEqual({ sure: true, marked: ['Haus', 'Hund'] });
     expect(await said('-Meer Haus')).toEqual([{ sure: true, marked: ['Haus'] }]);
