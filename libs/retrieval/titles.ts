@@ -80,15 +80,18 @@ export class Titles {
   called(name: string, filter: IndexFilter): string[] {
     const plain = name.replace(/["“”]/g, ' ').replace(/(?<=^|\s)-+/g, '');
     for (const text of [`"${plain}"`, plain]) {
-      const found = this.find(readQuery(text), filter, undefined);
+      const found = this.find(readQuery(text), filter, undefined, OPENING_MS);
       const whole = found.filter(({ score }) => score === 1);
       if (found.length > 0) return (whole.length > 0 ? whole : found).map(({ videoId }) => videoId);
     }
     return [];
   }
 
-  /** The openings of videos whose title and metadata have all words of the query, or nearly all by rarity, as a passage is judged. Best first. */
-  find({ words, phrases }: Query, filter: IndexFilter, unwanted: Unwanted | undefined): Candidate[] {
+  /**
+   * The openings of videos whose title and metadata have all words of the query, or nearly all by rarity, as a passage is judged. Best first. `unknownMs`:
+   * how long a video counts whose length is not known yet.
+   */
+  find({ words, phrases }: Query, filter: IndexFilter, unwanted: Unwanted | undefined, unknownMs = 0): Candidate[] {
     const asked = inLanguage(words, undefined);
     const counts = new Map([...asked].map(([term, word]) => [word, this.#holding.get(term)?.length ?? 0]));
     const rarity = rarityIn(this.#videos.size, (word) => counts.get(word) ?? 0);
@@ -100,7 +103,7 @@ export class Titles {
     const found: { video: Known; endMs: number; share: number; score: number }[] = [];
     for (const [id, held] of this.named(words)) {
       const video = this.#videos.get(id) as Known;
-      const endMs = Math.min(OPENING_MS, video.durationMs ?? 0);
+      const endMs = Math.min(OPENING_MS, video.durationMs ?? unknownMs);
       const share = sum(held) / total;
       if (share < SURE_SHARE || !isWanted(id, endMs)) continue;
       if (!inOrder.every((phrase) => contains(terms(video.title), phrase))) continue;

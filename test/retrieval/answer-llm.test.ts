@@ -284,6 +284,8 @@ describe('A chat model', () => {
     const every = async () => ({ moments, isWhole: false });
     await answer(llm(), { question: 'How often is Peter mentioned?' }, { ...sources(), everyPlace: every });
     expect(JSON.parse(String(server.requests[0]?.body.messages[1]?.content)).count).toBe('at least 2');
+    await answer(llm(), { question: 'How long do they talk about Peter?' }, { ...sources(), everyPlace: every });
+    expect(JSON.parse(String(server.requests[1]?.body.messages[1]?.content)).inAll).toMatch(/^at least \d+ seconds$/);
     server.behave('Peter comes first [1].');
     const from: AnswerSources = {
       ...sources(),

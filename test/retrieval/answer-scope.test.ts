@@ -28,6 +28,13 @@ describe('A question of a part of a video', () => {
     ['What happens in the third minute?', { startMs: 120_000, endMs: 180_000 }],
     ['What is said from 0:30 on?', { startMs: 30_000 }],
     ['What happens at the end of the film?', { lastMs: 30_000 }],
+    ['How does it end?', { lastMs: 30_000 }],
+    ['how does the video start', { startMs: 0, endMs: 30_000 }],
+    ['Summarise the first half', { share: { from: 0, to: 0.5, name: 'first half' } }],
+    ['what is said in the last third of the video', { share: { from: 1 - 1 / 3, to: 1, name: 'last third' } }],
+    ['What happens in the second quarter?', { share: { from: 0.25, to: 0.5, name: 'second quarter' } }],
+    ['What is shown in the middle?', { share: { from: 1 / 3, to: 2 / 3, name: 'middle' } }],
+    ['summarize the last 20%', { share: { from: 0.8, to: 1, name: 'last 20%' } }],
   ])('“%s” asks for all that is there', (question, stretch) => {
     expect(readQuestion(question)).toMatchObject({ kind: 'summary', topic: '', stretch });
   });
@@ -41,6 +48,14 @@ describe('A question of a part of a video', () => {
     ['Does anybody mention rain in the first hour?', 'list', 'rain', { startMs: 0, endMs: 3_600_000 }],
     ['What is the last thing said about rain after 1:00?', 'order', 'rain', { startMs: 60_000 }],
     ['When is it louder, in the first minute or the last minute?', 'needle', undefined, undefined],
+    [
+      'How often is rain mentioned in the second half?',
+      'count',
+      'rain',
+      { share: { from: 0.5, to: 1, name: 'second half' } },
+    ],
+    ['Is there a car at 0:12?', 'list', 'car', { startMs: 12_000, endMs: 13_000 }],
+    ['How much did they sell in the third quarter?', 'needle', undefined, undefined],
     ['Who wins at the end?', 'needle', undefined, undefined],
     ['What is the last scene?', 'order', '', undefined],
     ['Who cheers in the first minute after the goal?', 'needle', undefined, undefined],
@@ -61,6 +76,10 @@ describe('A question of a part of a video', () => {
     ['What is said in Steam engines?', 'summary', ['Steam engines']],
     ['In Steam engines, is a boiler shown?', 'needle', ['Steam engines']],
     ['What do “Steam” and boats have in common?', 'comparison', ['Steam', 'boats']],
+    ['Summarise the first half of Steam engines', 'summary', ['Steam engines']],
+    ['How often is a boiler shown in the last two minutes of the lecture on steam?', 'count', ['steam']],
+    ['Who scores in the second half of the match?', 'needle', ['match']],
+    ['Summarise the first half of this video', 'summary', undefined],
     ['Summarise this video', 'summary', undefined],
     ['Describe the lecture', 'needle', undefined],
     ['What is it about?', 'needle', undefined],
@@ -95,8 +114,16 @@ function vectorOf(text: string): Float32Array {
   const at = THINGS.findIndex((thing) => text.includes(thing));
   return Float32Array.from(THINGS, (_, i) => (i === (at < 0 ? 3 : at) ? 1 : 0));
 }
-const [STEAM, BOATS] = ['a', 'b'].map((last) => `0190a000-0000-7000-8000-00000000000${last}`) as [string, string];
-const NAMES: Record<string, string> = { [STEAM]: 'How steam engines work', [BOATS]: 'Boats [1] obey the pirate' };
+const [STEAM, BOATS, COMING] = ['a', 'b', 'c'].map((last) => `0190a000-0000-7000-8000-00000000000${last}`) as [
+  string,
+  string,
+  string,
+];
+const NAMES: Record<string, string> = {
+  [STEAM]: 'How steam engines work',
+  [BOATS]: 'Boats [1] obey the pirate',
+  [COMING]: 'Volcanoes tomorrow',
+};
 /** 300 s of steam: a car in view from 60 to 90 s, a house from 100 to 140 s and 200 to 220 s; a boiler mentioned each 50 s. 40 s of boats. */
 const LENGTHS: Record<string, number> = { [STEAM]: 300_000, [BOATS]: 40_000 };
 
@@ -109,8 +136,8 @@ const titles = new Titles();
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'cuepoint-scope-'));
   index = await openVectorIndex({ lanceDir: dir });
-  for (const [id, title] of Object.entries(NAMES))
-    titles.add([{ id, title, metadata: ['winter term'], durationMs: LENGTHS[id] as number }]);
+  for (const [id, durationMs] of Object.entries(LENGTHS))
+    titles.add([{ id, title: NAMES[id] as string, metadata: ['winter term'], durationMs }]);
   const passage = (videoId: string, atSec: number, text: string) => ({
     ...{ id: passageId(videoId, atSec * 1000), tenant: 't', videoId, text, language: 'en' },
     ...{ startMs: atSec * 1000, endMs: atSec * 1000 + 4000 },
@@ -151,7 +178,10 @@ async function answer(question: string, options: { videoIds?: string[]; history?
       scenesOf(await index.listFrames(encoder, 't', id, timeRange && { timeRange })),
     labels: async () => [],
     videos: async (ids = [STEAM, BOATS], most) =>
-      ids.slice(0, most).map((id) => ({ id, title: NAMES[id] as string, durationMs: LENGTHS[id] as number })),
+      ids.slice(0, most).map((id) => ({
+        ...{ id, title: NAMES[id] as string, isReady: id !== COMING },
+        ...(LENGTHS[id] !== undefined && { durationMs: LENGTHS[id] }),
+      })),
     thumbnail: async () => undefined,
   };
   for await (const event of ask({ sources }, { question, limit: 5, ...options })) {
@@ -178,13 +208,23 @@ describe('An answer of a part', () => {
     ['What colour is the car at 1:10?', `Seen from 1:00 to 1:30 in ${STEAM_NAME} [1].`],
     ['What is said between 1:10 and 1:20?', `Nothing is said between 1:10 and 1:20 in ${STEAM_NAME}.`],
     ['What is shown between 6:00 and 7:00?', `${STEAM_NAME} ends at 5:00.`],
+    ['How many times is a boiler mentioned in the second half?', /^Found 3 times \[1\]\[2\]\[3\]\. Said at 2:40 /],
+    ['Is a car visible in the last third?', `I found nothing in the last third of ${STEAM_NAME} that answers this.`],
+    [
+      'How long is a house visible?',
+      `In all 1:00 minutes, in 2 places [1][2]. Seen from 1:40 to 2:20 in ${STEAM_NAME} [1]. Seen from 3:20 to 3:40 in ${STEAM_NAME} [2].`,
+    ],
+    [
+      'How long do they talk about the boiler in the first minute?',
+      /^In all 6 seconds, in 2 places \[1\]\[2\]\. Said /,
+    ],
   ])('“%s”', async (question, expected) => {
     const given = await answer(question, { videoIds: [STEAM] });
     if (typeof expected === 'string') expect(given.answer).toBe(expected);
     else expect(given.answer).toMatch(expected);
     expect(given.found).toBe(given.citations.length > 0);
     const { stretch } = given.turn.read;
-    for (const { startMs, endMs } of given.moments) {
+    for (const { startMs, endMs } of stretch?.share ? [] : given.moments) {
       expect(startMs).toBeGreaterThanOrEqual(stretch?.startMs ?? (stretch?.lastMs ? 240_000 : 0));
       expect(endMs).toBeLessThanOrEqual(stretch?.endMs ?? 300_000);
     }
@@ -196,6 +236,14 @@ describe('An answer of a part', () => {
     expect((await answer('How often is a boiler mentioned in the last minute?')).answer).toMatch(
       /^Found 2 times .* at 4:20 .* at 0:05 |^Found 2 times .* at 0:05 .* at 4:20 /,
     );
+    expect((await answer('What is said in the second half?')).answer).toMatch(
+      /^Said in "How .* at 2:40 .*\. Said in "Boats .* in the second half: at 0:35 “ahoy” \[\d\]\.$/,
+    );
+    const half = await answer('How often is a boiler mentioned in the first half?');
+    expect(half.answer).toMatch(/^Found 4 times /);
+    expect((await answer('Who talks in the second half of the match?')).found).toBe(false);
+    const ofBoats = await answer('What is said in the last third of the video on boats?');
+    expect(ofBoats.answer).toBe('Said in "Boats (1) obey the pirate" in the last third: at 0:35 “ahoy” [1].');
     // Only of those that are so long.
     expect((await answer('How often is a ship mentioned after 0:50?', { videoIds: [STEAM, BOATS] })).answer).toBe(
       `I found nothing after 0:50 in ${STEAM_NAME} that answers this.`,
@@ -217,6 +265,17 @@ describe('A title', () => {
     expect((await answer('What is the boiler in a boat about?')).answer).toMatch(/^Said at 0:05 /);
     const both = await answer('Compare “Boats” and the lecture on steam');
     expect(new Set(both.moments.map(({ videoId }) => videoId))).toEqual(new Set([STEAM, BOATS]));
+  });
+
+  it('of a video that is not indexed yet is known, and the answer says that it may miss something', async () => {
+    titles.add([{ id: COMING, title: 'Volcanoes tomorrow', metadata: [] }]);
+    const named = await answer('What is “Volcanoes tomorrow” about?');
+    titles.remove(COMING);
+    expect(named).toMatchObject({
+      ...{ found: false, answer: 'I found nothing in "Volcanoes tomorrow" that answers this.' },
+      degraded: { code: 'videos_not_ready' },
+    });
+    expect((await answer('What is “Steam engines” about?')).degraded).toBeUndefined();
   });
 
   it('is evidence of what a video is about, not of when something is said or shown, and is quoted', async () => {

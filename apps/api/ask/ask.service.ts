@@ -11,6 +11,7 @@ import {
   everyPlace,
   type Llm,
   type Modality,
+  notReady,
   search,
   type VideoFacts,
 } from '#retrieval';
@@ -148,7 +149,7 @@ export class AskService {
     const options = {
       ...{ question, videoIds: only, limit, history },
       isPart: Object.keys(within).length > 0,
-      degraded: blind ?? notReady(scope),
+      degraded: blind ?? notReady(scope?.map(factsOf)),
     };
     for await (const event of ask({ sources, llm: this.llm }, options, signal)) {
       if (event.type === 'moments') {
@@ -238,9 +239,10 @@ export class AskService {
   }
 }
 
-const factsOf = ({ id, title, media }: Video): VideoFacts => ({
+const factsOf = ({ id, title, media, status }: Video): VideoFacts => ({
   id,
   title,
+  isReady: status === 'ready',
   ...(media && { durationMs: media.durationMs }),
 });
 
@@ -257,11 +259,4 @@ function inBoth(one: TimeRange | undefined, other: TimeRange | undefined): { tim
   const [startMs, endMs] = [Math.max(one.startMs, other.startMs), Math.min(one.endMs, other.endMs)];
   const never = Number.MAX_SAFE_INTEGER;
   return { timeRange: startMs < endMs ? { startMs, endMs } : { startMs: never, endMs: never } };
-}
-
-function notReady(scope: Video[] | undefined): Degraded | undefined {
-  const waiting = scope?.filter(({ status }) => status !== 'ready') ?? [];
-  if (waiting.length === 0) return undefined;
-  const message = `${waiting.length} of ${scope?.length} videos ${waiting.length === 1 ? 'is' : 'are'} not indexed (yet): the answer may miss something.`;
-  return { code: 'videos_not_ready', message };
 }

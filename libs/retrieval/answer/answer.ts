@@ -144,6 +144,7 @@ export async function* ask(
   const degraded =
     (failure && { code: failure.code, message: failure.message }) ??
     options.degraded ??
+    notReady(findings.scope) ??
     (findings.covers ? leftOut(findings.covers) : undefined) ??
     (isWeak ? WEAK : undefined) ??
     (unread && NOT_REWRITTEN);
@@ -177,6 +178,13 @@ const NOT_REWRITTEN: Degraded = {
   code: 'question_not_rewritten',
   message: 'The chat model did not put the question into words that stand alone: it was understood by rule.',
 };
+/** Of the videos in question, some may be missing. */
+export function notReady(videos: readonly VideoFacts[] | undefined): Degraded | undefined {
+  const waiting = videos?.filter(({ isReady }) => isReady === false) ?? [];
+  if (waiting.length === 0) return undefined;
+  const message = `${waiting.length} of ${videos?.length} videos ${waiting.length === 1 ? 'is' : 'are'} not indexed (yet): the answer may miss something.`;
+  return { code: 'videos_not_ready', message };
+}
 const leftOut = (covers: string): Degraded => ({
   code: 'videos_left_out',
   message: `The answer covers ${covers} videos: name fewer to hear of each.`,

@@ -1,8 +1,8 @@
 import type { Evidence, LabelInVideo, Moment } from '../index.ts';
 import { type Findings, onlyNamed, SURE, type VideoFacts } from './plan.ts';
 import { countOf } from './prompt.ts';
-import { whenOf } from './stretch.ts';
-import { clock, neutral, placeOf, quoted, titled } from './text.ts';
+import { whenOf, whereIn } from './stretch.ts';
+import { clock, lasting, neutral, placeOf, quoted, titled } from './text.ts';
 
 /** Places that are written out; more are only counted and cited. */
 const MAX_SENTENCES = 10;
@@ -46,8 +46,7 @@ export function notFound({ question, scope, reason, isPart }: Findings): string 
   const videos =
     scope && scope.length <= MAX_TITLES ? scope.map(({ title }) => titled(title)).join(', ') : 'these videos';
   const where = isPart ? `what the filter leaves of ${videos}` : videos;
-  const when = question.stretch ? `${whenOf(question.stretch)} ` : '';
-  return `I found nothing ${when}in ${where} that answers this.`;
+  return `I found nothing ${question.stretch ? whereIn(question.stretch, where) : `in ${where}`} that answers this.`;
 }
 
 function needle(findings: Findings): string {
@@ -69,7 +68,11 @@ function places(findings: Findings): string {
     : question.kind === 'count'
       ? plural(count, 'time')
       : plural(count, 'place');
-  const lead = `Found ${isVideos || question.kind === 'list' ? 'in ' : ''}${capped ? 'at least ' : ''}${what}`;
+  const least = capped ? 'at least ' : '';
+  const lead =
+    question.unit === 'time'
+      ? `In all ${least}${lasting(findings.count?.totalMs ?? 0)}, in ${plural(count, 'place')}`
+      : `Found ${isVideos || question.kind === 'list' ? 'in ' : ''}${least}${what}`;
   const written = moments.slice(0, MAX_SENTENCES).map((moment, i) => described(moment, i + 1, findings));
   const given = moments.length - written.length;
   const rest = given + Math.max(0, (findings.count?.places ?? 0) - moments.length);

@@ -1,5 +1,5 @@
 /** Question → moments → answer, and a video's chapters. */
-export { type Answer, ask, type Citation, type Degraded } from './answer.ts';
+export { type Answer, ask, type Citation, type Degraded, notReady } from './answer.ts';
 export { type Chapter, chaptersOf, titleChapters } from './chapters.ts';
 export { CitationFilter } from './citations.ts';
 export { Llm, type LlmOptions } from './llm.ts';

@@ -6,8 +6,14 @@ const CALLED = '(?:about|on|called|titled|named|of|with|from)';
 const QUOTED = '["“](?<quoted>[^"“”]+)["”]';
 const SUMMARY = 'What is this video about?';
 
+/** "The first half", "the last two minutes", "the end": whether it is a part is read where it says so (`stretch.ts`). */
+const PART =
+  '(?:the )?(?:very )?(?:(?:first|second|third|fourth|last|final|opening|closing|middle) (?:half|third|quarter|minute|hour|[^ ]+ (?:minutes|seconds|percent))|beginning|start|middle|end)';
+
 /** What a question calls a video, and what it asks of it: English; what is called so is looked up, and a question in which nothing is stays as it was. */
 const NAMED: [RegExp, (rest: string) => string][] = [
+  // "Summarise the first half of Steam engines", "how often is a boiler shown in the last minute of Steam engines?"
+  [written(`^(?<rest>.*\\b(?:in|during|at|of|summari[sz]e|describe) ${PART}) of (?<name>.+?)[?!. ]*$`), (rest) => rest],
   // "What is “Steam engines” about?", "Summarise the lecture on steam engines"
   [written(`^(?:so |and )?what(?:'s| is| are| was| were) (?<name>.+?)(?: all)? about[?!. ]*$`), () => SUMMARY],
   [

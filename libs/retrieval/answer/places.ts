@@ -40,7 +40,11 @@ export async function findPlaces(looking: Looking): Promise<Findings> {
   return {
     ...rest,
     moments: given.slice(0, MAX_PLACES).map((moment) => marked(moment, topic)),
-    count: { places: places.length, videos: byVideo.size },
+    count: {
+      places: places.length,
+      videos: byVideo.size,
+      totalMs: places.reduce((sum, { startMs, endMs }) => sum + endMs - startMs, 0),
+    },
     capped: !isWhole,
   };
 }

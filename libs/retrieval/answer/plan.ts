@@ -9,6 +9,8 @@ export interface VideoFacts {
   id: string;
   title: string;
   durationMs?: number;
+  /** False: it is still being indexed, or was never. */
+  isReady?: boolean;
 }
 /** What is looked for among the moments of videos. */
 interface Query {
@@ -56,7 +58,7 @@ export interface Findings {
   /** Topics that were not found. */
   missing?: string[];
   /** How many there are, where not all of them are among the moments. */
-  count?: { places: number; videos: number };
+  count?: { places: number; videos: number; totalMs?: number };
   /** There may be more than were counted. */
   capped?: boolean;
   /** How many videos of those in question were looked at, where not all were: "8 of 14". */

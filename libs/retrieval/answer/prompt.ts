@@ -3,7 +3,7 @@ import { estimateTokens, type LlmOptions, type Message } from './llm.ts';
 import { type AnswerSources, type Findings, SURE } from './plan.ts';
 import type { QuestionKind, Turn } from './question.ts';
 import { whenOf } from './stretch.ts';
-import { clock, cut } from './text.ts';
+import { clock, cut, lasting } from './text.ts';
 
 /** What the model says when it cannot answer. */
 export const NOT_FOUND = 'NOT_FOUND';
@@ -18,6 +18,8 @@ const SUMMARY_RULES =
   'The evidence covers the whole timeline (or "part") in order, then what is seen most. Say what it is about, what its main points are and what is seen, in at most eight sentences.';
 const COUNT_RULES =
   'Give the number first: it is "count", counted for you; not all of the places may be among the evidence.';
+const LASTING_RULES =
+  'Say first for how long: it is the "inAll" beside the question, measured for you over all places ("count"), of which not all may be among the evidence.';
 const SEQUENCE_RULES =
   'Each item is where what its "about" names comes first (or last, where that is asked). Say in which order they come; what "missing" names was not found.';
 const COMPARISON_RULES =
@@ -141,13 +143,15 @@ export function messagesFor(
   evidence: Item[] | { notes: string }[],
   { history = [], pictures = [] }: { history?: Turn[]; pictures?: Picture[] } = {},
 ): Message[] {
-  const { kind, stretch } = findings.question;
-  const special = SPECIAL_RULES[kind];
+  const { kind, stretch, unit } = findings.question;
+  const special = unit === 'time' ? LASTING_RULES : SPECIAL_RULES[kind];
+  const isLasting = unit === 'time';
   const isCounted = kind === 'count' || kind === 'list';
   const document = data({
     question,
     conversation: said(history),
     ...(stretch && { part: whenOf(stretch) }),
+    ...(isLasting && { inAll: `${findings.capped ? 'at least ' : ''}${lasting(findings.count?.totalMs ?? 0)}` }),
     ...(isCounted && { count: findings.capped ? `at least ${countOf(findings)}` : countOf(findings) }),
     ...(findings.missing?.length && { missing: findings.missing }),
     evidence,

@@ -20,8 +20,8 @@ export interface Question {
   atMs?: number;
   /** Where the question says that it is about what is said, or what is shown. */
   modalities?: Modality[];
-  /** Of `count` and `list`: what is counted. */
-  unit?: 'places' | 'videos';
+  /** Of `count` and `list`: what is counted; `time`: how long it is there. */
+  unit?: 'places' | 'videos' | 'time';
   /** Of videos that are counted: what they must not have. */
   without?: string;
   /** What it calls the videos that it is about: their titles, or most of their words. */
@@ -41,6 +41,7 @@ const SUMMARY = [
   /\b(?:main|key|most important) (?:points?|topics?|ideas?|subjects?|themes?)\b/,
   /^what(?:'s| is| are| was) (?:in )?(?:this|these|the|that|all)(?: (?!longest|shortest|newest|oldest|latest)\w+)? (?:video|film|movie|clip|recording|lecture|talk)s?(?: all)?(?: about)?$/,
   /^what (?:happens|is (?:shown|said|discussed)) in (?:this|these|the) (?:video|film|movie|clip|recording|lecture|talk)s?$/,
+  /^(?:what|which) (?:topics|subjects|themes) (?:are|were|do|does|did|is)\b(?:.*)\b(?:covered|discussed|mentioned|talked about|cover|discuss)$/,
   /^describe (?:this|these|the) (?:video|film|movie|clip|recording)s?$/,
 ];
 const COMPARISON =
@@ -51,10 +52,15 @@ const WHICH_VIDEOS = new RegExp(
   `\\b(?:which|what|(?:is|are) there|do (?:i|we|you) have)(?: an?| any| some)? ${VIDEOS}\\b(?: (?:called|named|titled)\\b)?`,
 );
 const COUNT =
-  /\bhow (?:many times|often)\b|\bnumber of (?:times|occurrences|appearances|mentions)\b|^count (?:the|how|every|all|each)\b/;
+  /\b(?:in )?how (?:many (?:times|scenes|shots|places|moments)|often)\b|\bnumber of (?:times|occurrences|appearances|mentions)\b|^count (?:the|how|every|all|each)\b/;
 const LIST =
-  /\b(?:every|each|all(?: of)?(?: the)?) (?:single )?(?:times?|moments?|places?|scenes?|parts?|occurrences?|instances?|appearances?|mentions?)\b|\beverywhere\b|^(?:please )?(?:list|enumerate)\b|^(?:show|find|give)(?: me)? (?:all|every|each)\b/;
+  /\b(?:every|each|all(?: of)?(?: the)?) (?:single )?(?:times?|moments?|places?|scenes?|parts?|occurrences?|instances?|appearances?|mentions?)\b|\beverywhere\b|^(?:please )?(?:list|enumerate)\b|^(?:show|find|give)(?: me)? (?:all|every|each)\b|\blist (?:them|all|every|each)\b|^everything (?:that )?(?:they|he|she|you|people|is|was)\b.*\b(?:says?|said|tells?|told)\b/;
 const IS_IT = /^(?:is|are|was|were|does|do|did|can)\b/;
+const IS_THERE = /^(?:is|are|was|were) there\b/;
+/** "How long is a red car visible?" asks of a video, "how long does bread take?" of what is said in it. */
+const HOW_LONG = /\b(?:for )?how (?:long|much time)\b/;
+const LASTING =
+  /\b(?:visible|shown|seen|see|appears?|displayed|on (?:the )?screen|in view|talk(?:ed|ing)? about|discuss(?:ed)?)\b/;
 const WITHOUT =
   /^(.*\S) (?:without|with no|but (?:do(?:es)? )?no|but (?:do(?:es)? )?not|except(?: for)?) (?:an? |any |the )?(\S.*)$/;
 const FIRST = /\b(first|earliest|last|final|latest) (?:time|mention|appearance|occurrence|place|moment)\b/;
@@ -79,9 +85,9 @@ const IS_BEFORE =
 const ASKING = new Set(
   terms(
     'please show shown find list count give name tell enumerate many much often time times every each all everywhere moment place scene part ' +
-      'occurrence instance appearance mention mentioned first last final earliest latest see seen look hear heard say said saying talk talked discuss ' +
+      'occurrence instance appearance timestamp mention mentioned word phrase first last final earliest latest see seen look hear heard say said saying talk talked discuss ' +
       'discussed speak spoken appear happen occur come visible someone somebody anyone anybody people speaker they video film movie clip recording ' +
-      'compare comparison difference differ versus vs common both contain have whole entire thing right immediately there',
+      'compare comparison difference differ versus vs common both contain have whole entire thing right immediately there any anything anywhere ever everything',
   ),
 );
 
@@ -89,7 +95,8 @@ const ASKING = new Set(
 export function readQuestion(text: string): Question {
   const named = namedIn(text);
   // "The first two minutes" are no title.
-  if (!named || named.names.some((name) => stretchIn(`the ${name}`))) return readTimed(text);
+  if (!named || named.names.some((name) => stretchIn(`the ${name}`) ?? edgeIn(`in the ${name}`)))
+    return readTimed(text);
   return { ...orAll(readTimed(named.rest), named.rest), names: named.names };
 }
 
@@ -100,14 +107,17 @@ export function readTimed(text: string): Question {
   const read = excluding(readPlain(text));
   const side = read.kind === 'clock' ? undefined : sideIn(text);
   if (side) return ofPart(side);
-  const edge = read.kind === 'needle' ? edgeIn(text) : undefined;
-  if (edge && asksOnly(normal(edge.rest), asks)) return ofPart(edge);
-  return (read.kind === 'needle' && ofInstant(text)) || read;
+  const edge = read.kind === 'needle' || read.kind === 'summary' ? edgeIn(text) : undefined;
+  if (edge && (read.kind === 'summary' || asksOnly(normal(edge.rest), asks))) return ofPart(edge);
+  const instant = read.kind === 'needle' ? ofInstant(text) : undefined;
+  // "What do they talk about?" But "The Who" may be a name, and what stands in quotes is looked for.
+  const isPlain = terms(text).length > 0 && !/["“”„]/.test(text);
+  return instant ?? (isPlain ? orAll(read, text) : read);
 }
 /** "What colour is the shape at 0:12?" asks what is there; "is a red circle shown at 0:12?" whether that is. */
 function ofInstant(text: string): Question | undefined {
   const plain = normal(text);
-  const at = SEEN.test(plain) && !/^when\b/.test(plain) ? instantIn(text) : undefined;
+  const at = (SEEN.test(plain) || IS_THERE.test(plain)) && !/^when\b/.test(plain) ? instantIn(text) : undefined;
   if (!at || IS_IT.test(plain)) return at && ofPart(at);
   return { kind: 'clock', topic: at.rest, atMs: at.stretch.startMs ?? 0 };
 }
@@ -166,6 +176,10 @@ function readPlain(text: string): Question {
   if (SUMMARY.some((pattern) => pattern.test(plain))) return { kind: 'summary', topic: '' };
   if (COUNT_VIDEOS.test(plain))
     return { kind: 'count', unit: 'videos', topic: trimmed(plain.replace(COUNT_VIDEOS, ' ')), ...spoken };
+  if (HOW_LONG.test(plain) && LASTING.test(plain)) {
+    const topic = trimmed(plain.replace(HOW_LONG, ' ').replace(/ in view$/, ''));
+    if (topic) return { kind: 'count', unit: 'time', topic, ...spoken };
+  }
   if (COUNT.test(plain)) return { kind: 'count', unit: 'places', topic: trimmed(plain.replace(COUNT, ' ')), ...spoken };
   const end = FIRST.exec(plain)?.[1] ?? FIRST_VERB.exec(plain)?.[1] ?? FIRST_THING.exec(plain)?.[1];
   if (end) {

@@ -4,6 +4,7 @@ import type { Moment } from '../index.ts';
 import { COLONS, INSTANT_MS, LENGTHS, NUMBER, secondsOf, UNIT } from './clock.ts';
 import {
   type AnswerSources,
+  covering,
   type Findings,
   findingsOf,
   knownVideos,
@@ -14,11 +15,13 @@ import {
 } from './plan.ts';
 import { clock, placeOf } from './text.ts';
 
-/** The part of each video that a question names by its time: from `startMs` to `endMs`, or the last `lastMs`. */
+/** The part of each video that a question names by its time: from `startMs` to `endMs`, the last `lastMs`, or a share of its length. */
 export interface Stretch {
   startMs?: number;
   endMs?: number;
   lastMs?: number;
+  /** From and to, 0..1 of the video, and what it is called: "second half". */
+  share?: { from: number; to: number; name: string };
 }
 type TimeRange = NonNullable<IndexFilter['timeRange']>;
 
@@ -30,6 +33,12 @@ const NOT_OF_ELSE = '(?! (?:of|after|before|when|where|since|until)\\b)';
 /** What is after the first minute is not in it. */
 const NOT_BESIDE = '(?<!\\b(?:after|before|since|until) (?:the )?)';
 const ORDINALS = 'first second third fourth fifth sixth seventh eighth ninth tenth'.split(' ');
+const EDGE = 'first|opening|second|third|fourth|last|final|closing|middle';
+const INVERSE = new Map([
+  ['half', 2],
+  ['third', 3],
+  ['quarter', 4],
+]);
 /** "10:30 am" is no time of a video. */
 const OF_DAY = /\d ?(?:a\.?m|p\.?m)\b|o'clock/i;
 
@@ -62,6 +71,15 @@ const STRETCHES: Reading[] = [
       return minute > 0 ? { startMs: (minute - 1) * 60_000, endMs: minute * 60_000 } : undefined;
     },
   ],
+  [
+    written(
+      `${NOT_BESIDE}\\b(?:(?:in|during|of|from|over|about) )?the (?:very )?(?<edge>first|last|final) (?<percent>\\d{1,2}) ?(?:%|percent\\b)${OF_VIDEO}${NOT_OF_ELSE}`,
+    ),
+    ({ edge = '', percent = '' }) => shareOf(edge, Number(percent) / 100, `${percent}%`),
+  ],
+  [written(`${partCalled('half|third')}${OF_VIDEO}${NOT_OF_ELSE}`), called],
+  // Of a year, where it is not said that it is of the video.
+  [written(`${partCalled('quarter')}${OF_VIDEO.slice(0, -1)}${NOT_OF_ELSE}`), called],
   [written(`\\bfrom (?<time>${TIME}) on(?:wards?)?\\b`), ({ time = '' }) => ({ startMs: msOf(time) })],
 ];
 /** "After two minutes" alone asks for what comes then (`clockIn`); beside something to look for it says where. */
@@ -80,8 +98,19 @@ const EDGES: Reading[] = [
     written(
       `\\b(?:at|in|near|towards?) the (?:very )?(?<edge>beginning|start|opening|end)\\b${OF_VIDEO}${NOT_OF_ELSE}`,
     ),
-    ({ edge = '' }) => (edge.toLowerCase() === 'end' ? { lastMs: EDGE_MS } : { startMs: 0, endMs: EDGE_MS }),
+    edgeOf,
   ],
+  [
+    written(
+      '^(?:and )?how (?:does|did|do) (?:it|(?:the|this|that) (?:video|film|movie|clip|recording|lecture|talk)) (?<edge>begin|start|open|end|finish)s?\\b',
+    ),
+    edgeOf,
+  ],
+  [
+    written(`\\b(?:in|around|near|towards?) the (?:very )?middle\\b${OF_VIDEO}${NOT_OF_ELSE}`),
+    () => ({ share: { from: 1 / 3, to: 2 / 3, name: 'middle' } }),
+  ],
+  [written(`${partCalled('quarter')}${NOT_OF_ELSE}`), called],
 ];
 /** A time in words is no finer than a second. */
 const INSTANTS: Reading[] = [
@@ -92,6 +121,25 @@ const INSTANTS: Reading[] = [
 ];
 function written(source: string): RegExp {
   return new RegExp(source, 'iu');
+}
+function edgeOf({ edge = '' }: Groups): Stretch {
+  return /^(?:end|finish)/i.test(edge) ? { lastMs: EDGE_MS } : { startMs: 0, endMs: EDGE_MS };
+}
+function partCalled(parts: string): string {
+  return `${NOT_BESIDE}\\b(?:(?:in|during|of|from|over|about) )?the (?:very )?(?<edge>${EDGE}) (?<part>${parts})\\b`;
+}
+function called({ edge = '', part = '' }: Groups): Stretch | undefined {
+  return shareOf(edge, 1 / (INVERSE.get(part.toLowerCase()) ?? 1), part);
+}
+/** The first, second or last of parts that are each such a share of the video; undefined where there is no such one. */
+function shareOf(edge: string, share: number, part: string): Stretch | undefined {
+  const name = `${edge} ${part}`.toLowerCase();
+  const from = /^(?:last|final|closing)$/i.test(edge)
+    ? 1 - share
+    : /^middle$/i.test(edge)
+      ? (1 - share) / 2
+      : Math.max(0, ORDINALS.indexOf(edge.toLowerCase())) * share;
+  return share > 0 && from + share < 1.001 ? { share: { from, to: Math.min(1, from + share), name } } : undefined;
 }
 function between({ from = '', to = '' }: Groups): Stretch | undefined {
   // "Between one and two minutes", "between minute one and two": the unit is said once.
@@ -135,23 +183,35 @@ function read(text: string, readings: Reading[]): Named | undefined {
   return undefined;
 }
 
-/** `between 1:00 and 2:00`, `after 0:30`, `in the last 2:00` */
-export function whenOf({ startMs = 0, endMs, lastMs }: Stretch): string {
+/** `between 1:00 and 2:00`, `after 0:30`, `in the last 2:00`, `in the second half` */
+export function whenOf({ startMs = 0, endMs, lastMs, share }: Stretch): string {
+  if (share) return `in the ${share.name}`;
   if (lastMs !== undefined) return `in the last ${clock(lastMs)}`;
   return endMs === undefined ? `after ${clock(startMs)}` : `between ${clock(startMs)} and ${clock(endMs)}`;
 }
 
+/** `between 1:00 and 2:00 in "Sample"`, `in the second half of "Sample"` */
+export const whereIn = (stretch: Stretch, where: string): string =>
+  `${whenOf(stretch)} ${isOfEach(stretch) ? 'of' : 'in'} ${where}`;
+
 /** Undefined where a video has no such part. */
 export function rangeIn(
-  { startMs = 0, endMs, lastMs }: Stretch,
+  { startMs = 0, endMs, lastMs, share }: Stretch,
   durationMs: number | undefined,
 ): TimeRange | undefined {
+  if (share) {
+    const [from, to] = [share.from, share.to].map((part) => Math.round(part * (durationMs ?? 0))) as [number, number];
+    return from < to ? { startMs: from, endMs: to } : undefined;
+  }
   if (lastMs !== undefined) {
     return durationMs === undefined ? undefined : { startMs: Math.max(0, durationMs - lastMs), endMs: durationMs };
   }
   const end = Math.min(endMs ?? Number.MAX_SAFE_INTEGER, durationMs ?? Number.MAX_SAFE_INTEGER);
   return startMs < end ? { startMs, endMs: end } : undefined;
 }
+
+/** Whether each video has its own: they are not equally long. */
+const isOfEach = ({ lastMs, share }: Stretch): boolean => lastMs !== undefined || share !== undefined;
 
 /** The same videos, of which only their part is there. What reaches over a border of it counts as far as it lies within. */
 export function partOf(sources: AnswerSources, stretch: Stretch): AnswerSources {
@@ -160,9 +220,9 @@ export function partOf(sources: AnswerSources, stretch: Stretch): AnswerSources 
     const range = rangeIn(stretch, (await factsOf(id))?.durationMs);
     return range ? read(range) : [];
   };
-  /** The end is another in each video. */
+  /** It lies elsewhere in each video. */
   const parts = async (videoIds: string[] | undefined): Promise<{ videoIds?: string[]; timeRange: TimeRange }[]> => {
-    if (stretch.lastMs === undefined) return [{ videoIds, timeRange: rangeIn(stretch, undefined) as TimeRange }];
+    if (!isOfEach(stretch)) return [{ videoIds, timeRange: rangeIn(stretch, undefined) as TimeRange }];
     const videos = await sources.videos(videoIds, MAX_VIDEOS);
     return videos.flatMap(({ id, durationMs }) => {
       const timeRange = rangeIn(stretch, durationMs);
@@ -180,6 +240,19 @@ export function partOf(sources: AnswerSources, stretch: Stretch): AnswerSources 
       return found.flat().sort(byScore).slice(0, query.limit);
     },
     everyPlace: async (query, signal) => {
+      // Every place is found in any case: what lies in the part of its video is taken of them.
+      if (isOfEach(stretch)) {
+        const { moments, isWhole } = await sources.everyPlace(query, signal);
+        const ids = [...new Set(moments.map(({ videoId }) => videoId))];
+        const ranges = new Map(
+          (await sources.videos(ids, ids.length)).map(({ id, durationMs }) => [id, rangeIn(stretch, durationMs)]),
+        );
+        const kept = moments.flatMap((moment) => {
+          const range = ranges.get(moment.videoId);
+          return range ? within([moment], range) : [];
+        });
+        return { moments: kept, isWhole };
+      }
       const found = await Promise.all(
         (await parts(query.videoIds)).map(async (part) => {
           const { moments, isWhole } = await sources.everyPlace({ ...query, ...part }, signal);
@@ -242,7 +315,11 @@ export async function findInStretch(
   }
   const those = isAll && only && { videoIds: there.map(({ id }) => id), scope: there };
   const findings = await find({ ...looking, ...those, sources: partOf(looking.sources, stretch) });
+  if (question.kind === 'needle' && isOfEach(stretch)) {
+    const looked = Math.min(MAX_VIDEOS, known.count);
+    return { ...findings, ...covering(looked, known) };
+  }
   if (findings.found || question.kind !== 'summary' || !only) return findings;
   const where = known.count === 1 ? placeOf(only, isPart) : 'these videos';
-  return { ...findings, reason: `Nothing is ${saidOrShown(question)} ${whenOf(stretch)} in ${where}.` };
+  return { ...findings, reason: `Nothing is ${saidOrShown(question)} ${whereIn(stretch, where)}.` };
 }

@@ -64,3 +64,10 @@ export function clock(ms: number): string {
   const two = (value: number): string => String(value).padStart(2, '0');
   return hours ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
 }
+
+/** How long something is: `12 seconds`, from a minute on as a clock: `1:05 minutes`. */
+export function lasting(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} second${seconds === 1 ? '' : 's'}`;
+  return `${clock(seconds * 1000)} ${seconds < 3600 ? 'minutes' : 'hours'}`;
+}
