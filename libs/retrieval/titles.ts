@@ -76,15 +76,21 @@ export class Titles {
     return names;
   }
 
-  /** Videos that are called so, best first: by the whole title; else by its words in this order; else by most of them, and by metadata. */
-  called(name: string, filter: IndexFilter): string[] {
+  /** Videos that are called so, best first: by the whole title; else, unless `isWhole`, by its words in this order; else by most of them, and by metadata. */
+  called(name: string, filter: IndexFilter, isWhole = false): string[] {
     const plain = name.replace(/["“”]/g, ' ').replace(/(?<=^|\s)-+/g, '');
     for (const text of [`"${plain}"`, plain]) {
       const found = this.find(readQuery(text), filter, undefined, OPENING_MS);
-      const whole = found.filter(({ score }) => score === 1);
-      if (found.length > 0) return (whole.length > 0 ? whole : found).map(({ videoId }) => videoId);
+      // Words that only ask are none of those that are looked for, but may be of a title ("The picture show").
+      const whole = found.filter(({ videoId, score }) => score === 1 || this.#isWhole(videoId, plain));
+      if (isWhole || found.length > 0)
+        return (isWhole || whole.length > 0 ? whole : found).map(({ videoId }) => videoId);
     }
     return [];
+  }
+
+  #isWhole(id: string, name: string): boolean {
+    return terms(this.#videos.get(id)?.title ?? '').join(' ') === terms(name).join(' ');
   }
 
   /**

@@ -33,6 +33,7 @@ describe('A question of a part of a video', () => {
     ['Summarise the first half', { share: { from: 0, to: 0.5, name: 'first half' } }],
     ['what is said in the last third of the video', { share: { from: 1 - 1 / 3, to: 1, name: 'last third' } }],
     ['What happens in the second quarter?', { share: { from: 0.25, to: 0.5, name: 'second quarter' } }],
+    ['What is said halfway through the video?', { share: { from: 1 / 3, to: 2 / 3, name: 'middle' } }],
     ['What is shown in the middle?', { share: { from: 1 / 3, to: 2 / 3, name: 'middle' } }],
     ['summarize the last 20%', { share: { from: 0.8, to: 1, name: 'last 20%' } }],
   ])('“%s” asks for all that is there', (question, stretch) => {
@@ -172,7 +173,7 @@ async function answer(question: string, options: { videoIds?: string[]; history?
         ...query,
         videos: videos.filter(({ id }) => query.videoIds?.includes(id) ?? true),
       }),
-    titled: async (name, videoIds) => titles.called(name, { tenant: 't', videoIds }),
+    titled: async (name, videoIds, isWhole) => titles.called(name, { tenant: 't', videoIds }, isWhole),
     passages: (id) => index.listPassages('t', id),
     scenes: async (id, timeRange): Promise<Scene[]> =>
       scenesOf(await index.listFrames(encoder, 't', id, timeRange && { timeRange })),
@@ -263,6 +264,21 @@ describe('A title', () => {
     // What comes after it stays there.
     expect((await answer('and a boat?', { history: [named.turn] })).found).toBe(false);
     expect((await answer('What is the boiler in a boat about?')).answer).toMatch(/^Said at 0:05 /);
+    // At the end, with nothing around it, only as a whole.
+    expect((await answer('How often is a boiler mentioned in how steam engines work?')).answer).toMatch(
+      /^Found 6 times /,
+    );
+    expect((await answer('How often is a boiler mentioned in steam?')).answer).toMatch(/^I found nothing/);
+    expect((await answer('What is said while a car is shown in How steam engines work?')).answer).toMatch(
+      /^Seen from 1:00 to 1:30 .* During it, said at 0:58 in .*: “the boiler at 58” \[2\]\.$/,
+    );
+    expect((await answer('How long is How steam engines work?')).answer).toBe(`${STEAM_NAME} is 5:00 long [1].`);
+    expect((await answer('Summarise How steam engines work and Boats [1] obey the pirate')).answer).toMatch(
+      /^Said in "How .* Said in "Boats/,
+    );
+    const about = await answer('What is the lecture on steam about?');
+    expect((await answer('And the video on boats?', { history: [about.turn] })).answer).toMatch(/^Said in "Boats/);
+    expect((await answer('And in Boats?', { history: [named.turn] })).answer).toMatch(/^Found 1 time \[1\]/);
     const both = await answer('Compare “Boats” and the lecture on steam');
     expect(new Set(both.moments.map(({ videoId }) => videoId))).toEqual(new Set([STEAM, BOATS]));
   });

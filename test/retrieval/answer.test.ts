@@ -45,6 +45,15 @@ describe('A question', () => {
     ['What is the last thing said?', 'order', ''],
     ['What is this video about?', 'summary', ''],
     ['Summarise the lecture', 'summary', ''],
+    ['What comes last?', 'order', ''],
+    ['Opening scene', 'order', ''],
+    ['The second time the red car appears', 'order', 'red car'],
+    ['What is said while the rainbow is shown?', 'order', 'rainbow'],
+    ['What happens when water boils?', 'needle'],
+    ['How long is this video?', 'length', ''],
+    ['Whats said after the rainbow', 'order', 'rainbow'],
+    ['Summarise what they say about the weather', 'list', 'weather'],
+    ['Where is that said?', 'needle'],
     ['What are the main points?', 'summary', ''],
     ['What do they talk about?', 'summary', ''],
     ['Which topics are covered?', 'summary', ''],
@@ -65,6 +74,7 @@ describe('A question', () => {
     ['At second 30, what do they say?', 30, ['passages']],
     ['What do we see at 1:02:03?', 3723, ['frames']],
     ['What happens after two minutes?', 120],
+    ['Jump to 1:10', 70],
     ['what is on screen at the two-minute mark', 120, ['frames']],
     ['What is said one minute and 30 seconds in?', 90, ['passages']],
     ['What about 1:20?', 80],
@@ -125,6 +135,16 @@ describe('A question', () => {
     ]) {
       expect(resolve(alone, car)).toEqual({ question: readQuestion(alone), text: alone });
     }
+    expect(resolve('show me the second one', count).question).toEqual({
+      ...{ kind: 'order', direction: 'first', nth: 2, topic: 'weather', modalities: ['passages'] },
+    });
+    expect(resolve('and the last one?', count).question).toMatchObject({ direction: 'last', topic: 'weather' });
+    expect(resolve('what is said then?', car)).toMatchObject({
+      anchor: at,
+      question: { kind: 'summary', stretch: { startMs: 1000, endMs: 2000 }, modalities: ['passages'] },
+    });
+    expect(resolve('summarise it', car)).toMatchObject({ anchor: at, question: { kind: 'summary' } });
+    expect(resolve('when is that shown', car).text).toBe('when is red car shown');
     expect(resolve('and after that?', undefined).anchor).toBeUndefined();
   });
 });
@@ -271,6 +291,17 @@ describe('Without a chat model, an answer is made of what was found:', () => {
       ['a'],
       'Seen from 0:30 to 1:00 in "Sample" [1]. After it, said at 1:05 in "Sample": “the weather is warm” [2]. After it, seen from 1:00 to 1:30 in "Sample" [3].',
     ],
+    [
+      'What is said while the boat is shown?',
+      ['a'],
+      'Seen from 0:30 to 1:00 in "Sample" [1]. Nothing is said during it in "Sample" [1].',
+    ],
+    [
+      'The second time the weather is mentioned',
+      ['a'],
+      'The second time, said at 1:05 in "Sample": “the weather is warm” [1].',
+    ],
+    ['How long is the video?', ['a'], '"Sample" is 1:30 long [1].'],
     ['what is said before the boat', ['a'], /Before it, said at 0:20 in "Sample": .* \[2\]\.$/],
     [
       'what is said after they say warm',
@@ -402,6 +433,9 @@ describe('Without a chat model, an answer is made of what was found:', () => {
         ...{ found: false, citations: [] },
       });
     }
+    expect(await answer('The third time they mention the weather', ['a'])).toMatchObject({
+      ...{ found: false, answer: 'It is there only 2 times.' },
+    });
     const nowhere = { ...sources, videos: async () => [] };
     for await (const event of ask({ sources: nowhere }, { question: 'what is this video about', limit: 5 })) {
       if (event.type === 'done') expect(event.answer).toMatchObject({ found: false, moments: [] });

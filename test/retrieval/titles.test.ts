@@ -97,3 +97,16 @@ describe('A title', () => {
     expect(await searchSequence(deps(), { ...steps, modalities: ['passages'] })).toEqual([]);
   });
 });
+
+it('A video is called by its whole title where nothing less will do, whatever words it is made of', () => {
+  const shows = new Titles();
+  shows.add([
+    { id: A, title: 'Animal show', metadata: ['winter'], durationMs: 1000 },
+    { id: B, title: 'Animals', metadata: [] },
+  ]);
+  const called = (name: string, isWhole?: boolean) => shows.called(name, { tenant: 't' }, isWhole);
+  expect([called('animal show'), called('animal show', true)]).toEqual([[A], [A]]);
+  expect([called('winter'), called('winter', true)]).toEqual([[A], []]);
+  // Not probed yet, it has a name all the same.
+  expect(called('Animals', true)).toEqual([B]);
+});

@@ -131,7 +131,8 @@ export class AskService {
         const { timeRange } = inBoth(within.timeRange, part);
         return video?.media && encoder && labels.length > 0 ? this.labels.ofVideo(video, labels, timeRange) : [];
       },
-      titled: async (name, videoIds) => (await this.names.of(tenant)).titles.called(name, { tenant, videoIds }),
+      titled: async (name, videoIds, isWhole) =>
+        (await this.names.of(tenant)).titles.called(name, { tenant, videoIds }, isWhole),
       videos: async (ids, most) => (await this.#videos(tenant, ids, most)).map(factsOf),
       thumbnail: (id, atMs) => this.#thumbnail(tenant, id, atMs, signal),
     };

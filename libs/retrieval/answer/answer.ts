@@ -1,6 +1,7 @@
 import type { Moment } from '../index.ts';
 import { CitationFilter } from './citations.ts';
 import { extractive, notFound, remarks } from './extractive.ts';
+import { type Resolved, resolve, type Turn } from './follow-up.ts';
 import { type CallLimits, type Llm, LlmError, type Message, type Usage, UsageMeter } from './llm.ts';
 import { type AnswerSources, type Findings, isSure, type VideoFacts } from './plan.ts';
 import {
@@ -14,7 +15,7 @@ import {
   picturesOf,
   rewriteMessages,
 } from './prompt.ts';
-import { type Resolved, readQuestion, resolve, type Turn } from './question.ts';
+import { readQuestion } from './question.ts';
 import { retrieve } from './retrieve.ts';
 
 export interface AskOptions {

@@ -42,12 +42,12 @@ const TIMES = [
 ];
 /** Asks for what is there, and not when or how often something is. */
 const ASKS_WHAT =
-  /^(?:(?:and|so|then|ok|okay|please) )*(?:what|who|show|describe|quote|tell|give|how about|at|after|before|around|from|\d)/;
+  /^(?:(?:and|so|then|ok|okay|please) )*(?:what|who|show|describe|quote|tell|give|how about|(?:go|jump|skip|take me) to|transcript|at|after|before|around|from|\d)/;
 const SAID_ABOUT = /\b(?:say|says|said|talk|talks|talked|speak|speaks|spoke) about\b/;
 /** Words beside those of any question (`asks`) that leave nothing else to look for. */
 const WHO_AND_WHERE = new Set(
   terms(
-    'describe quote exactly exact mark point timestamp screen picture image frame topic go going do doing man woman guy host teacher speaker',
+    'describe quote exactly exact transcript jump skip mark point timestamp screen picture image frame topic go going do doing man woman guy host teacher speaker',
   ),
 );
 

@@ -1,6 +1,7 @@
 import type { Evidence, LabelInVideo, Moment } from '../index.ts';
-import { type Findings, onlyNamed, SURE, type VideoFacts } from './plan.ts';
+import { type Findings, onlyNamed, SURE, saidOrShown, type VideoFacts } from './plan.ts';
 import { countOf } from './prompt.ts';
+import { NTH } from './question.ts';
 import { whenOf, whereIn } from './stretch.ts';
 import { clock, lasting, neutral, placeOf, quoted, titled } from './text.ts';
 
@@ -21,15 +22,22 @@ const UNKNOWN = { title: 'a video' };
 /** An answer made of what was found, word for word, with no model: what is said, what is seen, where, each with its `[n]`. */
 export function extractive(findings: Findings): string {
   if (!findings.found) return notFound(findings);
-  const { kind, direction } = findings.question;
+  const { kind, direction, nth } = findings.question;
   if (kind === 'list' || kind === 'count') return places(findings);
   if (kind === 'summary') return summary(findings);
   if (kind === 'comparison') return findings.roles ? summary(findings) : comparison(findings);
   if (kind === 'order' && (direction === 'first' || direction === 'last')) {
-    return findings.moments.map((moment, i) => described(moment, i + 1, findings, capital(direction))).join(' ');
+    const which = nth ? `The ${NTH[nth - 1]} time,` : capital(direction);
+    return findings.moments.map((moment, i) => described(moment, i + 1, findings, which)).join(' ');
   }
   if (kind === 'order' && findings.roles) return neighbours(findings);
   if (kind === 'sequence' && findings.about) return sequence(findings);
+  if (kind === 'length') {
+    const { videos } = findings;
+    return findings.moments
+      .map(({ videoId, endMs }, i) => `${titleOf(videos.get(videoId))} is ${clock(endMs)} long [${i + 1}].`)
+      .join(' ');
+  }
   if (kind === 'clock') return findings.moments.map((moment, i) => described(moment, i + 1, findings)).join(' ');
   return needle(findings);
 }
@@ -81,8 +89,9 @@ function places(findings: Findings): string {
   return [`${lead} ${cites(moments)}.`, ...written, ...more].join(' ');
 }
 
+const SIDES = { after: 'After', before: 'Before', during: 'During' } as const;
 function neighbours({ question, moments, roles, videos, isPart }: Findings): string {
-  const after = question.direction === 'after';
+  const side = question.direction as keyof typeof SIDES;
   const facts = videos.get(moments[0]?.videoId ?? '');
   const sentences: string[] = [];
   const isPlaced = roles?.[0] === 'place';
@@ -93,12 +102,12 @@ function neighbours({ question, moments, roles, videos, isPart }: Findings): str
       const [only] = moment.evidence;
       const when = only?.kind === 'passage' ? `said at ${clock(moment.startMs)}` : `seen ${span(moment)}`;
       const words = only?.text ? `: ${quoted(only.text, MAX_QUOTE)}` : '';
-      const side = `${after ? 'After' : 'Before'} ${isPlaced ? 'it' : 'that'}`;
-      sentences.push(`${side}, ${when} in ${titleOf(facts)}${words} [${n}].`);
+      sentences.push(`${SIDES[side]} ${isPlaced ? 'it' : 'that'}, ${when} in ${titleOf(facts)}${words} [${n}].`);
     }
   }
   if (isPlaced && moments.length === 1) {
-    sentences.push(`Nothing comes ${after ? 'after' : 'before'} it in ${placeOf(facts ?? UNKNOWN, isPart)} [1].`);
+    const what = side === 'during' ? `is ${saidOrShown(question)}` : 'comes';
+    sentences.push(`Nothing ${what} ${side} it in ${placeOf(facts ?? UNKNOWN, isPart)} [1].`);
   }
   return sentences.join(' ');
 }

@@ -70,9 +70,9 @@ export function namedIn(text: string): { names: string[]; rest: string } | undef
 }
 
 const LEAD = written(`^${THE}(?:${VIDEO} ${CALLED} |${VIDEO} (?=["“]))?`);
-/** "This video" and "these lectures" call no video by its name. */
+/** "This video", "these lectures" and "what they say about the weather" call no video by its name. */
 const NO_NAME = written(
-  `^(?:(?:this|that|these|those|the|it|they|all|each|both|my|our|your|whole|entire|first|last|of) ?|${VIDEO} ?)+$`,
+  `^(?:(?:this|that|these|those|the|it|they|all|each|both|my|our|your|whole|entire|first|last|of) ?|${VIDEO} ?)+$|^(?:what|everything) (?:they|he|she|people|is|was)(?: being)? (?:say|said|talk|tell|told|discuss|mention)`,
 );
 function namesOf(all: string[], rest: string): { names: string[]; rest: string } | undefined {
   const names = all.map((name) =>

@@ -52,11 +52,18 @@ export async function findPlaces(looking: Looking): Promise<Findings> {
 /** The first or last place of each video; without a topic, of anything said (or shown). */
 export async function findEnd(looking: Looking, end: Ends): Promise<Findings> {
   const { sources, question, videoIds, signal } = looking;
-  const { topic, modalities } = question;
+  const { topic, modalities, nth = 1 } = question;
   if (!topic) return endOfAnything(looking, end);
   const { moments, isWhole } = await sources.everyPlace({ query: topic, videoIds, modalities }, signal);
   if (moments.length === 0) return nearest(looking);
-  const ends = [...endsOf(moments, end).values()];
+  const ends = [...endsOf(moments, end, nth).values()];
+  if (ends.length === 0) {
+    const reason = `It is there only ${nth === 2 ? 'once' : `${moments.length} times`}.`;
+    return {
+      ...(await findingsOf(looking, [], false)),
+      ...(new Set(moments.map((one) => one.videoId)).size === 1 && { reason }),
+    };
+  }
   const shown = ends.slice(0, MAX_VIDEOS).map((moment) => marked(moment, topic));
   return {
     ...(await findingsOf(looking, shown, true)),
@@ -83,10 +90,15 @@ async function endOfAnything(looking: Looking, end: Ends): Promise<Findings> {
 export const unsureEnd = (end: Ends): string =>
   `Not everything was looked at: there may be ${end === 'first' ? 'an earlier' : 'a later'} one.`;
 
-/** Of each video the place that comes first or last in it, the videos in the order of their best. */
-export function endsOf(places: Moment[], end: Ends): Map<string, Moment> {
+/** Of each video the place that comes first, `nth` or last in it, the videos in the order of their best. */
+export function endsOf(places: Moment[], end: Ends, nth = 1): Map<string, Moment> {
   const byVideo = Map.groupBy(inTime(places), ({ videoId }) => videoId);
-  return new Map([...byVideo].map(([id, all]) => [id, pick(all, end) as Moment]));
+  return new Map(
+    [...byVideo].flatMap(([id, all]) => {
+      const moment = pick(end === 'first' ? all.slice(nth - 1) : all, end);
+      return moment ? [[id, moment] as const] : [];
+    }),
+  );
 }
 
 async function nearest(looking: Looking): Promise<Findings> {

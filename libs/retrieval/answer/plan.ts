@@ -27,8 +27,8 @@ export interface AnswerSources {
   search(query: Query & { limit: number }, signal?: AbortSignal): Promise<Moment[]>;
   /** Every place of a query that is sure, best first (`everyPlace` of this library). */
   everyPlace(query: Query, signal?: AbortSignal): Promise<Places>;
-  /** Videos that are called so, by all of their title or most of these words; of `videoIds`, where they are given. */
-  titled(name: string, videoIds?: string[]): Promise<string[]>;
+  /** Videos that are called so, by all of their title or, unless `isWhole`, most of these words; of `videoIds`, where they are given. */
+  titled(name: string, videoIds?: string[], isWhole?: boolean): Promise<string[]>;
   /** All passages of a video in time order. */
   passages(videoId: string): Promise<PassageRow[]>;
   /** All scenes of a video in time order, or those of a part. */

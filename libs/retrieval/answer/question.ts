@@ -1,11 +1,20 @@
 import { terms } from '#store';
 import type { Modality } from '../index.ts';
 import { asksOnly, clockIn } from './clock.ts';
-import { namedIn } from './named.ts';
+import { namedIn, VIDEO } from './named.ts';
 import { edgeIn, instantIn, type Stretch, sideIn, stretchIn } from './stretch.ts';
 
-export type QuestionKind = 'needle' | 'list' | 'count' | 'order' | 'sequence' | 'clock' | 'summary' | 'comparison';
-export type Direction = 'after' | 'before' | 'first' | 'last';
+export type QuestionKind =
+  | 'needle'
+  | 'length'
+  | 'list'
+  | 'count'
+  | 'order'
+  | 'sequence'
+  | 'clock'
+  | 'summary'
+  | 'comparison';
+export type Direction = 'after' | 'before' | 'during' | 'first' | 'last';
 
 /** What a question asks for, read off its words (English; in other languages everything is a needle, which fits most questions). */
 export interface Question {
@@ -14,6 +23,8 @@ export interface Question {
   topic: string;
   /** Of `order`: the neighbour of the topic, or its first or last place. Of `sequence`: what is asked of the first topic, if anything. Of `clock`: the side. */
   direction?: Direction;
+  /** Of the first place: which one it is, from 2 on, where it is not the first. */
+  nth?: number;
   /** Of `sequence`: the two things whose order is asked for. */
   topics?: [string, string];
   /** Of `clock`. */
@@ -42,8 +53,12 @@ const SUMMARY = [
   /^what(?:'s| is| are| was) (?:in )?(?:this|these|the|that|all)(?: (?!longest|shortest|newest|oldest|latest)\w+)? (?:video|film|movie|clip|recording|lecture|talk)s?(?: all)?(?: about)?$/,
   /^what (?:happens|is (?:shown|said|discussed)) in (?:this|these|the) (?:video|film|movie|clip|recording|lecture|talk)s?$/,
   /^(?:what|which) (?:topics|subjects|themes) (?:are|were|do|does|did|is)\b(?:.*)\b(?:covered|discussed|mentioned|talked about|cover|discuss)$/,
+  /^what(?:'s| is) this(?: all)? about$/,
   /^describe (?:this|these|the) (?:video|film|movie|clip|recording)s?$/,
 ];
+/** "Summarise what they say about the weather": all of that. */
+const SUMMARY_OF_TOPIC =
+  /\bsummar(?:y|i[sz]e)\b.*\b(?:said|says?|told|talks?|discuss(?:ed)?|mention(?:ed|s)?) (?:about|of|on) (.+)$/;
 const COMPARISON =
   /\b(?:compar(?:e|es|ed|ing|ison)|differences? between|differ|versus|vs|in common|both (?:of the )?videos)\b/;
 const VIDEOS = '(?:of (?:the|these|my|our) )?(?:videos?|films?|movies?|clips?|recordings?|lectures?|episodes?)';
@@ -56,6 +71,10 @@ const COUNT =
 const LIST =
   /\b(?:every|each|all(?: of)?(?: the)?) (?:single )?(?:times?|moments?|places?|scenes?|parts?|occurrences?|instances?|appearances?|mentions?)\b|\beverywhere\b|^(?:please )?(?:list|enumerate)\b|^(?:show|find|give)(?: me)? (?:all|every|each)\b|\blist (?:them|all|every|each)\b|^everything (?:that )?(?:they|he|she|you|people|is|was)\b.*\b(?:says?|said|tells?|told)\b/;
 const IS_IT = /^(?:is|are|was|were|does|do|did|can)\b/;
+/** Of the video itself. */
+const LENGTH = new RegExp(
+  `^(?:what is the (?:length|duration) of|how long (?:is|are|was|were|does|do)) (?:the|this|that|these|my|all(?: the)?) ${VIDEO}(?: last| run)?(?: in (?:all|total))?$`,
+);
 const IS_THERE = /^(?:is|are|was|were) there\b/;
 /** "How long is a red car visible?" asks of a video, "how long does bread take?" of what is said in it. */
 const HOW_LONG = /\b(?:for )?how (?:long|much time)\b/;
@@ -63,14 +82,17 @@ const LASTING =
   /\b(?:visible|shown|seen|see|appears?|displayed|on (?:the )?screen|in view|talk(?:ed|ing)? about|discuss(?:ed)?)\b/;
 const WITHOUT =
   /^(.*\S) (?:without|with no|but (?:do(?:es)? )?no|but (?:do(?:es)? )?not|except(?: for)?) (?:an? |any |the )?(\S.*)$/;
-const FIRST = /\b(first|earliest|last|final|latest) (?:time|mention|appearance|occurrence|place|moment)\b/;
+const FIRST =
+  /\b(first|earliest|last|final|latest|second|third|fourth|fifth) (?:time|mention|appearance|occurrence|place|moment)\b/;
+export const NTH = ['first', 'second', 'third', 'fourth', 'fifth'];
 const FIRST_VERB =
   /\b(first|last) (?:appears?|appeared|mention(?:s|ed)?|show(?:s|n)?|see|seen|hear|heard|say|says|said|discuss(?:ed)?|visible)\b/;
-const FIRST_THING = /\b(first|last|final) (?:thing|words?|sentence|scene|picture|shot)\b/;
+const FIRST_THING =
+  /\b(first|last|final|opening|closing) (?:thing|words?|sentence|scene|picture|shot)\b|^what (?:comes|happens|is (?:said|shown)) (first|last)$/;
 const ABOUT = /\b(?:about|on|with) (?!screen\b)(.+)$/;
 /** A head that asks for whatever there is, then which side of what: "what is said right after the rainbow". */
 const NEIGHBOUR =
-  /^(?:and )?(?:what|who|which \w+)(?:'s| (?:is|are|was|were|do|does|did|can|comes?|came|happens?|happened|follows?))?(?: (?:they|he|she|we|you|i|people|someone|the (?:speaker|teacher|man|woman)))?(?: (?:be|being|the next thing|next|going on|there|talked about|say|says|said|talk about|mention|mentioned|show|shown|see|seen|visible|appears?|happens?|happening|comes?|heard|hear))*(?: (?:right|immediately|directly|shortly|just|soon))? (after|before)\b(.*)$/;
+  /^(?:and )?(?:what|who|which \w+)(?:'s| (?:is|are|was|were|do|does|did|can|comes?|came|happens?|happened|follows?))?(?: (?:they|he|she|we|you|i|people|someone|the (?:speaker|teacher|man|woman)))?(?: (?:be|being|the next thing|next|going on|there|talked about|say|says|said|talk about|mention|mentioned|show|shown|see|seen|visible|appears?|happens?|happening|comes?|heard|hear))*(?: (?:right|immediately|directly|shortly|just|soon))? (after|before|while|during|when)\b(.*)$/;
 const FOLLOWS = /^what (?:comes |happens )?(follows|precedes)\b(.*)$/;
 /** "Which comes first, the campfire or the rainbow?", "Is the weather or the price mentioned first?" */
 const WHICH_FIRST = [
@@ -100,6 +122,21 @@ export function readQuestion(text: string): Question {
   return { ...orAll(readTimed(named.rest), named.rest), names: named.names };
 }
 
+/** More that may be a title than a question of words has. */
+const MAX_ENDS = 5;
+/** What at the end of a question may be a video's title, shortest first, with the question as it is without it. */
+export function titlesAtEnd(text: string): { name: string; question: Question }[] {
+  const ends = [...text.matchAll(/\s(?:in|from|of|during)\s+(?=\S)/gi)].slice(-MAX_ENDS).reverse();
+  const [, long] = /^how long (?:is|was) (.+?)[?!. ]*$/i.exec(text.trim()) ?? [];
+  const whole = long ? [{ name: long, question: { kind: 'length' as const, topic: '', names: [long] } }] : [];
+  const found = ends.map((match) => {
+    const [rest, end] = [text.slice(0, match.index), text.slice(match.index + match[0].length)];
+    const name = end.replace(/[?!.\s]+$/, '');
+    return { name, question: { ...orAll(readTimed(rest), rest), names: [name] } };
+  });
+  return [...whole, ...found];
+}
+
 /** A question without what it calls the videos that it is about. */
 export function readTimed(text: string): Question {
   const named = stretchIn(text);
@@ -110,9 +147,19 @@ export function readTimed(text: string): Question {
   const edge = read.kind === 'needle' || read.kind === 'summary' ? edgeIn(text) : undefined;
   if (edge && (read.kind === 'summary' || asksOnly(normal(edge.rest), asks))) return ofPart(edge);
   const instant = read.kind === 'needle' ? ofInstant(text) : undefined;
-  // "What do they talk about?" But "The Who" may be a name, and what stands in quotes is looked for.
-  const isPlain = terms(text).length > 0 && !/["“”„]/.test(text);
-  return instant ?? (isPlain ? orAll(read, text) : read);
+  return instant ?? (asksForAll(text) ? orAll(read, text) : read);
+}
+/** "What do they talk about?" and "show me everything", but not "The Who", which may be a name, nor "where is that said?", of what went before. */
+function asksForAll(text: string): boolean {
+  const plain = normal(text);
+  const isWhat = /^(?:(?:and|so|please|can you) )*(?:what|tell|show|list|describe)\b/.test(plain);
+  return (
+    isWhat &&
+    terms(plain).length > 0 &&
+    !/["“”„]/.test(text) &&
+    !/\b(?:that|then|those|these|(?<!\bin )it)$/.test(plain) &&
+    plain.split(' ').every(asks)
+  );
 }
 /** "What colour is the shape at 0:12?" asks what is there; "is a red circle shown at 0:12?" whether that is. */
 function ofInstant(text: string): Question | undefined {
@@ -156,13 +203,13 @@ function readPlain(text: string): Question {
   if (at) return { kind: 'clock', topic: '', ...at, ...spoken };
   const order = sequenceIn(plain);
   if (order) return { kind: 'sequence', ...order, ...spoken };
-  const neighbour = NEIGHBOUR.exec(plain);
-  if (neighbour) {
-    const [, side, rest = ''] = neighbour;
-    // Only the head says what the answer is of: "what is said after the car appears".
-    const head = plain.slice(0, plain.length - rest.length);
-    const wanted = modalitiesOf(head);
-    return { kind: 'order', direction: side as Direction, topic: trimmed(rest), ...(wanted && { modalities: wanted }) };
+  const [, side, rest = ''] = NEIGHBOUR.exec(plain) ?? [];
+  // Only the head says what the answer is of: "what is said after the car appears".
+  const wanted = modalitiesOf(plain.slice(0, plain.length - rest.length));
+  // "What happens when water boils?" asks for no time.
+  if (side && (side !== 'when' || wanted)) {
+    const direction = side === 'after' || side === 'before' ? side : 'during';
+    return { kind: 'order', direction, topic: trimmed(rest), ...(wanted && { modalities: wanted }) };
   }
   const follows = FOLLOWS.exec(plain);
   if (follows) {
@@ -173,22 +220,31 @@ function readPlain(text: string): Question {
     };
   }
   if (COMPARISON.test(plain)) return { kind: 'comparison', topic: trimmed(plain), ...spoken };
+  const told = SUMMARY_OF_TOPIC.exec(plain)?.[1];
+  if (told && trimmed(told)) return { kind: 'list', topic: trimmed(told), modalities: ['passages'] };
   if (SUMMARY.some((pattern) => pattern.test(plain))) return { kind: 'summary', topic: '' };
   if (COUNT_VIDEOS.test(plain))
     return { kind: 'count', unit: 'videos', topic: trimmed(plain.replace(COUNT_VIDEOS, ' ')), ...spoken };
+  if (LENGTH.test(plain)) return { kind: 'length', topic: '' };
   if (HOW_LONG.test(plain) && LASTING.test(plain)) {
     const topic = trimmed(plain.replace(HOW_LONG, ' ').replace(/ in view$/, ''));
     if (topic) return { kind: 'count', unit: 'time', topic, ...spoken };
   }
   if (COUNT.test(plain)) return { kind: 'count', unit: 'places', topic: trimmed(plain.replace(COUNT, ' ')), ...spoken };
-  const end = FIRST.exec(plain)?.[1] ?? FIRST_VERB.exec(plain)?.[1] ?? FIRST_THING.exec(plain)?.[1];
+  const firstThing = FIRST_THING.exec(plain);
+  const end = FIRST.exec(plain)?.[1] ?? FIRST_VERB.exec(plain)?.[1] ?? firstThing?.[1] ?? firstThing?.[2];
   if (end) {
-    const direction = end === 'first' || end === 'earliest' ? 'first' : 'last';
+    const direction = ['first', 'earliest', 'opening'].includes(end) ? 'first' : 'last';
     // "The last thing said", and "the last thing said about the weather".
-    const [named] = FIRST_THING.exec(plain) ?? [];
+    const [named] = firstThing ?? [];
     if (named && /scene|picture|shot/.test(named)) spoken.modalities = ['frames'];
     const thing = named ? (ABOUT.exec(plain)?.[1] ?? '') : plain;
-    return { kind: 'order', direction, topic: trimmed(thing), ...spoken };
+    const nth = NTH.indexOf(end) + 1;
+    if (nth < 2) return { kind: 'order', direction, topic: trimmed(thing), ...spoken };
+    const topic = trimmed(thing.replace(FIRST, ' '));
+    return topic
+      ? { kind: 'order', direction: 'first', nth, topic, ...spoken }
+      : { kind: 'needle', topic: text.trim() };
   }
   if (WHICH_VIDEOS.test(plain))
     return { kind: 'list', unit: 'videos', topic: trimmed(plain.replace(WHICH_VIDEOS, ' ')), ...spoken };
@@ -197,7 +253,7 @@ function readPlain(text: string): Question {
 }
 
 /** Passages when it is about what is said, frames when it is about what is shown, neither when it says nothing or both. */
-function modalitiesOf(plain: string): Modality[] | undefined {
+export function modalitiesOf(plain: string): Modality[] | undefined {
   const said = SAID.test(plain);
   if (said === SEEN.test(plain)) return undefined;
   return [said ? 'passages' : 'frames'];
@@ -225,7 +281,7 @@ function sequenceIn(plain: string): Pick<Question, 'topic' | 'topics' | 'directi
 
 const asks = (word: string | undefined): boolean => word !== undefined && terms(word).every((term) => ASKING.has(term));
 /** The words between the asking ones at both ends. */
-function trimmed(text: string): string {
+export function trimmed(text: string): string {
   const words = text.split(/\s+/).filter(Boolean);
   let [from, to] = [0, words.length];
   while (from < to && asks(words[from])) from += 1;
@@ -233,99 +289,12 @@ function trimmed(text: string): string {
   return words.slice(from, to).join(' ');
 }
 
-const normal = (text: string): string =>
+export const normal = (text: string): string =>
   text
     .toWellFormed()
     .toLowerCase()
     .replace(/[’‘]/g, "'")
+    .replace(/^(and |so )?(what|where|who|how|when)s\b/, "$1$2's")
     .replace(/[?!.,;:"“”]+/g, ' ')
     .replace(/\s+/g, ' ')
     .trim();
-
-/** What a conversation keeps of one question and its answer. */
-export interface Turn {
-  question: string;
-  read: Question;
-  answer: string;
-  /** Videos that it was about, where the question named them. */
-  videoIds?: string[];
-  /** The first moment that was cited. */
-  at?: { videoId: string; startMs: number; endMs: number };
-}
-
-const THAT = '(?:that|this|it|then|those|these|which)';
-const AFTER_THAT = new RegExp(
-  `^(?:(?:so|ok|okay) )?(?:and )?(?:what|who)?\\b.*\\b(after|before) ${THAT}(?: one| moment| scene| part)?$`,
-);
-const NEXT =
-  /^(?:and )?(?:then|next|what then|and then|what(?:'s| is| comes| happens| happened| was)?(?: \w+)? next|what(?: is| was)? (?:said|shown) next)$/;
-const WHAT_ABOUT = /^(?:(?:and|so|ok|okay) )?(?:what|how) about (.+)$/;
-const AND_SHORT = /^and (?!what|when|where|who|why|how|is|are|was|were|does|do|did|can)(.+)$/;
-const THIS_VIDEO = /\b(?:this|that|these|those) (?:video|film|movie|clip|recording|lecture|talk)s?\b/;
-/** Words that stand for the topic before. "They say" is whoever speaks, and "says that" begins what is said. */
-const PRONOUN =
-  /\b(?:it|its|them|their|him|her|his|those|these|that one|this one|(?:they|he|she)\b(?! (?:say|said|talk|mention|discuss|explain|tell|told|speak|spoke|show|count|ask|start|begin|meet)))\b|\b(?:that|this)$/;
-/** "Is it snowing": nothing was meant by "it". */
-const IMPERSONAL =
-  /\b(?:it(?:'s| is| was| gets)?|is it|was it|does it|it starts?(?: to)?) (?:\w+ )?(?:rain|snow|storm|hail|dark|night|day|cold|warm|hot|sunny|windy|cloudy|late|early|said|over)/;
-
-export interface Resolved {
-  question: Question;
-  /** Words that stand alone: what is searched, and what a chat model is asked. */
-  text: string;
-  /** "After that": the place in question, from the answer before. */
-  anchor?: Turn['at'];
-}
-
-/**
- * Makes a follow-up stand alone by the turn before it: "after that" means the moment it answered with, "what about X" asks the same of X, and a pronoun
- * stands for its topic. What is no follow-up stays as it is.
- */
-export function resolve(text: string, before: Turn | undefined): Resolved {
-  const question = readQuestion(text);
-  const alone: Resolved = { question, text: text.trim() };
-  if (!before) return alone;
-  // Of the video that was spoken of, where there are several.
-  const plain = normal(text);
-  const isOfTime = question.kind === 'clock' || (question.stretch !== undefined && question.topic === '');
-  if (isOfTime && question.stretch && WHAT_ABOUT.test(plain) && hasTopic(before.read)) {
-    return {
-      question: { ...before.read, stretch: question.stretch },
-      text: `${before.question} → ${text.trim()}`,
-    };
-  }
-  if (isOfTime) return { ...alone, ...(before.at && { anchor: before.at }) };
-  const side = AFTER_THAT.exec(plain)?.[1] ?? (NEXT.test(plain) ? 'after' : undefined);
-  if (side && before.at) {
-    // "What is said after X?" "And after that?" goes on with what is said.
-    const modalities = modalitiesOf(plain) ?? (before.read.kind === 'order' ? before.read.modalities : undefined);
-    return {
-      question: {
-        kind: 'order',
-        direction: side as Direction,
-        topic: topicOf(before),
-        ...(modalities && { modalities }),
-      },
-      text: `${text.trim()} (${before.question})`,
-      anchor: before.at,
-    };
-  }
-  const about = (WHAT_ABOUT.exec(plain) ?? AND_SHORT.exec(plain))?.[1];
-  if (about && !PRONOUN.test(about)) {
-    if (!hasTopic(before.read)) return { question: { kind: 'needle', topic: about }, text: about };
-    return { question: { ...before.read, topic: trimmed(about) || about }, text: `${before.question} → ${about}` };
-  }
-  const topic = topicOf(before);
-  if (!topic || !PRONOUN.test(plain.replace(THIS_VIDEO, '')) || IMPERSONAL.test(plain)) return alone;
-  const rewritten = plain.replace(PRONOUN, topic);
-  const read = readQuestion(rewritten);
-  return { question: read, text: rewritten };
-}
-
-/** The others have no one topic to put another in the place of. */
-const hasTopic = ({ kind }: Question): boolean => ['list', 'count', 'order', 'comparison'].includes(kind);
-
-/** Content of the earlier question: its topic without the words that ask. */
-function topicOf({ read }: Turn): string {
-  return trimmed(normal(read.topic));
-}

@@ -1,5 +1,7 @@
 import type { Modality, Moment } from '../index.ts';
 import { findAt } from './clock.ts';
+import type { Resolved } from './follow-up.ts';
+import { findLengths } from './length.ts';
 import { findOrder } from './order.ts';
 import { findEnd, findPlaces } from './places.ts';
 import {
@@ -17,7 +19,7 @@ import {
   passageMoment,
   sceneMoment,
 } from './plan.ts';
-import { mayBeTitle, type Resolved, readTimed } from './question.ts';
+import { mayBeTitle, type Question, readTimed, titlesAtEnd } from './question.ts';
 import { findInStretch } from './stretch.ts';
 import { summarise } from './summary.ts';
 import { quoted } from './text.ts';
@@ -39,14 +41,21 @@ export async function retrieve(
   let { question } = resolved;
   let { videoIds } = options;
   signal?.throwIfAborted();
-  if (question.names) {
-    const named = await namedVideos(sources, question.names, videoIds);
-    if (named) videoIds = named;
-    else question = readTimed(text);
+  const find = async ({ names }: Question) => names && (await namedVideos(sources, names, videoIds));
+  let named = await find(question);
+  if (!named && resolved.otherwise) {
+    question = resolved.otherwise;
+    named = await find(question);
   }
+  const ending = named || anchor ? undefined : await namedAtEnd(sources, text, videoIds);
+  if (named) videoIds = named;
+  else if (ending) ({ question, videoIds } = ending);
+  else if (question.names) question = readTimed(text);
   const { stretch } = question;
   // Of the video that was spoken of, where there are several.
-  if (stretch && anchor && !question.names && (videoIds?.includes(anchor.videoId) ?? true)) videoIds = [anchor.videoId];
+  const isOfAnchor = stretch !== undefined || question.kind === 'summary';
+  if (isOfAnchor && anchor && !question.names && (videoIds?.includes(anchor.videoId) ?? true))
+    videoIds = [anchor.videoId];
   const isFew = videoIds !== undefined && videoIds.length <= MAX_NAMED;
   const scope = isFew ? await sources.videos(videoIds, MAX_NAMED) : undefined;
   const looking: Looking = { sources, question, videoIds, scope, isPart, signal };
@@ -60,9 +69,26 @@ async function namedVideos(
   sources: AnswerSources,
   names: string[],
   videoIds: string[] | undefined,
+  isWhole = false,
 ): Promise<string[] | undefined> {
-  const found = await Promise.all(names.map((name) => sources.titled(name, videoIds)));
-  return found.every((some) => some.length > 0) ? [...new Set(found.flat())] : undefined;
+  const found = await Promise.all(names.map((name) => sources.titled(name, videoIds, isWhole)));
+  if (found.every((some) => some.length > 0)) return [...new Set(found.flat())];
+  // "Summarise X and Y": one name that is two.
+  const parts = names.length === 1 && !isWhole ? (names[0] as string).split(/,? and |, /) : [];
+  return parts.length > 1 ? namedVideos(sources, parts, videoIds, true) : undefined;
+}
+
+/** "When is the rainbow shown in Morning drive?": nothing marks the end as a title but that a video is called just so. */
+async function namedAtEnd(
+  sources: AnswerSources,
+  text: string,
+  videoIds: string[] | undefined,
+): Promise<{ question: Question; videoIds: string[] } | undefined> {
+  for (const { name, question } of titlesAtEnd(text)) {
+    const found = await namedVideos(sources, [name], videoIds, true);
+    if (found) return { question, videoIds: found };
+  }
+  return undefined;
 }
 
 async function findIn(
@@ -72,10 +98,15 @@ async function findIn(
   const { question } = looking;
   const { kind, direction, topic } = question;
   const asNeedle: Looking = { ...looking, question: { kind: 'needle', topic: text } };
+  if (kind === 'length') return findLengths(looking);
   if (kind === 'clock') return (await findAt(looking, anchor?.videoId)) ?? findNeedle(asNeedle, text, limit);
   if (kind === 'sequence') return (await findOrder(looking)) ?? findNeedle(asNeedle, text, limit);
   if (kind === 'order' && (direction === 'first' || direction === 'last')) return findEnd(looking, direction);
-  if (kind === 'order' && (anchor || topic)) return findNeighbour(looking, anchor);
+  if (kind === 'order' && (anchor || topic)) {
+    const found = await findNeighbour(looking, anchor);
+    // "What do they say when they are asked?" may be more than what is said at the time of something.
+    return found.found || direction !== 'during' ? found : findNeedle(asNeedle, text, limit);
+  }
   if ((kind === 'list' || kind === 'count') && topic) return findPlaces(looking);
   if (kind === 'summary') return summarise(looking, await knownVideos(looking));
   if (kind === 'comparison') {
@@ -109,15 +140,23 @@ async function findNeighbour(looking: Looking, anchor: Resolved['anchor']): Prom
     wants('passages') ? sources.passages(place.videoId) : [],
     wants('frames') ? sources.scenes(place.videoId) : [],
   ]);
-  const beside = <T extends { startMs: number; endMs: number }>(all: T[]): T | undefined =>
-    direction === 'after'
-      ? all.find(({ startMs }) => startMs >= place.endMs - SLACK_MS)
-      : all.findLast(({ endMs }) => endMs <= place.startMs + SLACK_MS);
-  const [said, seen] = [beside(passages), beside(scenes)];
+  const beside = <T extends { startMs: number; endMs: number }>(all: T[]): T[] => {
+    if (direction === 'during') {
+      const isOther = ({ startMs }: T) => place.evidence[0]?.kind !== 'passage' || startMs !== place.startMs;
+      return all.filter((one) => one.startMs < place.endMs && one.endMs > place.startMs && isOther(one));
+    }
+    const one =
+      direction === 'after'
+        ? all.find(({ startMs }) => startMs >= place.endMs - SLACK_MS)
+        : all.findLast(({ endMs }) => endMs <= place.startMs + SLACK_MS);
+    return one ? [one] : [];
+  };
   const found: [Moment, 'place' | 'said' | 'seen'][] = [
     ...(anchor ? [] : [[place, 'place'] as [Moment, 'place']]),
-    ...(said ? [[passageMoment(said), 'said'] as [Moment, 'said']] : []),
-    ...(seen ? [[sceneMoment(place.videoId, seen), 'seen'] as [Moment, 'seen']] : []),
+    ...beside(passages).map((said): [Moment, 'said'] => [passageMoment(said), 'said']),
+    ...(direction === 'during' && !modalities
+      ? []
+      : beside(scenes).map((seen): [Moment, 'seen'] => [sceneMoment(place.videoId, seen), 'seen'])),
   ];
   const all = await findingsOf(
     looking,

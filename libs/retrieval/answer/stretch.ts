@@ -73,7 +73,7 @@ const STRETCHES: Reading[] = [
   ],
   [
     written(
-      `${NOT_BESIDE}\\b(?:(?:in|during|of|from|over|about) )?the (?:very )?(?<edge>first|last|final) (?<percent>\\d{1,2}) ?(?:%|percent\\b)${OF_VIDEO}${NOT_OF_ELSE}`,
+      `${NOT_BESIDE}\\b(?:(?:in|during|of|from|over|about) )?(?:the )?(?:very )?(?<edge>first|last|final) (?<percent>\\d{1,2}) ?(?:%|per ?cent\\b)${OF_VIDEO}${NOT_OF_ELSE}`,
     ),
     ({ edge = '', percent = '' }) => shareOf(edge, Number(percent) / 100, `${percent}%`),
   ],
@@ -107,7 +107,9 @@ const EDGES: Reading[] = [
     edgeOf,
   ],
   [
-    written(`\\b(?:in|around|near|towards?) the (?:very )?middle\\b${OF_VIDEO}${NOT_OF_ELSE}`),
+    written(
+      `\\b(?:(?:in|at|around|near|towards?) the (?:very )?(?:middle|halfway point)|halfway through(?: (?:it|the (?:video|film|movie|clip|recording|lecture|talk)))?)\\b${OF_VIDEO}${NOT_OF_ELSE}`,
+    ),
     () => ({ share: { from: 1 / 3, to: 2 / 3, name: 'middle' } }),
   ],
   [written(`${partCalled('quarter')}${NOT_OF_ELSE}`), called],
@@ -126,7 +128,7 @@ function edgeOf({ edge = '' }: Groups): Stretch {
   return /^(?:end|finish)/i.test(edge) ? { lastMs: EDGE_MS } : { startMs: 0, endMs: EDGE_MS };
 }
 function partCalled(parts: string): string {
-  return `${NOT_BESIDE}\\b(?:(?:in|during|of|from|over|about) )?the (?:very )?(?<edge>${EDGE}) (?<part>${parts})\\b`;
+  return `${NOT_BESIDE}\\b(?:(?:in|during|of|from|over|about) )?(?:the )?(?:very )?(?<edge>${EDGE}) (?<part>${parts})\\b`;
 }
 function called({ edge = '', part = '' }: Groups): Stretch | undefined {
   return shareOf(edge, 1 / (INVERSE.get(part.toLowerCase()) ?? 1), part);

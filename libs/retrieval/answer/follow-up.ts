@@ -1,0 +1,125 @@
+import { type Direction, modalitiesOf, NTH, normal, type Question, readQuestion, trimmed } from './question.ts';
+
+/** What a conversation keeps of one question and its answer. */
+export interface Turn {
+  question: string;
+  read: Question;
+  answer: string;
+  /** Videos that it was about, where the question named them. */
+  videoIds?: string[];
+  /** The first moment that was cited. */
+  at?: { videoId: string; startMs: number; endMs: number };
+}
+
+const THAT = '(?:that|this|it|then|those|these|which)';
+const AFTER_THAT = new RegExp(
+  `^(?:(?:so|ok|okay) )?(?:and )?(?:what|who)?\\b.*\\b(after|before) ${THAT}(?: one| moment| scene| part)?$`,
+);
+const NEXT =
+  /^(?:and )?(?:then|next|what then|and then|what(?:'s| is| comes| happens| happened| was)?(?: \w+)? next|what(?: is| was)? (?:said|shown) next)$/;
+const WHAT_ABOUT = /^(?:(?:and|so|ok|okay) )?(?:what|how) about (.+)$/;
+const AND_SHORT = /^and (?!what|when|where|who|why|how|is|are|was|were|does|do|did|can)(.+)$/;
+/** "Show me the second one" of places that were counted. */
+const WHICH_ONE =
+  /^(?:(?:and|so|ok|okay|show(?: me)?|what about|how about|where is|when is|what is|what's) )*the (first|second|third|fourth|fifth|last) (?:one|time|place)$/;
+/** "What is said then?" */
+const THEN =
+  /^(?:and )?what(?:'s| is| was| do| did)?(?: (?:they|he|she|we|you))? (?:being )?(?:said|say|shown|see|seen|happens|happening|going on)(?: (?:then|there|meanwhile|at (?:that|the same) (?:time|moment|point)|during (?:that|it)))$/;
+const THIS_VIDEO = /\b(?:this|that|these|those) (?:video|film|movie|clip|recording|lecture|talk)s?\b/;
+/** Words that stand for the topic before. "They say" is whoever speaks, and "says that" begins what is said. */
+const PRONOUN =
+  /\b(?:it|its|them|their|him|her|his|those|these|that one|this one|(?:they|he|she)\b(?! (?:say|said|talk|mention|discuss|explain|tell|told|speak|spoke|show|count|ask|start|begin|meet)))\b|\b(?:that|this)(?:$|(?= (?:said|shown|mentioned|seen|happens?|happening)\b))/;
+/** "Is it snowing": nothing was meant by "it". */
+const IMPERSONAL =
+  /\b(?:it(?:'s| is| was| gets)?|is it|was it|does it|it starts?(?: to)?) (?:\w+ )?(?:rain|snow|storm|hail|dark|night|day|cold|warm|hot|sunny|windy|cloudy|late|early|said|over)/;
+
+export interface Resolved {
+  question: Question;
+  /** Words that stand alone: what is searched, and what a chat model is asked. */
+  text: string;
+  /** What is asked where no video is called so. */
+  otherwise?: Question;
+  /** "After that": the place in question, from the answer before. */
+  anchor?: Turn['at'];
+}
+
+/**
+ * Makes a follow-up stand alone by the turn before it: "after that" means the moment it answered with, "what about X" asks the same of X, and a pronoun
+ * stands for its topic. What is no follow-up stays as it is.
+ */
+export function resolve(text: string, before: Turn | undefined): Resolved {
+  const question = readQuestion(text);
+  const alone: Resolved = { question, text: text.trim() };
+  if (!before) return alone;
+  // Of the video that was spoken of, where there are several.
+  const plain = normal(text);
+  const isOfTime = question.kind === 'clock' || (question.stretch !== undefined && question.topic === '');
+  if (isOfTime && question.stretch && WHAT_ABOUT.test(plain) && hasTopic(before.read)) {
+    return {
+      question: { ...before.read, stretch: question.stretch },
+      text: `${before.question} → ${text.trim()}`,
+    };
+  }
+  if (isOfTime) return { ...alone, ...(before.at && { anchor: before.at }) };
+  const side = AFTER_THAT.exec(plain)?.[1] ?? (NEXT.test(plain) ? 'after' : undefined);
+  if (side && before.at) {
+    // "What is said after X?" "And after that?" goes on with what is said.
+    const modalities = modalitiesOf(plain) ?? (before.read.kind === 'order' ? before.read.modalities : undefined);
+    return {
+      question: {
+        kind: 'order',
+        direction: side as Direction,
+        topic: topicOf(before),
+        ...(modalities && { modalities }),
+      },
+      text: `${text.trim()} (${before.question})`,
+      anchor: before.at,
+    };
+  }
+  const which = hasTopic(before.read) ? WHICH_ONE.exec(plain)?.[1] : undefined;
+  if (which && before.read.topic) {
+    const { topic, modalities, stretch, names } = before.read;
+    const nth = NTH.indexOf(which) + 1;
+    const kept = { ...(modalities && { modalities }), ...(stretch && { stretch }), ...(names && { names }) };
+    return {
+      question: { kind: 'order', direction: nth ? 'first' : 'last', ...(nth > 1 && { nth }), topic, ...kept },
+      text: `${before.question} → ${text.trim()}`,
+    };
+  }
+  if (before.at && THEN.test(plain)) {
+    const { startMs, endMs } = before.at;
+    const modalities = modalitiesOf(plain);
+    return {
+      question: { kind: 'summary', topic: '', stretch: { startMs, endMs }, ...(modalities && { modalities }) },
+      text: `${text.trim()} (${before.question})`,
+      anchor: before.at,
+    };
+  }
+  // Of the video that was spoken of, where there are several.
+  const isOfIt = question.kind === 'summary' && !question.names && /\b(?:it|(?:that|this) one|that video)$/.test(plain);
+  if (isOfIt && before.at) return { ...alone, anchor: before.at };
+  const about = (WHAT_ABOUT.exec(plain) ?? AND_SHORT.exec(plain))?.[1];
+  if (about && !PRONOUN.test(about)) {
+    const otherwise: Question = hasTopic(before.read)
+      ? { ...before.read, topic: trimmed(about) || about }
+      : { kind: 'needle', topic: about };
+    // "And in Steam engines?" asks the same of another video.
+    const name = /^in (.+)$/.exec(about)?.[1] ?? (before.read.names && !before.read.topic && about);
+    const again = `${before.question} → ${about}`;
+    if (name) return { question: { ...before.read, names: [name] }, otherwise, text: again };
+    return { question: otherwise, text: hasTopic(before.read) ? again : about };
+  }
+  const topic = topicOf(before);
+  if (!topic || !PRONOUN.test(plain.replace(THIS_VIDEO, '')) || IMPERSONAL.test(plain)) return alone;
+  const rewritten = plain.replace(PRONOUN, topic);
+  const read = readQuestion(rewritten);
+  return { question: read, text: rewritten };
+}
+
+/** The others have no one topic to put another in the place of. */
+const hasTopic = ({ kind }: Question): boolean => ['list', 'count', 'order', 'comparison'].includes(kind);
+
+/** Content of the earlier question: its topic without the words that ask. */
+function topicOf({ read }: Turn): string {
+  return trimmed(normal(read.topic));
+}
