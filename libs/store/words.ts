@@ -117,8 +117,16 @@ const MAX_WORD_LENGTH = 40;
 /** Marks of layout within a word: soft hyphens, joiners, directions. Not the space of no width, which parts words. */
 const LAYOUT = /[\u00ad\u200c-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]+/gu;
 
-/** Words of a text in order, lower case. Chinese and Japanese are cut by ICU's dictionary. */
-export function wordsOf(text: string): string[] {
+/** "AT&T" and "R&D": short parts, which alone may be function words, or stand for anything. */
+const INITIALS = /(?<![\p{L}\p{N}])[\p{L}\p{N}]{1,3}(?:&[\p{L}\p{N}]{1,3})+(?![\p{L}\p{N}])/gu;
+const withInitials = (text: string): string =>
+  text.includes('&')
+    ? text.replace(INITIALS, (name) => `${name.replaceAll('&', ' ')} ${name.replaceAll('&', '')}`)
+    : text;
+
+/** Words of a text in order, lower case; what "&" joins also as one ("att"). Chinese and Japanese are cut by ICU's dictionary. */
+export function wordsOf(written: string): string[] {
+  const text = withInitials(written);
   // What ICU finds in ASCII, in a tenth of the time: its words, cut where there is no letter or digit.
   if (isAscii(text))
     return (text.toLowerCase().match(/[a-z0-9]+/g) ?? []).filter((word) => word.length <= MAX_WORD_LENGTH);

@@ -390,6 +390,16 @@ describe('Search', () => {
     expect(await said('-Meer Haus')).toEqual([{ sure: true, marked: ['Haus'] }]);
   });
 
+  it('knows a name of initials that are function words alone', async () => {
+    await say(A, [
+      [0, 1000, 'the AT&T merger was sold at a loss'],
+      [5000, 6000, 'we met at ten'],
+    ]);
+    expect(await spans('AT&T', { modalities: ['passages'] })).toEqual([['A', 0, 1000]]);
+    expect(await spans('who mentions at&t?', { modalities: ['passages'] })).toEqual([['A', 0, 1000]]);
+    expect(await spans('"AT&T merger"', { modalities: ['passages'] })).toEqual([['A', 0, 1000]]);
+  });
+
   it('gives each modality the weight that the caller sets', async () => {
     await show(A, [...many('house', 10), ...many('car', 5), ...many('tree', 10)]);
     await say(A, [[2000, 4000, 'a car was sold']]);
