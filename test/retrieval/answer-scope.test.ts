@@ -316,6 +316,21 @@ describe('A title', () => {
   });
 });
 
+it('Questions in one are answered one by one where nothing has all of it, each following the one before', async () => {
+  const both = await answer('Who says ahoy, and where is goodbye said?');
+  expect(both.answer).toBe(
+    `Said at 0:35 in "Boats (1) obey the pirate": “ahoy” [1]. Said at 4:50 in ${STEAM_NAME}: “goodbye” [2].`,
+  );
+  expect(both.citations.map(({ moment }) => moment.videoId)).toEqual([BOATS, STEAM]);
+  expect((await answer('Who says goodbye? And what is shown then?', { videoIds: [STEAM] })).answer).toMatch(
+    /^Said at 4:50 in .* \[1\]\. The only scene of .* between 4:50 and 4:54 is from 4:50 to 4:54 \[2\]\.$/,
+  );
+  expect((await answer('Who says ahoy and where is the volcano?')).answer).toMatch(
+    /“ahoy” \[1\]\. I found nothing of “where is the volcano\?”\.$/,
+  );
+  expect((await answer('Where is the volcano and where is the geyser?')).found).toBe(false);
+});
+
 it('What must not be there is left out of every place, which is still all there are', async () => {
   const count = async (question: string) => (await answer(question, { videoIds: [STEAM] })).answer;
   expect(await count('How many times is a house shown?')).toMatch(/^Found 2 times /);

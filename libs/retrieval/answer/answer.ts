@@ -308,7 +308,7 @@ async function notesOf(
 
 /** What "that" is in a question that follows: the first place that was cited; of neighbours the farthest, so that "and after that?" goes on. */
 function answeredAt({ roles, question }: Findings, citations: Citation[]): Moment | undefined {
-  if (question.kind !== 'order' || !roles) return citations[0]?.moment;
+  if (question.kind !== 'order' || !roles || question.direction === 'during') return citations[0]?.moment;
   const beside = citations.filter(({ n }) => roles[n - 1] !== 'place').map(({ moment }) => moment);
   const after = question.direction === 'after';
   return beside.sort((a, b) => (after ? b.endMs - a.endMs : a.startMs - b.startMs))[0] ?? citations[0]?.moment;

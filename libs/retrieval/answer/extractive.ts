@@ -22,6 +22,7 @@ const UNKNOWN = { title: 'a video' };
 /** An answer made of what was found, word for word, with no model: what is said, what is seen, where, each with its `[n]`. */
 export function extractive(findings: Findings): string {
   if (!findings.found) return notFound(findings);
+  if (findings.parts) return inParts(findings.parts, findings.missing ?? []);
   const { kind, direction, nth } = findings.question;
   if (kind === 'list' || kind === 'count') return places(findings);
   if (kind === 'summary') return summary(findings);
@@ -55,6 +56,18 @@ export function notFound({ question, scope, reason, isPart }: Findings): string 
     scope && scope.length <= MAX_TITLES ? scope.map(({ title }) => titled(title)).join(', ') : 'these videos';
   const where = isPart ? `what the filter leaves of ${videos}` : videos;
   return `I found nothing ${question.stretch ? whereIn(question.stretch, where) : `in ${where}`} that answers this.`;
+}
+
+/** Each answered for itself, its citations counted on. */
+function inParts(parts: Findings[], missing: string[]): string {
+  let before = 0;
+  const answers = parts.flatMap((part) => {
+    if (!part.found) return [];
+    const from = before;
+    before += part.moments.length;
+    return [extractive(part).replace(/\[(\d+)\]/g, (_, n) => `[${from + Number(n)}]`)];
+  });
+  return [...answers, ...missing.map((question) => `I found nothing of ${quoted(question)}.`)].join(' ');
 }
 
 function needle(findings: Findings): string {

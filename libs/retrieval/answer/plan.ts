@@ -55,6 +55,8 @@ export interface Findings {
   texts?: string[];
   /** Of each moment, which of two topics it shows. */
   about?: string[];
+  /** Of several questions in one: what each of them found, its moments in a row with those of the others. */
+  parts?: Findings[];
   /** Topics that were not found. */
   missing?: string[];
   /** How many there are, where not all of them are among the moments. */

@@ -21,12 +21,14 @@ const COUNT_RULES =
   'Give the number first: it is "count", counted for you; not all of the places may be among the evidence.';
 const LASTING_RULES =
   'Say first for how long: it is the "inAll" beside the question, measured for you over all places ("count"), of which not all may be among the evidence.';
+const LENGTH_RULES = 'Each item is a whole video: its "to" is how long it is.';
 const SEQUENCE_RULES =
   'Each item is where what its "about" names comes first (or last, where that is asked). Say in which order they come; what "missing" names was not found.';
 const COMPARISON_RULES =
   'Say for each video (or for each thing that "about" names) what there is to the question, then what is the same and what differs.';
 const SPECIAL_RULES: Partial<Record<QuestionKind, string>> = {
   summary: SUMMARY_RULES,
+  length: LENGTH_RULES,
   count: COUNT_RULES,
   list: COUNT_RULES,
   comparison: COMPARISON_RULES,

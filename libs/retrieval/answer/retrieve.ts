@@ -1,8 +1,10 @@
+import { terms } from '#store';
 import type { Modality, Moment } from '../index.ts';
 import { findAt } from './clock.ts';
 import type { Resolved } from './follow-up.ts';
 import { findLengths } from './length.ts';
 import { findOrder } from './order.ts';
+import { findParts } from './parts.ts';
 import { findEnd, findPlaces } from './places.ts';
 import {
   type AnswerSources,
@@ -29,11 +31,30 @@ const TWO_TOPICS = /^(.+?) (?:and|with|to|versus|vs) (?:the )?(.+)$/;
 /** What begins so little before the end of a place comes after it. */
 const SLACK_MS = 500;
 
-/** Finds what answers a question: in the videos that it names, in the part of them that it names, one way for each kind. */
+interface Options {
+  videoIds?: string[];
+  /** Moments of a needle at most. */
+  limit: number;
+  isPart?: boolean;
+}
+
+/** Finds what answers a question, or, where that is nothing, the questions that it is made of. */
 export async function retrieve(
   sources: AnswerSources,
   resolved: Resolved,
-  options: { videoIds?: string[]; limit: number; isPart?: boolean },
+  options: Options,
+  signal?: AbortSignal,
+): Promise<Findings> {
+  const found = await findOne(sources, resolved, options, signal);
+  if (found.found) return found;
+  return (await findParts(resolved.text, (part) => findOne(sources, part, options, signal))) ?? found;
+}
+
+/** In the videos that a question names, in the part of them that it names, one way for each kind. */
+async function findOne(
+  sources: AnswerSources,
+  resolved: Resolved,
+  options: Options,
   signal?: AbortSignal,
 ): Promise<Findings> {
   const { text, anchor } = resolved;
@@ -85,6 +106,8 @@ async function namedAtEnd(
   videoIds: string[] | undefined,
 ): Promise<{ question: Question; videoIds: string[] } | undefined> {
   for (const { name, question } of titlesAtEnd(text)) {
+    // "In the garden" is a place, though a video may be called so.
+    if (terms(name).length < 2 && !/\d/.test(name)) continue;
     const found = await namedVideos(sources, [name], videoIds, true);
     if (found) return { question, videoIds: found };
   }
