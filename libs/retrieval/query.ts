@@ -20,8 +20,21 @@ const SIGHT =
 /** Share that a rank has in the modality that the query does not point at. A choice: the evaluation does not tell it from 1 (docs/search.md). */
 const LEAN = 0.5;
 /** How people begin to ask. It is not looked for, and points at nothing: "show me" may ask for words as well. English only. */
-const LEAD =
-  /^(?:please\s+|can you\s+|could you\s+)*(?:(?:show|find|give)\s+(?:me|us)|find|(?:take|bring)\s+(?:me|us)\s+to|(?:jump|skip|go)\s+to|i(?:'|\u2019)?m\s+looking\s+for|i(?:'|\u2019)?d\s+like\s+to\s+see|i\s+want\s+to\s+see|at\s+(?:what|which)\s+(?:point|time|moment))\s+(?=\S)/i;
+const LEAD = new RegExp(
+  `^(?:please |can you |could you |i want you to |i['’]d like (?:you )?to )*(?:${[
+    '(?:show|find|give) (?:me|us)',
+    'tell (?:me|us)(?: more)?(?: about)?',
+    '(?:take|bring) (?:me|us) to',
+    '(?:jump|skip|go) to',
+    '(?:search|look) for',
+    'find(?: the words?)?',
+    "i['’]?m looking for",
+    'i want to (?:know|see)',
+    'more about',
+    'at (?:what|which) (?:point|time|moment)',
+  ].join('|')}) (?=\\S)`,
+  'i',
+);
 /** "Which day is it sunny?": what says it names the day, and need not say the word. English only. */
 const CLASS =
   /\b(?:what|which)\s+(day|date|month|year|season|colou?r|number|name|kind|sort|type|person|place|city|town|country|animal|language|age)s?\b/gi;

@@ -286,6 +286,9 @@ describe('A title', () => {
   it('of a video that is not indexed yet is known, and the answer says that it may miss something', async () => {
     titles.add([{ id: COMING, title: 'Volcanoes tomorrow', metadata: [] }]);
     const named = await answer('What is “Volcanoes tomorrow” about?');
+    titles.add([{ id: COMING, title: 'The boat', metadata: [] }]);
+    // Where it may be a place, one word is no title.
+    expect((await answer('Who mentions a boiler in a boat?')).answer).toMatch(/^Said at 0:05 in "Boats/);
     titles.remove(COMING);
     expect(named).toMatchObject({
       ...{ found: false, answer: 'I found nothing in "Volcanoes tomorrow" that answers this.' },

@@ -19,6 +19,7 @@ describe('A query', () => {
   it('may begin with a way to ask, which is not looked for and points at nothing', () => {
     for (const text of [
       ...['Show me the old train', 'find me the old train', 'find the old train', 'Can you take me to the old train'],
+      ...['search for the old train', 'Tell me more about the old train', 'find the words the old train'],
       ...["I'm looking for the old train", 'jump to the old train', 'At what point the old train'],
     ]) {
       const { seen, said, weights } = readQuery(text);
@@ -29,6 +30,7 @@ describe('A query', () => {
     }
     expect(readQuery('"show me the money"').phrases).toEqual(['show me the money']);
     expect(readQuery('show me').seen).toBe('show me');
+    expect(readQuery('know your enemy').seen).toBe('know your enemy');
     expect(readQuery('find -people')).toMatchObject({ seen: 'find', without: ['people'] });
   });
 

@@ -64,12 +64,12 @@ const COMPARISON =
 const VIDEOS = '(?:of (?:the|these|my|our) )?(?:videos?|films?|movies?|clips?|recordings?|lectures?|episodes?)';
 const COUNT_VIDEOS = new RegExp(`\\b(?:how many|number of) ${VIDEOS}\\b`);
 const WHICH_VIDEOS = new RegExp(
-  `\\b(?:which|what|(?:is|are) there|do (?:i|we|you) have)(?: an?| any| some)? ${VIDEOS}\\b(?: (?:called|named|titled)\\b)?`,
+  `\\b(?:which|what|(?:is|are) there|do (?:i|we|you) have)(?: an?| any| some)? ${VIDEOS}\\b(?: (?:called|named|titled)\\b)?|^which (?:one|of (?:them|these|those|the two))(?= (?:has|have|shows?|mentions?|talks?|is about)\\b)`,
 );
 const COUNT =
-  /\b(?:in )?how (?:many (?:times|scenes|shots|places|moments)|often)\b|\bnumber of (?:times|occurrences|appearances|mentions)\b|^count (?:the|how|every|all|each)\b/;
+  /\b(?:in )?how (?:many (?:times|mentions|scenes|shots|places|moments)|often)\b|\bnumber of (?:times|occurrences|appearances|mentions)\b|^count (?:the|how|every|all|each)\b/;
 const LIST =
-  /\b(?:every|each|all(?: of)?(?: the)?) (?:single )?(?:times?|moments?|places?|scenes?|parts?|occurrences?|instances?|appearances?|mentions?)\b|\beverywhere\b|^(?:please )?(?:list|enumerate)\b|^(?:show|find|give)(?: me)? (?:all|every|each)\b|\blist (?:them|all|every|each)\b|^everything (?:that )?(?:they|he|she|you|people|is|was)\b.*\b(?:says?|said|tells?|told)\b/;
+  /\b(?:every|each|all(?: of)?(?: the)?) (?:single )?(?:times?|moments?|places?|scenes?|parts?|sentences?|occurrences?|instances?|appearances?|mentions?)\b|\beverywhere\b|^(?:please )?(?:list|enumerate)\b|^(?:show|find|give)(?: me)? (?:all|every|each)\b|\blist (?:them|all|every|each)\b|^everything (?:that )?(?:they|he|she|you|people|is|was)\b.*\b(?:says?|said|tells?|told)\b/;
 const IS_IT = /^(?:is|are|was|were|does|do|did|can)\b/;
 /** Of the video itself. */
 const LENGTH = new RegExp(
@@ -107,7 +107,7 @@ const IS_BEFORE =
 const ASKING = new Set(
   terms(
     'please show shown find list count give name tell enumerate many much often time times every each all everywhere moment place scene part ' +
-      'occurrence instance appearance timestamp mention mentioned word phrase first last final earliest latest see seen look hear heard say said saying talk talked discuss ' +
+      'occurrence instance appearance timestamp mention mentioned word phrase sentence first last final earliest latest see seen look hear heard say said saying talk talked discuss ' +
       'discussed speak spoken appear happen occur come visible someone somebody anyone anybody people speaker they video film movie clip recording ' +
       'compare comparison difference differ versus vs common both contain have whole entire thing right immediately there any anything anywhere ever everything',
   ),
@@ -149,17 +149,12 @@ export function readTimed(text: string): Question {
   const instant = read.kind === 'needle' ? ofInstant(text) : undefined;
   return instant ?? (asksForAll(text) ? orAll(read, text) : read);
 }
-/** "What do they talk about?" and "show me everything", but not "The Who", which may be a name, nor "where is that said?", of what went before. */
+/** "What do they talk about?", but not "show me people", nor "what is that said of?", which is of what went before. */
+const WHAT_IS =
+  /^(?:(?:and|so|please) )*what(?:'s| (?:is|are|was|were|do|does|did|can|happens|happened|else))\b(?!.*(?:\b(?:that|then|those|these)|(?<!\bin) it)$)/;
 function asksForAll(text: string): boolean {
   const plain = normal(text);
-  const isWhat = /^(?:(?:and|so|please|can you) )*(?:what|tell|show|list|describe)\b/.test(plain);
-  return (
-    isWhat &&
-    terms(plain).length > 0 &&
-    !/["“”„]/.test(text) &&
-    !/\b(?:that|then|those|these|(?<!\bin )it)$/.test(plain) &&
-    plain.split(' ').every(asks)
-  );
+  return WHAT_IS.test(plain) && terms(plain).length > 0 && !/["“”„]/.test(text) && plain.split(' ').every(asks);
 }
 /** "What colour is the shape at 0:12?" asks what is there; "is a red circle shown at 0:12?" whether that is. */
 function ofInstant(text: string): Question | undefined {
