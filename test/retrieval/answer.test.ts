@@ -59,6 +59,7 @@ describe('A question', () => {
     ['Summarise what they say about the weather', 'list', 'weather'],
     ['Where is that said?', 'needle'],
     ['Show me people', 'needle'],
+    ['Who came in second place?', 'needle'],
     ['What is that?', 'needle'],
     ['What are the main points?', 'summary', ''],
     ['What do they talk about?', 'summary', ''],

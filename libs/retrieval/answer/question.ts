@@ -83,7 +83,7 @@ const LASTING =
 const WITHOUT =
   /^(.*\S) (?:without|with no|but (?:do(?:es)? )?no|but (?:do(?:es)? )?not|except(?: for)?) (?:an? |any |the )?(\S.*)$/;
 const FIRST =
-  /\b(first|earliest|last|final|latest|second|third|fourth|fifth) (?:time|mention|appearance|occurrence|place|moment)\b/;
+  /\b((?:first|earliest|last|final|latest)(?= (?:place|moment)\b)|(?:first|earliest|last|final|latest|second|third|fourth|fifth)(?= (?:time|mention|appearance|occurrence)\b)) \w+/;
 export const NTH = ['first', 'second', 'third', 'fourth', 'fifth'];
 const FIRST_VERB =
   /\b(first|last) (?:appears?|appeared|mention(?:s|ed)?|show(?:s|n)?|see|seen|hear|heard|say|says|said|discuss(?:ed)?|visible)\b/;
