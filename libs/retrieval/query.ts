@@ -6,7 +6,7 @@ const ASKING = new Set(
   terms(
     'show find see seen watch look hear heard appear happen occur come up say said talk talking speak speaking spoken tell told ask asked mention discuss ' +
       'explain describe someone somebody anyone anybody people person speaker they video movie clip film scene moment part shot frame picture ' +
-      'image photo screen time many much please any anything anywhere ever something somewhere everything bit quote exact whats wheres whos hows whens',
+      'image photo screen time many much please any anything anywhere ever something somewhere everything visible bit quote exact whats wheres whos hows whens',
   ),
 );
 /** Joins two things that must hold at once. "As", "when" and "during" after a question only ask for a time. */

@@ -319,6 +319,17 @@ describe('A title', () => {
   });
 });
 
+it('What is only shown is not given for what is said, nor the other way round', async () => {
+  const of = async (question: string) => (await answer(question, { videoIds: [STEAM] })).answer;
+  expect(await of('When is a car shown?')).toBe(`Seen from 1:00 to 1:30 in ${STEAM_NAME} [1].`);
+  expect(await of('Who mentions a car?')).toBe(
+    `Seen from 1:00 to 1:30 in ${STEAM_NAME} [1]. I found nothing of it that is said.`,
+  );
+  expect(await of('Is goodbye visible?')).toBe(
+    `Said at 4:50 in ${STEAM_NAME}: “goodbye” [1]. I found nothing of it that is shown.`,
+  );
+});
+
 it('Questions in one are answered one by one where nothing has all of it, each following the one before', async () => {
   const both = await answer('Who says ahoy, and where is goodbye said?');
   expect(both.answer).toBe(

@@ -254,6 +254,16 @@ export function modalitiesOf(plain: string): Modality[] | undefined {
   return [said ? 'passages' : 'frames'];
 }
 
+const MENTIONED =
+  /\b(?:mention(?:s|ed)?|says?|said|spoken|(?:talk(?:s|ed|ing)?|speaks?) (?:about|of)|discuss(?:es|ed)?)\b/;
+const SHOWN = /\b(?:shown|visible|appears?|seen?|on (?:the )?screen)\b/;
+/** What a single fact is asked of: "who mentions a boat" is not answered by a picture of one. A colour may be seen or said. */
+export function onlySaidOrShown(text: string): Modality | undefined {
+  const plain = normal(text);
+  if (MENTIONED.test(plain) === SHOWN.test(plain)) return undefined;
+  return MENTIONED.test(plain) ? 'passages' : 'frames';
+}
+
 /** Whether what a video is called may answer it: not when something is, nor what is said or shown. */
 export function mayBeTitle(text: string): boolean {
   const plain = normal(text);

@@ -21,7 +21,7 @@ import {
   passageMoment,
   sceneMoment,
 } from './plan.ts';
-import { mayBeTitle, type Question, readTimed, titlesAtEnd } from './question.ts';
+import { mayBeTitle, onlySaidOrShown, type Question, readTimed, titlesAtEnd } from './question.ts';
 import { findInStretch } from './stretch.ts';
 import { summarise } from './summary.ts';
 import { quoted } from './text.ts';
@@ -144,10 +144,16 @@ async function findIn(
 
 async function findNeedle(looking: Looking, query: string, limit: number): Promise<Findings> {
   const { sources, videoIds, signal } = looking;
+  if (!query) return findingsOf(looking, [], false);
   // What a video is called says nothing of when, nor of what is said or shown in it.
-  const openings = mayBeTitle(query);
-  const moments = query ? await sources.search({ query, videoIds, openings, limit }, signal) : [];
-  return findingsOf(looking, moments, moments.some(isSure));
+  const asked = { query, videoIds, openings: mayBeTitle(query), limit };
+  const only = onlySaidOrShown(query);
+  const own = only ? await sources.search({ ...asked, modalities: [only] }, signal) : [];
+  if (own.some(isSure)) return findingsOf(looking, own, true);
+  const moments = await sources.search(asked, signal);
+  const found = await findingsOf(looking, moments, moments.some(isSure));
+  const note = `I found nothing of it that is ${only === 'frames' ? 'shown' : 'said'}.`;
+  return found.found && only ? { ...found, note } : found;
 }
 
 /** The place, and what is said and shown next to it. */
