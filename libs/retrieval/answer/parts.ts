@@ -17,7 +17,7 @@ export async function findParts(
   const parts: Findings[] = [];
   for (const [i, question] of questions.entries()) {
     const before = parts[i - 1];
-    const at = before?.found ? before.moments[0] : undefined;
+    const at = before?.found ? (before.moments.find(isSure) ?? before.moments[0]) : undefined;
     const turn = before && {
       question: questions[i - 1] as string,
       read: before.question,

@@ -26,8 +26,9 @@ export interface Stretch {
 type TimeRange = NonNullable<IndexFilter['timeRange']>;
 
 const TIME = `(?:the (?:first )?)?(?:${COLONS}|${LENGTHS}|${UNIT} ${NUMBER}\\b|(?<=first )(?:minute|hour)\\b)(?: mark)?`;
-const OF_VIDEO =
-  '(?: (?:of|in|into) (?:it|(?:the|this|that|these|those|each|every|my)(?: (?:video|film|movie|clip|recording|lecture|talk)s?)))?';
+const OF_THE_VIDEO =
+  '(?: (?:of|in|into) (?:it|(?:the|this|that|these|those|each|every|my)(?: (?:video|film|movie|clip|recording|lecture|talk)s?)))';
+const OF_VIDEO = `${OF_THE_VIDEO}?`;
 /** "The first minute after the goal" and "of the match" are counted from something else than where the video begins. */
 const NOT_OF_ELSE = '(?! (?:of|after|before|when|where|since|until)\\b)';
 /** What is after the first minute is not in it. */
@@ -78,8 +79,8 @@ const STRETCHES: Reading[] = [
     ({ edge = '', percent = '' }) => shareOf(edge, Number(percent) / 100, `${percent}%`),
   ],
   [written(`${partCalled('half|third')}${OF_VIDEO}${NOT_OF_ELSE}`), called],
-  // Of a year, where it is not said that it is of the video.
-  [written(`${partCalled('quarter')}${OF_VIDEO.slice(0, -1)}${NOT_OF_ELSE}`), called],
+  // Otherwise a quarter may be of a year.
+  [written(`${partCalled('quarter')}${OF_THE_VIDEO}${NOT_OF_ELSE}`), called],
   [written(`\\bfrom (?<time>${TIME}) on(?:wards?)?\\b`), ({ time = '' }) => ({ startMs: msOf(time) })],
 ];
 /** "After two minutes" alone asks for what comes then (`clockIn`); beside something to look for it says where. */
@@ -251,7 +252,10 @@ export function partOf(sources: AnswerSources, stretch: Stretch): AnswerSources 
         );
         const kept = moments.flatMap((moment) => {
           const range = ranges.get(moment.videoId);
-          return range ? within([moment], range) : [];
+          if (!range) return [];
+          // Of what is in view over a border, the best frames may lie beyond it.
+          const inside = moment.evidence.filter(({ atMs, endMs }) => isWithin({ startMs: atMs, endMs }, range));
+          return within([inside.length > 0 ? { ...moment, evidence: inside } : moment], range);
         });
         return { moments: kept, isWhole };
       }
