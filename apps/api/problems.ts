@@ -1,7 +1,7 @@
 /** Errors at the edge: one class, one list of codes, and the one place that turns what was thrown into an RFC 9457 problem. */
 import { HttpException } from '@nestjs/common';
 import { NetError } from '#net';
-import { StoreError } from '#store';
+import { awayIfRefused, StoreError } from '#store';
 
 /** Every code a client can meet, with its status and title. Codes are stable: clients match on them. */
 export const PROBLEMS = {
@@ -90,7 +90,8 @@ const STATUS_CODES: Record<number, ProblemCode> = {
 };
 
 /** Any thrown value as a problem. What is not known is `internal`, and says nothing of the inside. */
-export function toProblem(error: unknown): ProblemError {
+export function toProblem(thrown: unknown): ProblemError {
+  const error = awayIfRefused(thrown);
   if (error instanceof ProblemError) return error;
   if (error instanceof NetError) {
     // A host that cannot be resolved is, to the client, an address that cannot be used.

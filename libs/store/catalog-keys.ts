@@ -43,6 +43,8 @@ export const keys = {
   everyVideo: `${key('video')}:*`,
   worker: (id: string) => key('worker', id),
   workers: key('workers'),
+  /** Written to see whether the server takes writes. */
+  probe: key('probe'),
 };
 
 /** Keys that a change of a video may touch, in the order `changeVideo` expects. */

@@ -4,7 +4,7 @@ export { DiskBlobs } from './blobs-disk.ts';
 export { Catalog } from './catalog.ts';
 export { StoreAway, StoreError } from './errors.ts';
 export * from './ids.ts';
-export { connectRedis, durabilityRisks } from './redis.ts';
+export { awayIfRefused, checkWritable, connectRedis, durabilityRisks } from './redis.ts';
 export * from './types.ts';
 export * from './vector-index.ts';
 export { MAX_LISTED } from './vector-index-common.ts';

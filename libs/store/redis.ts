@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { keys } from './catalog-keys.ts';
+import { StoreAway } from './errors.ts';
 
 /**
  * Connects to `redis://`, `rediss://` or `unix:/path/to.sock`. Commands wait for a server that is away and go on when it is back
@@ -20,6 +22,21 @@ export async function closeRedis(redis: Redis): Promise<void> {
   // `disconnect` between two tries to reconnect leaves waiting calls waiting for ever (ioredis 6.0); during a try it rejects them.
   if (redis.status === 'reconnecting') redis.connect().catch(() => {});
   if (redis.status !== 'end') redis.disconnect();
+}
+
+/** How a server says that it is there but takes no writes for now: memory or disk full, a replica, still loading. From within a script, too. */
+const REFUSAL = /\b(OOM|READONLY|MISCONF|LOADING|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|EXECABORT)\b/;
+/** Such an answer as StoreAway, since what was asked can be asked again later; anything else as it is. */
+export function awayIfRefused(error: unknown): unknown {
+  const { name, message } = error as { name?: unknown; message?: unknown };
+  const isRefusal = name === 'ReplyError' && typeof message === 'string' && REFUSAL.test(message);
+  return isRefusal ? new StoreAway(`Redis takes no writes: ${message}`) : error;
+}
+/** Rejects where the server does not answer, or answers and takes no writes (StoreAway): a replica and one whose memory is full still say PONG. */
+export async function checkWritable(redis: Redis): Promise<void> {
+  await redis.set(keys.probe, '', 'PX', 1).catch((error: unknown) => {
+    throw awayIfRefused(error);
+  });
 }
 
 /** Settings of the server under which something acknowledged could be lost, each with what is at risk; empty when there is none. */

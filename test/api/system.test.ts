@@ -100,6 +100,30 @@ describe('The system', () => {
     await api.connection.flushall();
   });
 
+  it('says that Redis takes no writes, and takes uploads again when it does', async () => {
+    const { url, connection, blobFiles } = api;
+    const upload = () => request(url).post('/v1/videos').attach('file', Buffer.from('some bytes'), 'a.mp4');
+    const before = await blobFiles();
+    for (const [refuse, allow] of [
+      [() => connection.config('SET', 'maxmemory', '1'), () => connection.config('SET', 'maxmemory', '0')],
+      [() => connection.replicaof('127.0.0.1', 1), () => connection.replicaof('NO', 'ONE')],
+    ] as const) {
+      await refuse();
+      const { status, body } = await upload();
+      expect({ status, code: body.code }).toEqual({ status: 503, code: 'store_unavailable' });
+      expect(await blobFiles()).toEqual(before);
+      const ready = await request(url).get('/health/ready');
+      expect(ready.status).toBe(503);
+      expect(ready.body.reasons).toEqual([expect.stringMatching(/^Redis: Redis takes no writes: (OOM|READONLY)/)]);
+      await allow();
+      expect((await request(url).get('/health/ready')).status).toBe(200);
+    }
+    const { status, body } = await upload();
+    expect(status).toBe(202);
+    await api.blobs.deletePrefix(`default/${body.id}/`);
+    await connection.flushall();
+  });
+
   it('tells version, models, workers and limits', async () => {
     await api.catalog.announceWorker({ id: 'worker-1', ready: true, profile: 'tiny', device: 'cpu' });
     const { body } = await request(api.url).get('/v1/system');

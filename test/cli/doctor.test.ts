@@ -38,6 +38,18 @@ test('the doctor warns of a Redis that may forget jobs', async () => {
   expect(status).toBe(0);
 });
 
+test('the doctor fails where Redis answers but takes no writes', async () => {
+  const redis = await startRedis();
+  const connection = connectRedis(redis.url);
+  await connection.config('SET', 'maxmemory', '1');
+  const { status, records } = await run(['doctor', '--json'], { REDIS_URL: redis.url });
+  connection.disconnect();
+  await redis.stop();
+  const found = records.find(({ check }) => check === 'redis');
+  expect(found).toMatchObject({ state: 'fail', message: expect.stringContaining('takes no writes: OOM') });
+  expect(status).toBe(1);
+});
+
 test('a setting that is wrong is named', async () => {
   const { status, stderr } = await run(['doctor'], { MODEL_PROFILE: 'huge' });
   expect(stderr).toMatch(/config_invalid.*\n.*MODEL_PROFILE/);

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { NIL } from 'uuid';
-import { type BlobStore, Catalog, type FramesModel, type VectorIndex, type WorkerStatus } from '#store';
+import { type BlobStore, Catalog, checkWritable, type FramesModel, type VectorIndex, type WorkerStatus } from '#store';
 import { ModelsService } from '../search/models.service.ts';
 import { Availability, within } from '../store-guard.ts';
 import { BLOBS, INDEX } from '../tokens.ts';
@@ -22,7 +22,7 @@ export class HealthService {
   /** Ready means: what is acknowledged is kept, and what is kept can be read. Models and workers are told, not asked for. */
   async report() {
     const [redis, index, blobs, workers, active] = await Promise.all([
-      verdict(this.availability.within(CHECK_MS).then(() => this.redis.ping())),
+      verdict(this.availability.within(CHECK_MS).then(() => checkWritable(this.redis))),
       verdict(this.index.listPassages('default', NIL)),
       // Given up some time after it counts as failed, so that probes of a store that hangs do not pile up.
       verdict(this.blobs.ping(AbortSignal.timeout(2 * CHECK_MS))),
