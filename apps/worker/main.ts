@@ -12,6 +12,9 @@ import { removeScratch, sweepScratch } from './scratch.ts';
 import { Stores } from './stores.ts';
 import { workerModule } from './worker.module.ts';
 
+/** Stopping may wait for a store that hangs; longer than the jobs in hand are given (queue-workers.ts) it does not. */
+const MAX_STOP_MS = 15_000;
+
 const config = loadConfig();
 const log = createLogger(config);
 
@@ -27,6 +30,7 @@ async function start(): Promise<void> {
   const stop = (why: string) => {
     if (stopping) return;
     stopping = true;
+    setTimeout(() => process.exit(1), MAX_STOP_MS).unref();
     (async () => {
       log.info({ why }, 'worker stops');
       await app.close();

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
@@ -225,7 +226,9 @@ export class Models implements OnApplicationShutdown {
     }
     const { device: used, deviceNote } = (this.#clip ?? this.#whisper)?.runtime ?? {};
     if (deviceNote) this.log.info({ device: used, deviceNote }, 'the models run on another device than the best one');
-    await this.#offer();
+    // It waits for a Redis that is away; who is told to stop does not.
+    await Promise.race([this.#offer(), once(signal, 'abort')]);
+    signal.throwIfAborted();
     this.#note = undefined;
     this.#ready = true;
     this.log.info(

@@ -2,7 +2,7 @@ import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/comm
 import { DelayedError, type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import type { Logger } from 'pino';
 import { backoffStrategy, QUEUE_PREFIX } from '#jobs';
-import { StoreAway } from '#store';
+import { awayIfRefused, StoreAway } from '#store';
 import { checkHandlers, type Handler } from './handler.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Models } from './models.ts';
@@ -62,7 +62,9 @@ export class QueueWorkers implements BeforeApplicationShutdown {
       for (const worker of this.#workers) worker.cancelAllJobs(new ShuttingDown() as never);
     }, GRACE_MS);
     let limit: NodeJS.Timeout | undefined;
-    await Promise.race([closed, new Promise((resolve) => (limit = setTimeout(resolve, MAX_SHUTDOWN_MS)))]);
+    // While Redis is away nothing can be given back: the locks run out by themselves.
+    const limitMs = this.stores.redis.status === 'ready' ? MAX_SHUTDOWN_MS : 2 * GRACE_MS;
+    await Promise.race([closed, new Promise((resolve) => (limit = setTimeout(resolve, limitMs)))]);
     clearTimeout(grace);
     clearTimeout(limit);
   }
@@ -114,7 +116,8 @@ export class QueueWorkers implements BeforeApplicationShutdown {
       const result = await handler.handle({ job, data: job.data, lastTry, signal, log });
       log.debug({ tookMs: Date.now() - startedAt, result }, 'job is done');
       return result;
-    } catch (error) {
+    } catch (thrown) {
+      const error = awayIfRefused(thrown);
       if (error instanceof DelayedError) throw error;
       if (error instanceof NoLongerWanted) {
         log.debug('job is not wanted any more');

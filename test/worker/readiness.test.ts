@@ -89,3 +89,10 @@ test('an optional model that is broken is left out; one that was asked for by na
     .poll(async () => (await system.catalog.listWorkers()).find((one) => !one.ready)?.note, { timeout: PATIENCE_MS })
     .toMatch(/model_incomplete.*model\.onnx/);
 }, 240_000);
+
+test('a worker that is told to stop while it cannot say which models it has, since Redis is away, ends', async () => {
+  const { child, stop } = await system.startWorker({ REDIS_URL: 'redis://127.0.0.1:1' });
+  await sleep(4_000); // Its models are open by then.
+  expect(await stop()).toBe(0);
+  expect(child.signalCode).toBeNull();
+});

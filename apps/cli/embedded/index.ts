@@ -139,7 +139,9 @@ export class Embedded implements AsyncDisposable {
     const patience = Date.now() + LOADING_PATIENCE_MS;
     try {
       for (;;) {
-        const reasons = await client.notReadyReasons(signal);
+        // An api that has died meanwhile is being started again.
+        const reasons = await client.notReadyReasons(signal).catch((error: Error) => [error.message]);
+        signal.throwIfAborted();
         if (reasons.length === 0) return;
         if (Date.now() > patience) {
           this.#news(`not ready yet: ${reasons.join('; ')}`);
