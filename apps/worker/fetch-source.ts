@@ -3,7 +3,7 @@ import type { ReadableStream } from 'node:stream/web';
 import type { Config } from '#config';
 import { guardedFetch } from '#net';
 import { sourceKey, type Video } from '#store';
-import { FinalProblem, NoLongerWanted } from './problems.ts';
+import { FinalProblem, isDiskFull, NoLongerWanted } from './problems.ts';
 import type { Stores } from './stores.ts';
 
 const MAX_REDIRECTS = 5;
@@ -56,6 +56,8 @@ export async function fetchSource(
     const { sizeBytes, sha256 } = await blobs
       .put(blobKey, body, { maxBytes, minFreeBytes, contentType, signal })
       .catch((error: unknown) => {
+        // It may never fit, and whoever asked for it should know.
+        if (isDiskFull(error)) throw new FinalProblem('disk_full', (error as Error).message);
         // What breaks while it is read is a TypeError by the fetch standard; the store has other words for what it lacks.
         if (error !== broken || !(error instanceof TypeError)) throw error;
         const { message } = error.cause instanceof Error ? error.cause : error;

@@ -39,6 +39,11 @@ export function problemOf(error: unknown): Problem & { retryable: boolean } {
   return { code, message: text, retryable: retryable || isModels };
 }
 
+/** There is no room for what a job writes, in a store or in the temporary folder: a person makes some, and the job goes on. */
+export const isDiskFull = (error: unknown): boolean =>
+  !(error instanceof FinalProblem) &&
+  ['disk_full', 'ENOSPC', 'EDQUOT'].includes((error as { code?: string }).code ?? '');
+
 /** BullMQ keeps one text for a failure; it is written so, and read back by `fromReason`. */
 export const toReason = ({ code, message }: Problem): string => `${code}: ${message}`;
 

@@ -6,7 +6,7 @@ import { awayIfRefused, StoreAway } from '#store';
 import { checkHandlers, type Handler } from './handler.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Models } from './models.ts';
-import { fromReason, LockLost, NoLongerWanted, problemOf, ShuttingDown, toReason } from './problems.ts';
+import { fromReason, isDiskFull, LockLost, NoLongerWanted, problemOf, ShuttingDown, toReason } from './problems.ts';
 import { quietly, Stores } from './stores.ts';
 import { HANDLERS, LOGGER } from './tokens.ts';
 
@@ -130,10 +130,11 @@ export class QueueWorkers implements BeforeApplicationShutdown {
       }
       // No fault of the job's, so none of its tries.
       const waits = job.attemptsStarted - job.attemptsMade;
-      if (error instanceof StoreAway && waits <= MAX_WAITS) {
+      if ((error instanceof StoreAway || isDiskFull(error)) && waits <= MAX_WAITS) {
         const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (waits - 1)) * (1 + Math.random() / 10);
         await job.moveToDelayed(Date.now() + Math.round(waitMs), token);
-        log.warn({ err: error, code: error.code, waits, waitMs }, 'a store is away, the job waits for it');
+        const { code } = problemOf(error);
+        log.warn({ err: error, code, waits, waitMs }, 'a store is away, the job waits for it');
         throw new DelayedError();
       }
       const { retryable, ...problem } = problemOf(error);

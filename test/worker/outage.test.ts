@@ -1,4 +1,7 @@
-/** What is indexed while Qdrant is away waits for it, however long that is, and is whole in the end. */
+/** What is indexed while Qdrant is away waits for it, however long that is, and is whole in the end. So does what finds the disk full. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { makeVideo, tempDir } from '../fixtures/media.ts';
 import { startQdrantStandIn } from '../store/index-qdrant.ts';
@@ -20,4 +23,33 @@ it('an outage of the store costs a job none of its tries', async () => {
   expect({ status, warnings, frames: counts.frames > 0 }).toEqual({ status: 'ready', warnings: [], frames: true });
   expect(logged('job failed')).toEqual([]);
   await qdrant.close();
+}, 120_000);
+
+it('a full disk costs a job none of its tries', async ({ skip }) => {
+  await using media = await tempDir();
+  await using system = await startSystem();
+  const blobs = join(system.dataDir, 'blobs');
+  mkdirSync(blobs);
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', blobs], { stdio: 'pipe' });
+  } catch {
+    skip('only root may mount a small disk');
+  }
+  try {
+    const { id } = await system.addVideo(await makeVideo(media.path, { seconds: 2, picture: 'testsrc2' }));
+    const filler = join(blobs, 'filler');
+    const { bavail, bsize } = statfsSync(blobs);
+    writeFileSync(filler, Buffer.alloc(bavail * bsize));
+    const worker = await system.startWorker();
+    const logged = (msg: string) => worker.logs.filter((line) => line.msg === msg);
+    await expect
+      .poll(() => logged('a store is away, the job waits for it'), { timeout: 60_000 })
+      .toEqual([expect.objectContaining({ queue: 'frames', code: 'disk_full', waits: 1 })]);
+    rmSync(filler);
+    const { status, warnings, counts } = await system.finished(id);
+    expect({ status, warnings, frames: counts.frames > 0 }).toEqual({ status: 'ready', warnings: [], frames: true });
+    await worker.stop();
+  } finally {
+    execFileSync('umount', [blobs]);
+  }
 }, 120_000);
