@@ -158,7 +158,7 @@ const CHECKS: Record<string, Check> = {
 
   s3: async ({ s3, dataDir }) => {
     if (!s3) return undefined;
-    const { openBlobs } = await ;
+    const { openBlobs } = await import('#store');
     try {
       await openBlobs({ dir: dataDir, s3 }).ping(AbortSignal.timeout(REACH_TIMEOUT_MS));
       return { state: 'ok', message: `bucket ${s3.bucket} can be reached` };
@@ -206,7 +206,7 @@ async function checkRedisServer(): Promise<Omit<Finding, 'check'>> {
 
 /** A server that may forget what it took would lose uploads that were answered 202. */
 async function checkRedisUrl(url: string): Promise<Omit<Finding, 'check'>> {
-  const { durabilityRisks } = await ; // most commands need none of it
+  const { checkWritable, durabilityRisks } = await import('#store'); // most commands need none of it
   const options = {
     lazyConnect: true,
     retryStrategy: () => null,

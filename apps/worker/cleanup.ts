@@ -44,6 +44,7 @@ export class CleanupHandler implements Handler<'cleanup'> {
       return;
     }
     await blobs.deletePrefix(videoFolder(ref));
+    await jobs.forget(ref);
     await catalog.removeVideo(tenant, videoId);
     log.info('video is removed');
   }

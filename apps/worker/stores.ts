@@ -58,7 +58,10 @@ export function quietly(log: Logger): (error: Error) => void {
   let last = '';
   let at = 0;
   return (error) => {
-    if (error.message !== last || Date.now() - at > 60_000) log.warn({ err: error }, 'redis does not answer');
+    // Connections fail with a code; else Redis has answered, and something is wrong with what was asked.
+    const isAway = typeof (error as { code?: unknown }).code === 'string';
+    if (error.message !== last || Date.now() - at > 60_000)
+      log.warn({ err: error }, isAway ? 'redis does not answer' : 'the queue has trouble');
     last = error.message;
     at = Date.now();
   };

@@ -73,7 +73,9 @@ export class Jobs {
   /** The captions of a video have changed: they are indexed anew, in whatever state the video is. */
   async addCaptions({ tenant, videoId }: { tenant: string; videoId: string }): Promise<void> {
     const jobId = jobIds.captions({ videoId, change: newId() });
-    await this.#queues.captions.add('captions', { tenant, videoId }, { ...JOB_OPTIONS.captions, jobId });
+    // Nobody asks for it by its id, which no one knows.
+    const options = { ...JOB_OPTIONS.captions, jobId, removeOnComplete: true };
+    await this.#queues.captions.add('captions', { tenant, videoId }, options);
   }
 
   /** finalize without shards, for a video whose plan has failed for good: it records the failure and sends the event. */
@@ -146,6 +148,14 @@ export class Jobs {
     await parent.removeUnprocessedChildren();
     // Does nothing while a shard is still running; finalize then runs when that shard has stopped, and finds the run unwanted.
     await finalize.remove(jobIds.finalize(ref));
+  }
+
+  /** Removes what is kept of the finished jobs of all runs of a deleted video. */
+  async forget({ run, ...video }: VideoRef): Promise<void> {
+    for (let past = run; past > 0; past--) {
+      await this.#queues.finalize.remove(jobIds.finalize({ ...video, run: past })); // and its children
+      await this.#queues.plan.remove(jobIds.plan({ ...video, run: past }));
+    }
   }
 
   /** Jobs of each queue by state, for /health/ready and /metrics. */

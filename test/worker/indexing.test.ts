@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Webhook } from 'standardwebhooks';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { connectRedis } from '#store';
 import { ffmpeg, makeAudio, makeVideo, overwriteMedia, tempDir, truncate } from '../fixtures/media.ts';
 import { collect, SAMPLE, type System, startSystem, TENANT, type WorkerProcess } from './harness.ts';
 
@@ -344,6 +345,22 @@ describe('a video that is wanted no more', () => {
     expect(await system.passages(video)).toEqual([]);
     expect(await readdir(join(system.dataDir, 'blobs', TENANT))).not.toContain(id);
     expect(await system.jobs.countActive(id)).toBe(0);
+  });
+
+  it('leaves no key in Redis when it is deleted, whatever has become of it before', async () => {
+    const { id } = await system.addVideo(await makeVideo(media.path, { seconds: 2, picture: 'testsrc2' }));
+    await system.finished(id);
+    await system.catalog.startRun({ tenant: TENANT, videoId: id }, ['ready']);
+    await system.jobs.addPlan({ ...ref(id), run: 2 });
+    await system.until(id, 'the second run', ({ run, status }) => run === 2 && status === 'ready');
+    await system.jobs.addCaptions({ tenant: TENANT, videoId: id });
+    const redis = connectRedis(system.redis.url);
+    const keys = async () => (await redis.keys('*')).filter((key) => key.includes(id));
+    expect((await keys()).length).toBeGreaterThan(4);
+    await system.catalog.markDeleting(TENANT, id);
+    await system.jobs.addCleanup({ tenant: TENANT, videoId: id });
+    await expect.poll(keys, { timeout: 15_000 }).toEqual([]);
+    redis.disconnect();
   });
 });
 
