@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { Redis } from 'ioredis';
@@ -8,7 +8,7 @@ import { request } from 'undici';
 import type { Config } from '#config';
 import { inspectProfile } from '#models';
 import { checkFfmpeg, configureFfmpeg } from '#video';
-import { findRunningApi } from './client.ts';
+import { ApiClient, findRunningApi } from './client.ts';
 import { type Context, dataDirOption, jsonOption, type Run } from './command.ts';
 import { findProgram, portIsFree } from './embedded/index.ts';
 import { configWith } from './environment.ts';
@@ -172,9 +172,19 @@ const CHECKS: Record<string, Check> = {
     }
   },
 
-  port: async ({ http, dataDir }) => {
+  port: async ({ http, dataDir }, signal) => {
     const running = await findRunningApi(dataDir);
-    if (running) return { state: 'ok', message: `cuepoint runs at ${running}` };
+    if (running) {
+      const client = new ApiClient(running);
+      const reasons = await client.notReadyReasons(signal).catch((error: Error) => [error.message]);
+      await client.close();
+      if (reasons.length === 0) return { state: 'ok', message: `cuepoint runs at ${running}` };
+      return {
+        state: 'warn',
+        message: `cuepoint runs at ${running}, and is not ready: ${reasons.join('; ')}`,
+        mend: `${join(dataDir, 'logs')} has more`,
+      };
+    }
     if (http.port === 0 || (await portIsFree(http.host, http.port)))
       return { state: 'ok', message: `${http.host}:${http.port} is free` };
     return {

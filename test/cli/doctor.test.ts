@@ -1,5 +1,8 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { connectRedis } from '#store';
+import { startApi } from '../fixtures/api.ts';
 import { startRedis } from '../fixtures/redis.ts';
 import { run, temporaryFolder } from './processes.ts';
 
@@ -48,6 +51,18 @@ test('the doctor fails where Redis answers but takes no writes', async () => {
   const found = records.find(({ check }) => check === 'redis');
   expect(found).toMatchObject({ state: 'fail', message: expect.stringContaining('takes no writes: OOM') });
   expect(status).toBe(1);
+});
+
+test('the doctor says what the api that runs on the folder lacks', async () => {
+  await using folder = temporaryFolder();
+  const api = await startApi();
+  writeFileSync(join(folder.path, 'api.json'), JSON.stringify({ url: api.url, pid: process.pid }));
+  await api.redis.kill();
+  const { records } = await run(['doctor', '--json', '--data-dir', folder.path]);
+  await api.redis.start();
+  await api.close();
+  const found = records.find(({ check }) => check === 'port');
+  expect(found).toMatchObject({ state: 'warn', message: expect.stringMatching(/is not ready: Redis: /) });
 });
 
 test('a setting that is wrong is named', async () => {
