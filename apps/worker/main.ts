@@ -52,6 +52,11 @@ async function start(): Promise<void> {
     },
     (err: unknown) => log.debug({ err }, 'Redis did not show its settings'),
   );
+  // What a killed worker was fetching; the api, which does the same, may run for months.
+  void app
+    .get(Stores)
+    .blobs.sweep()
+    .catch((err: unknown) => log.warn({ err }, 'left-overs of fetched files were not removed'));
   app.get(Models).start();
   app.get(Heartbeat).start();
   app.get(QueueWorkers).start();

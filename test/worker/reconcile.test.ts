@@ -1,4 +1,6 @@
 import { createReadStream } from 'node:fs';
+import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Queue } from 'bullmq';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -42,12 +44,19 @@ describe('a worker that starts', () => {
     await queue.close();
     redis.disconnect();
 
+    // A worker died while it fetched a file.
+    const incoming = join(system.dataDir, 'blobs', '.incoming');
+    await mkdir(incoming, { recursive: true });
+    await writeFile(join(incoming, 'half'), 'x');
+    await utimes(join(incoming, 'half'), new Date(), new Date(Date.now() - 120_000));
+
     await system.startWorker();
     expect(await system.finished(plan)).toMatchObject({ status: 'ready' });
     expect(await system.finished(flow)).toMatchObject({ status: 'ready' });
     expect(await system.finished(deadly)).toMatchObject({ status: 'failed', error: { code: 'worker_crashed' } });
     const unfinished = async () => (await collect(system.catalog.unfinished())).map(({ videoId }) => videoId);
     await expect.poll(unfinished, { timeout: 10_000 }).toEqual([]);
+    expect(await readdir(incoming)).not.toContain('half');
     await expect(createReadStream(`${system.dataDir}/blobs/${TENANT}/${cleanup}/source`).toArray()).rejects.toThrow(
       'ENOENT',
     );
