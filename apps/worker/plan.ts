@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Config } from '#config';
 import { cutShards, type JobPayloads } from '#jobs';
 import { framesModelsOf, thumbnailsFolder, type Video } from '#store';
-import { clockGoesBack, type KeyframeSpacing, type MediaInfo, measureKeyframes, probe } from '#video';
+import { clockGoesBack, holdsSeveral, type KeyframeSpacing, type MediaInfo, measureKeyframes, probe } from '#video';
 import { type CaptionSource, captionsOf, hasCues } from './captions.ts';
 import { fetchSource } from './fetch-source.ts';
 import type { Handler, JobContext } from './handler.ts';
@@ -48,13 +48,14 @@ export class PlanHandler implements Handler<'plan'> {
     const source = await blobs.local(blobKey, signal);
     const { shardMs, frameIntervalMs, adaptive } = this.config.indexing;
     let media: MediaInfo;
-    let joined = false;
+    let joined: Problem | undefined;
     let keyframes: KeyframeSpacing | undefined;
     let captions: CaptionSource | undefined;
     let spoken = false;
     try {
       media = await probe(source.path, { language: video.language }, signal);
-      joined = await clockGoesBack(source.path, media, signal);
+      if (await clockGoesBack(source.path, media, signal)) joined = ONE_CLOCK_EACH;
+      else if (await holdsSeveral(source.path, media, signal)) joined = ONE_AFTER_THE_OTHER;
       // Once, here: each shard must decide alike how it decodes.
       if (!adaptive) keyframes = await measureKeyframes(source.path, media, frameIntervalMs, signal);
       captions = await captionsOf(video, source.path, signal);
@@ -71,11 +72,11 @@ export class PlanHandler implements Handler<'plan'> {
     const onlyFrames = video.reindex?.only === 'frames';
 
     const shards = cutShards(media.durationMs, shardMs, adaptive?.maxGapMs ?? frameIntervalMs);
-    const { container, durationMs, statedMs, startMs, recordedAt, audio } = media;
+    const { container, durationMs, startMs, recordedAt, audio } = media;
     const picture = media.video && { ...media.video, keyframes };
     const warnings: Problem[] = [
-      ...(statedMs ? [truncated(durationMs, statedMs)] : []),
-      ...(joined ? [JOINED] : []),
+      ...truncations(media),
+      ...(joined ? [joined] : []),
       ...(onlyFrames ? video.warnings.filter((one) => !isOfFrames(one)) : []),
     ];
     const patched = await catalog.patchVideo(
@@ -152,15 +153,25 @@ export class PlanHandler implements Handler<'plan'> {
 const isOfFrames = ({ code, message }: Problem): boolean =>
   ['media_truncated', 'media_joined', 'media_damaged', 'models_mixed'].includes(code) || message.startsWith('frames ');
 
-const JOINED: Problem = {
+const ONE_CLOCK_EACH: Problem = {
   code: 'media_joined',
   message:
     'Several recordings stand one after the other in this file, and the clock starts again: where two parts have the same times only the first is ' +
     'indexed. Give them one clock (ffmpeg -i FILE -map 0 -c copy NEW.ts) and upload that',
 };
 
-function truncated(durationMs: number, statedMs: number): Problem {
-  const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
-  const message = `The file says it lasts ${seconds(statedMs)} but ends after ${seconds(durationMs)}: it was cut off, or its headers are wrong`;
-  return { code: 'media_truncated', message };
+const ONE_AFTER_THE_OTHER: Problem = {
+  code: 'media_joined',
+  message:
+    'Several recordings stand one after the other in this file: only the first is sure to be indexed. Upload them one by one, or joined by an editor',
+};
+
+const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
+function truncations({ durationMs, statedMs, cutMs: { video, audio } = {} }: MediaInfo): Problem[] {
+  const found: string[] = [];
+  if (statedMs) found.push(`says it lasts ${seconds(statedMs)} but ends after ${seconds(durationMs)}`);
+  if (video !== undefined) found.push(`lasts ${seconds(durationMs)} but its picture ends after ${seconds(video)}`);
+  if (audio !== undefined) found.push(`lasts ${seconds(durationMs)} but its sound ends after ${seconds(audio)}`);
+  const message = (what: string) => `The file ${what}: it was cut off, or its headers are wrong`;
+  return found.map((what) => ({ code: 'media_truncated', message: message(what) }));
 }

@@ -14,6 +14,7 @@ export { MediaError, type MediaErrorCode } from './errors.ts';
 export { checkFfmpeg, configureFfmpeg, type FfmpegSettings } from './ffmpeg.ts';
 export { type Frame, type SampleOptions, sampleFrames } from './frames.ts';
 export { languageOf } from './language.ts';
+export { holdsSeveral } from './parts.ts';
 export { type DecodedPicture, decodePicture, shrinkPicture } from './picture.ts';
 export { type AudioInfo, type KeyframeSpacing, type MediaInfo, probe, type VideoInfo } from './probe.ts';
 export { nextPictureMs } from './seek.ts';

@@ -1,8 +1,8 @@
 import { open, stat } from 'node:fs/promises';
+import { findDuration } from './duration.ts';
 import { MediaError } from './errors.ts';
 import { MAX_PIXELS, ProcessFailed, runFfprobe } from './ffmpeg.ts';
 import { languageOf } from './language.ts';
-import { readPackets } from './packets.ts';
 import { recordedAt } from './recorded.ts';
 
 /** What ffprobe says of the picture of a file, the way it is shown (rotation and pixel aspect applied). */
@@ -55,6 +55,8 @@ export interface MediaInfo {
   durationMs: number;
   /** What the headers say, where the file ends much earlier: it was cut off, or they are wrong. */
   statedMs?: number;
+  /** When the picture or the sound ends, where that is long before the headers say, though the file goes on. */
+  cutMs?: { video?: number; audio?: number };
   /** Presentation time of the file's first packet; all times given out by this library have it subtracted. */
   startMs: number;
   /** When it was recorded by what the file says of itself (`creation_time`), in ms since the epoch; undefined where it says nothing that can be true. */
@@ -63,7 +65,7 @@ export interface MediaInfo {
   audio?: AudioInfo;
 }
 
-interface Stream {
+export interface Stream {
   index: number;
   codec_name?: string;
   codec_type?: string;
@@ -78,12 +80,13 @@ interface Stream {
   nb_frames?: string;
   channels?: number;
   sample_rate?: string;
+  start_time?: string;
   duration?: string;
   disposition?: Record<string, number>;
   tags?: Record<string, string>;
   side_data_list?: { side_data_type?: string; rotation?: number }[];
 }
-interface Probed {
+export interface Probed {
   /** Of a broadcast recording that holds several channels. */
   programs?: { streams?: { index: number }[] }[];
   format?: { format_name?: string; start_time?: string; duration?: string; tags?: Record<string, string> };
@@ -118,7 +121,7 @@ export async function probe(
     throw new MediaError('media_broken', 'The file is damaged: its picture track cannot be decoded.');
 
   const startMs = secondsToMs(probed.format?.start_time);
-  const { durationMs, statedMs } = await findDuration(path, probed, startMs, signal);
+  const { durationMs, statedMs, cutMs } = await findDuration(path, probed, startMs, { video, audio }, signal);
   if (!(durationMs > 0) && !looksLikeMedia(head)) throw notRecognised(); // noise that passed for a few packets of sound
   if (!(durationMs > 0)) throw new MediaError('media_zero_duration', 'The file has a duration of zero.');
   if (durationMs > MAX_DURATION_MS)
@@ -127,6 +130,7 @@ export async function probe(
     container,
     durationMs,
     statedMs,
+    cutMs,
     startMs,
     recordedAt: recordedAt([probed.format, video, audio].map((part) => part?.tags?.creation_time)),
     video: video && pixels(video) ? describeVideo(video, container, video !== first) : undefined,
@@ -167,6 +171,8 @@ export async function findAudioTrack(
     }
   );
 }
+/** No more shards than a worker can plan and a queue can hold. */
+const MAX_DURATION_MS = 7 * 24 * 60 * 60 * 1000;
 /** To the microsecond, ffprobe's own precision; what is not known (`N/A`) counts as 0. */
 const secondsToMs = (text: string | undefined) => Math.round((Number.parseFloat(text ?? '') || 0) * 1e6) / 1000;
 
@@ -209,7 +215,7 @@ async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Pr
     'format=format_name,start_time,duration',
     'format_tags=creation_time',
     CHOICE,
-    'stream=codec_tag_string,sample_aspect_ratio,avg_frame_rate,sample_rate,duration,field_order,color_transfer,has_b_frames',
+    'stream=codec_tag_string,sample_aspect_ratio,avg_frame_rate,sample_rate,start_time,duration,field_order,color_transfer,has_b_frames',
     'stream_tags=rotate,creation_time',
     // Whole lists: the names of single entries have changed since ffmpeg 4.4.
     'stream_side_data_list',
@@ -333,60 +339,4 @@ function describeVideo(stream: Stream, container: string, notFirst: boolean): Vi
     ...(stream.color_transfer === 'arib-std-b67' ? { transfer: 'hlg' } : {}),
     ...(container === 'avi' && stream.has_b_frames ? { lateFrames: stream.has_b_frames } : {}),
   };
-}
-
-/** Containers whose header knows no duration: ffprobe's number is a guess from the bit rate. */
-const WITHOUT_DURATION = new Set(['h264', 'hevc', 'm4v', 'mpegvideo', 'obu', 'aac', 'ac3', 'eac3', 'amr', 'dv']);
-
-/** Theirs is read from the last timestamps. */
-const MEASURED = new Set(['mpegts', 'mpeg']);
-/** A file that ends so much before its headers say, in time and as a share, is not what they say. */
-const MISSING_MS = 5_000;
-const MISSING_SHARE = 0.02;
-/** No more shards than a worker can plan and a queue can hold. */
-const MAX_DURATION_MS = 7 * 24 * 60 * 60 * 1000;
-
-/** `statedMs`: what the headers say, where that is wrong. Cut off and damaged files say it, and what is made to do harm. */
-async function findDuration(path: string, probed: Probed, startMs: number, signal?: AbortSignal) {
-  const container = probed.format?.format_name?.split(',')[0] ?? '';
-  const guessed = WITHOUT_DURATION.has(container) || /Estimating duration from bitrate/.test(probed.stderr);
-  const stated = [probed.format, ...(probed.streams ?? [])].map((part) => Number(part?.duration)).filter((s) => s >= 0);
-  if (guessed || stated.length === 0) return { durationMs: await lastPacketEnd(path, startMs, signal) };
-  const statedMs = Math.round(Math.max(...stated) * 1e6) / 1000;
-  const nearMs = statedMs - Math.max(MISSING_MS, statedMs * MISSING_SHARE);
-  if (MEASURED.has(container) || nearMs <= 0) return { durationMs: statedMs };
-  if ((await endAfter(path, startMs + nearMs, signal)) >= startMs + nearMs) return { durationMs: statedMs };
-  const durationMs = await lastPacketEnd(path, startMs, signal);
-  // Some writers state the last timestamp of what begins late, others have longer headers than packets.
-  if (!(durationMs > 0) || durationMs + startMs >= nearMs) return { durationMs: durationMs || statedMs };
-  return { durationMs, statedMs };
-}
-
-/** Where the last packet ends that is found from `fromMs` (on the file's own clock) on. */
-async function endAfter(path: string, fromMs: number, signal?: AbortSignal): Promise<number> {
-  let endMs = Number.NEGATIVE_INFINITY;
-  try {
-    for await (const packet of readPackets(path, ['-read_intervals', `${(fromMs / 1000).toFixed(6)}%`], signal)) {
-      const atSec = packet.ptsSec ?? packet.dtsSec ?? Number.NEGATIVE_INFINITY;
-      endMs = Math.max(endMs, (atSec + (packet.durationSec ?? 0)) * 1000);
-      if (endMs >= fromMs) break;
-    }
-  } catch (error) {
-    if (!(error instanceof MediaError && error.code === 'ffmpeg_failed')) throw error;
-  }
-  return endMs;
-}
-
-/** Reads the timestamps of every packet (no decoding), for live recordings and bare streams. Memory does not grow with the file. */
-async function lastPacketEnd(path: string, startMs: number, signal?: AbortSignal): Promise<number> {
-  let endSec = Number.NEGATIVE_INFINITY;
-  const summedSec = new Map<number, number>();
-  for await (const packet of readPackets(path, [], signal)) {
-    const durationSec = packet.durationSec ?? 0;
-    const atSec = packet.ptsSec ?? packet.dtsSec;
-    if (atSec !== undefined) endSec = Math.max(endSec, atSec + durationSec);
-    summedSec.set(packet.stream, (summedSec.get(packet.stream) ?? 0) + durationSec);
-  }
-  if (Number.isFinite(endSec)) return Math.round(endSec * 1e6) / 1000 - startMs;
-  return Math.round(Math.max(0, ...summedSec.values()) * 1e6) / 1000;
 }

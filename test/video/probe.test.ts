@@ -169,6 +169,26 @@ describe('probe tells what a file is', () => {
     expect(Math.abs(info.durationMs - 3000)).toBeLessThan(60);
   });
 
+  test.each(['mkv', 'mp4'])('an .%s that begins a few seconds late, whose header has its end', async (ending) => {
+    const late = at(`few.${ending}`);
+    const info = await probe(await remux(video, late, '-output_ts_offset', '4', '-avoid_negative_ts', 'disabled'));
+    expect(Math.round(info.startMs / 1000)).toBe(4);
+    expect(Math.abs(info.durationMs - 3000)).toBeLessThan(60);
+  });
+
+  test('a file of which only the sound was cut off: when that ends', async () => {
+    const whole = await makeVideo(dir.path, { name: 'both.mp4', seconds: 20, audio: 'tone' });
+    expect((await probe(whole)).cutMs).toBeUndefined();
+    const bytes = await readFile(whole);
+    const chunks = bytes.lastIndexOf('stco') + 8; // of the sound, the second track
+    const count = bytes.readUInt32BE(chunks);
+    for (let n = count >> 1; n < count; n++) bytes.writeUInt32BE(bytes.length, chunks + 4 + 4 * n);
+    await writeFile(at('mute.mp4'), bytes);
+    const info = await probe(at('mute.mp4'));
+    expect(info).toMatchObject({ durationMs: 20_000, cutMs: { audio: expect.closeTo(10_000, -3) } });
+    expect(info.cutMs?.video).toBeUndefined();
+  });
+
   test('a broadcast recording whose clock starts anywhere', async () => {
     const info = await probe(await remux(video, at('late.ts'), '-output_ts_offset', '1000'));
     expect(info.container).toBe('mpegts');

@@ -203,6 +203,24 @@ describe('a worker', () => {
     });
   });
 
+  it('warns of files joined with `cat`, and of sound that was cut off', async () => {
+    const part = await makeVideo(media.path, { name: 'sound.mp4', picture: 'testsrc', seconds: 12, audio: 'tone' });
+    const bytes = await readFile(part);
+    await writeFile(join(media.path, 'joined.mp4'), Buffer.concat([bytes, bytes]));
+    const joined = await system.addVideo(join(media.path, 'joined.mp4'));
+    const chunks = bytes.lastIndexOf('stco') + 12; // of the sound, the second track
+    const count = bytes.readUInt32BE(chunks - 4);
+    for (let n = count >> 1; n < count; n++) bytes.writeUInt32BE(bytes.length, chunks + 4 * n);
+    await writeFile(join(media.path, 'mute.mp4'), bytes);
+    const mute = await system.addVideo(join(media.path, 'mute.mp4'));
+    expect((await system.finished(joined.id)).warnings).toMatchObject([{ code: 'media_joined' }]);
+    const message = expect.stringMatching(/^The file lasts 12 s but its sound ends after \d s/);
+    expect(await system.finished(mute.id)).toMatchObject({
+      status: 'ready',
+      warnings: [{ code: 'media_truncated', message }],
+    });
+  });
+
   it('keeps a slide until the next one, through shards that have no picture of their own', async () => {
     const path = await makeVideo(media.path, {
       name: 'slides.mp4',

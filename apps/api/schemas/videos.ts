@@ -215,8 +215,8 @@ export const videoSchema = z
     etaSeconds: z.number().optional().meta({ description: 'When known: seconds until it is ready' }),
     warnings: z.array(fault).meta({
       description:
-        'What went wrong without failing the whole; among them `media_truncated` (the file ends before its headers say), `media_damaged` (parts of the ' +
-        'picture were left out) and `media_joined` (the clock of a broadcast recording goes back: of parts with the same times only the first is indexed)',
+        'What went wrong without failing the whole; among them `media_truncated` (the file, its picture or its sound ends before its headers say), ' +
+        '`media_damaged` (parts of the picture were left out) and `media_joined` (several recordings stand one after the other in the file, and not all is indexed)',
     }),
     error: fault.optional(),
     captions: z

@@ -1,0 +1,102 @@
+import { MediaError } from './errors.ts';
+import { readPackets } from './packets.ts';
+import { holdsSeveral } from './parts.ts';
+import type { MediaInfo, Probed, Stream } from './probe.ts';
+
+/** Containers whose header knows no duration: ffprobe's number is a guess from the bit rate. */
+const WITHOUT_DURATION = new Set(['h264', 'hevc', 'm4v', 'mpegvideo', 'obu', 'aac', 'ac3', 'eac3', 'amr', 'dv']);
+
+/** Theirs is read from the last timestamps. */
+const MEASURED = new Set(['mpegts', 'mpeg']);
+/** A file that ends so much before its headers say, in time and as a share, is not what they say. */
+const MISSING_MS = 5_000;
+const MISSING_SHARE = 0.02;
+/** Of a file that begins so late, headers may say when it ends in place of how long it lasts. */
+const LATE_MS = 500;
+
+type Tracks = { video?: Stream; audio?: Stream };
+
+/** `statedMs`: what the headers say, where that is wrong. Cut off and damaged files say it, and what is made to do harm. */
+export async function findDuration(
+  path: string,
+  probed: Probed,
+  startMs: number,
+  tracks: Tracks,
+  signal?: AbortSignal,
+): Promise<Pick<MediaInfo, 'durationMs' | 'statedMs' | 'cutMs'>> {
+  const container = probed.format?.format_name?.split(',')[0] ?? '';
+  // The last page of Ogg counts from the last link of a chain.
+  const isChain = container === 'ogg' && (await holdsSeveral(path, { container }, signal));
+  const guessed = WITHOUT_DURATION.has(container) || /Estimating duration from bitrate/.test(probed.stderr) || isChain;
+  const stated = [probed.format, ...(probed.streams ?? [])].map((part) => Number(part?.duration)).filter((s) => s >= 0);
+  if (guessed || stated.length === 0) return { durationMs: await lastPacketEnd(path, startMs, [], signal) };
+  const statedMs = Math.round(Math.max(...stated) * 1e6) / 1000;
+  const allowedMs = Math.max(MISSING_MS, statedMs * MISSING_SHARE);
+  const nearMs = statedMs - allowedMs;
+  if (MEASURED.has(container)) return { durationMs: statedMs };
+  if (startMs >= LATE_MS) {
+    const endMs = await lastPacketEnd(path, startMs, from(Math.max(startMs, nearMs)), signal);
+    if (endMs > nearMs - startMs) return { durationMs: Math.min(statedMs, endMs) };
+  }
+  if (nearMs <= 0) return { durationMs: statedMs };
+  const fromMs = startMs + nearMs;
+  const { endMs, missing } = await endAfter(path, fromMs, statedToLast(tracks, fromMs), signal);
+  if (endMs >= fromMs) {
+    const cutMs: MediaInfo['cutMs'] = {};
+    for (const { kind, stream } of missing) {
+      const trackMs = await lastPacketEnd(path, startMs, ['-select_streams', `${stream}`], signal);
+      if (trackMs < nearMs) cutMs[kind] = trackMs;
+    }
+    return { durationMs: statedMs, ...(Object.keys(cutMs).length > 0 && { cutMs }) };
+  }
+  const durationMs = await lastPacketEnd(path, startMs, [], signal);
+  // Some writers state the last timestamp of what begins late, others have longer headers than packets.
+  if (!(durationMs > 0) || durationMs + startMs >= nearMs) return { durationMs: durationMs || statedMs };
+  return { durationMs, statedMs };
+}
+
+const from = (ms: number) => ['-read_intervals', `${(ms / 1000).toFixed(6)}%`];
+
+/** The tracks that are looked at, of those that say of themselves that they last until `fromMs` or longer. */
+const statedToLast = ({ video, audio }: Tracks, fromMs: number) =>
+  ([video && ({ kind: 'video', track: video } as const), audio && ({ kind: 'audio', track: audio } as const)] as const)
+    .filter((each) => each !== undefined)
+    .filter(({ track }) => (Number(track.start_time) + Number(track.duration)) * 1000 > fromMs)
+    .map(({ kind, track }) => ({ kind, stream: track.index }));
+
+/** Where the last packet ends that is found from `fromMs` (on the file's own clock) on, until each of the `expected` tracks has one; and those that have none. */
+async function endAfter(
+  path: string,
+  fromMs: number,
+  expected: ReturnType<typeof statedToLast>,
+  signal?: AbortSignal,
+): Promise<{ endMs: number; missing: typeof expected }> {
+  let endMs = Number.NEGATIVE_INFINITY;
+  let missing = expected;
+  try {
+    for await (const packet of readPackets(path, from(fromMs), signal)) {
+      const atSec = packet.ptsSec ?? packet.dtsSec ?? Number.NEGATIVE_INFINITY;
+      const packetEndMs = (atSec + (packet.durationSec ?? 0)) * 1000;
+      endMs = Math.max(endMs, packetEndMs);
+      if (packetEndMs >= fromMs) missing = missing.filter(({ stream }) => stream !== packet.stream);
+      if (endMs >= fromMs && missing.length === 0) break;
+    }
+  } catch (error) {
+    if (!(error instanceof MediaError && error.code === 'ffmpeg_failed')) throw error;
+  }
+  return { endMs, missing };
+}
+
+/** Reads the timestamps of every packet that `args` leave (no decoding), for live recordings and bare streams. Memory does not grow with the file. */
+async function lastPacketEnd(path: string, startMs: number, args: string[], signal?: AbortSignal): Promise<number> {
+  let endSec = Number.NEGATIVE_INFINITY;
+  const summedSec = new Map<number, number>();
+  for await (const packet of readPackets(path, args, signal)) {
+    const durationSec = packet.durationSec ?? 0;
+    const atSec = packet.ptsSec ?? packet.dtsSec;
+    if (atSec !== undefined) endSec = Math.max(endSec, atSec + durationSec);
+    summedSec.set(packet.stream, (summedSec.get(packet.stream) ?? 0) + durationSec);
+  }
+  if (Number.isFinite(endSec)) return Math.round(endSec * 1e6) / 1000 - startMs;
+  return Math.round(Math.max(0, ...summedSec.values()) * 1e6) / 1000;
+}
