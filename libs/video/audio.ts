@@ -1,4 +1,5 @@
 import { blocks } from './blocks.ts';
+import { MediaError } from './errors.ts';
 import { ProcessFailed, runFfmpeg } from './ffmpeg.ts';
 import { type AudioTrack, findAudioTrack } from './probe.ts';
 import { inPieces, JUMP, type Stretch, settled } from './timeline.ts';
@@ -12,6 +13,10 @@ export const SAMPLE_RATE = 16_000;
 const LEAD_MS = 2000;
 /** A file that is shorter than the resampler's filter gives nothing, though nothing is wrong with it. */
 const SHORTEST_MS = 50;
+/** More channels ffmpeg's resampler does not take (SWR_CH_MAX). */
+const MAX_CHANNELS = 64;
+/** Samples a second: of fewer no word can be understood, and a small file would last for days; more no recorder makes, and no resampler takes. */
+const SAMPLE_RATES = { least: 1_000, most: 20_000_000 };
 /** What ffmpeg says of channels that it knows no way to mix (a left front and a right back one, say). */
 const NO_MIX = /Input channel layout .* is not supported|Rematrix is needed/;
 const toSample = (ms: number) => Math.round(ms * (SAMPLE_RATE / 1000));
@@ -19,7 +24,8 @@ const toSample = (ms: number) => Math.round(ms * (SAMPLE_RATE / 1000));
 /**
  * Decodes [startMs, endMs) of one audio track (in `language`, a code of ISO 639, if there is such; else the default one) to 16 kHz mono float PCM in -1..1, in pieces of at most `chunkMs` (default 30 s).
  * Sample 0 of the first piece is at `startMs` (silence is put in where the track starts later than the file, or pauses). It ends early
- * where the track does, and gives nothing for a file without sound. Aborting kills ffmpeg.
+ * where the track does, and gives nothing for a file without sound. Throws MediaError `media_broken` where channels or rate cannot be. Aborting
+ * kills ffmpeg.
  */
 export async function* decodeAudio(
   path: string,
@@ -29,6 +35,7 @@ export async function* decodeAudio(
   const { startMs, endMs, chunkMs = 30_000 } = range;
   const track = await findAudioTrack(path, range.language, signal);
   if (!track || endMs <= startMs) return;
+  refuseImpossible(track);
   const from = toSample(startMs);
   const until = Math.max(from + 1, toSample(endMs));
   let next = from;
@@ -49,6 +56,13 @@ export async function* decodeAudio(
     }
   }
   if (next === from && startMs === 0 && endMs < SHORTEST_MS) yield new Float32Array(until);
+}
+
+function refuseImpossible({ channels, sampleRate }: AudioTrack): void {
+  const isRate = sampleRate >= SAMPLE_RATES.least && sampleRate <= SAMPLE_RATES.most;
+  if (channels <= MAX_CHANNELS && (isRate || sampleRate === 0)) return; // 0: not known before it is decoded
+  const message = `The sound cannot be what its header says: ${channels} channels of ${sampleRate} samples a second.`;
+  throw new MediaError('media_broken', message);
 }
 
 /**

@@ -44,6 +44,8 @@ export interface AudioTrack {
   /** Number of the stream in the file. */
   stream: number;
   codec: string;
+  channels: number;
+  sampleRate: number;
   /** As in MediaInfo. */
   container: string;
   /** As in MediaInfo. */
@@ -166,6 +168,8 @@ export async function findAudioTrack(
     track && {
       stream: track.index,
       codec: track.codec_name as string,
+      channels: track.channels ?? 0,
+      sampleRate: Number(track.sample_rate ?? 0),
       container: format?.format_name?.split(',')[0] ?? '',
       startMs: secondsToMs(format?.start_time),
     }
@@ -215,7 +219,7 @@ async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Pr
     'format=format_name,start_time,duration',
     'format_tags=creation_time',
     CHOICE,
-    'stream=codec_tag_string,sample_aspect_ratio,avg_frame_rate,sample_rate,start_time,duration,field_order,color_transfer,has_b_frames',
+    'stream=codec_tag_string,sample_aspect_ratio,avg_frame_rate,start_time,duration,field_order,color_transfer,has_b_frames',
     'stream_tags=rotate,creation_time',
     // Whole lists: the names of single entries have changed since ffmpeg 4.4.
     'stream_side_data_list',
@@ -251,7 +255,7 @@ async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Pr
 
 /** What ffprobe is asked for to choose by. */
 const CHOICE = [
-  'stream=index,codec_name,codec_type,width,height,nb_frames,channels',
+  'stream=index,codec_name,codec_type,width,height,nb_frames,channels,sample_rate',
   'stream_disposition=default,comment,visual_impaired,attached_pic,timed_thumbnails,still_image',
   'stream_tags=language',
   'program=program_id',
@@ -322,7 +326,9 @@ const ratio = (text: string | undefined, fallback: number) => {
 
 function describeVideo(stream: Stream, container: string, notFirst: boolean): VideoInfo {
   // ffprobe counts anticlockwise; the old `rotate` tag clockwise.
-  const turned = stream.side_data_list?.find((data) => data.rotation !== undefined)?.rotation;
+  // A matrix that is none (all zeros) gives a number that is no angle.
+  const isAngle = (degrees: number | undefined) => degrees !== undefined && Math.abs(degrees) <= 360;
+  const turned = stream.side_data_list?.find(({ rotation }) => isAngle(rotation))?.rotation;
   const clockwise = turned !== undefined ? -turned : Number(stream.tags?.rotate ?? 0);
   const rotation = (((Math.round(clockwise / 90) * 90) % 360) + 360) % 360 || 0;
   const width = Math.max(1, Math.round((stream.width as number) * ratio(stream.sample_aspect_ratio, 1)));

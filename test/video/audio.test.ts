@@ -394,6 +394,19 @@ describe('decodeAudio', () => {
       near(onsets(await decode(path, 3000, 5000), 3000), [4000], 5);
     });
 
+    test.each([
+      ['65 channels', 22, 65],
+      ['one sample a second', 24, 1],
+      ['two thousand million samples a second', 24, 0x7fffffff],
+    ])('%s cannot be: refused for good, in words', async (_, at, value) => {
+      const path = await makeAudio(dir.path, { name: 'header.wav', seconds: 1, output: ['-c:a', 'pcm_s16le'] });
+      const bytes = await readFile(path);
+      bytes.writeUIntLE(value, at, at === 22 ? 2 : 4);
+      await writeFile(path, bytes);
+      const message = expect.stringMatching(/^The sound cannot be what its header says/);
+      await expect(decode(path, 0, 1000)).rejects.toMatchObject({ code: 'media_broken', retryable: false, message });
+    });
+
     test('a file of one sample has one', async () => {
       for (const [name, output] of [
         ['one.wav', []],

@@ -189,6 +189,13 @@ describe('probe tells what a file is', () => {
     expect(info.cutMs?.video).toBeUndefined();
   });
 
+  test('a display matrix of zeros turns nothing', async () => {
+    const bytes = await readFile(video);
+    bytes.fill(0, bytes.indexOf('tkhd') + 44, bytes.indexOf('tkhd') + 80);
+    await writeFile(at('zeros.mp4'), bytes);
+    expect((await probe(at('zeros.mp4'))).video).toMatchObject({ rotation: 0, width: 128, height: 96 });
+  });
+
   test('a broadcast recording whose clock starts anywhere', async () => {
     const info = await probe(await remux(video, at('late.ts'), '-output_ts_offset', '1000'));
     expect(info.container).toBe('mpegts');
