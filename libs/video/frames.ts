@@ -60,7 +60,7 @@ const DAMAGE = new RegExp(
 
 /**
  * Raw RGB through a pipe and thumbnails beside it, of a time range of a local file. Gives at most one frame a grid cell: its first picture,
- * or its first keyframe where `chooseDecoding` says that keyframes suffice (`atMs` is the true time in both cases). Backpressure reaches
+ * or its first keyframe where `chooseDecoding` says that keyframes suffice and they do (`atMs` is the true time in both cases). Backpressure reaches
  * ffmpeg (the pipe is read only as fast as frames are taken), so memory does not grow. Ending the iteration early or aborting kills
  * ffmpeg. What cannot be decoded is left out: a range of which nothing can gives no frames.
  */
@@ -68,6 +68,39 @@ export async function* sampleFrames(path: string, options: SampleOptions, signal
   const { media, startMs, endMs, intervalMs } = options;
   if (!media.video || endMs <= startMs) return;
   const decoding = options.adaptive ? 'all' : chooseDecoding(media, intervalMs);
+  if (decoding === 'all') {
+    yield* decodeRange(path, options, 'all', signal);
+    return;
+  }
+  // Keyframes are less than two intervals apart. Two cells without: one is damaged, or no picture that can be decoded by itself, though the
+  // index calls it a keyframe (intra refresh, which spreads one over many pictures). There, every picture is decoded.
+  async function* fill(from: number, until: number): AsyncGenerator<Frame> {
+    if (until - from < 2) return;
+    const range = { startMs: Math.max(startMs, from * intervalMs), endMs: until * intervalMs };
+    let missing = until - from;
+    for await (const frame of decodeRange(path, { ...options, ...range }, 'all', signal)) {
+      missing--;
+      yield frame;
+    }
+    if (missing >= 2) options.onDamage?.();
+  }
+  let next = Math.floor(startMs / intervalMs);
+  for await (const frame of keyframesOf(path, options, decoding, signal)) {
+    const cell = Math.floor(frame.atMs / intervalMs);
+    yield* fill(next, cell);
+    next = cell + 1;
+    yield frame;
+  }
+  yield* fill(next, Math.floor(endMs / intervalMs));
+}
+
+async function* keyframesOf(
+  path: string,
+  options: SampleOptions,
+  decoding: Decoding,
+  signal?: AbortSignal,
+): AsyncGenerator<Frame> {
+  const { startMs, endMs, intervalMs } = options;
   if (decoding !== 'seek') {
     yield* decodeRange(path, options, decoding, signal);
     return;

@@ -5,11 +5,13 @@ import {
   chooseDecoding,
   configureFfmpeg,
   type Frame,
+  type KeyframeSpacing,
   type MediaInfo,
   measureKeyframes,
   probe,
   type SampleOptions,
   sampleFrames,
+  type VideoInfo,
 } from '#video';
 import { clockFrame, codecs, ffmpeg, makeVideo, tempDir } from '../fixtures/media.ts';
 
@@ -119,6 +121,20 @@ describe('keyframes alone, and seeking from one to the next,', () => {
       for (const [i, { rgb }] of shard.entries()) expect(Buffer.compare(rgb, (whole[2 + i] as Frame).rgb)).toBe(0);
     },
   );
+});
+
+test('what the index calls keyframes though none can be decoded by itself (intra refresh): every picture is decoded', async () => {
+  const codec = ['-c:v', 'libx264', '-preset', 'ultrafast', '-x264-params', 'intra-refresh=1:keyint=25'];
+  const path = await makeVideo(dir.path, { name: 'refresh.mp4', seconds: 6, picture: 'testsrc2', codec });
+  const media = await probe(path);
+  const keyframes = { longestMs: 1000, averageMs: 1000 };
+  expect(await measureKeyframes(path, media, 1000)).toEqual(keyframes);
+  const times = async (intervalMs: number, spacing: KeyframeSpacing) => {
+    const video = { ...(media.video as VideoInfo), keyframes: spacing };
+    return (await sample(path, { ...media, video }, { intervalMs })).map(({ atMs }) => atMs);
+  };
+  expect(await times(1000, keyframes)).toEqual([0, 1000, 2000, 3000, 4000, 5000]);
+  expect(await times(2000, { ...keyframes, averageMs: 1e-3 })).toEqual([0, 2000, 4000]); // so many that it seeks
 });
 
 describe('adaptive sampling', () => {
