@@ -28,7 +28,7 @@ export async function closeRedis(redis: Redis): Promise<void> {
 const REFUSAL = /\b(OOM|READONLY|MISCONF|LOADING|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|EXECABORT)\b/;
 /** Such an answer as StoreAway, since what was asked can be asked again later; anything else as it is. */
 export function awayIfRefused(error: unknown): unknown {
-  const { name, message } = error as { name?: unknown; message?: unknown };
+  const { name, message } = (error ?? {}) as { name?: unknown; message?: unknown };
   const isRefusal = name === 'ReplyError' && typeof message === 'string' && REFUSAL.test(message);
   return isRefusal ? new StoreAway(`Redis takes no writes: ${message}`) : error;
 }
