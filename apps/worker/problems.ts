@@ -39,10 +39,15 @@ export function problemOf(error: unknown): Problem & { retryable: boolean } {
   return { code, message: text, retryable: retryable || isModels };
 }
 
-/** There is no room for what a job writes, in a store or in the temporary folder: a person makes some, and the job goes on. */
-export const isDiskFull = (error: unknown): boolean =>
-  !(error instanceof FinalProblem) &&
-  ['disk_full', 'ENOSPC', 'EDQUOT'].includes((error as { code?: string }).code ?? '');
+/**
+ * There is no room for what a job writes, in a store or in the temporary folder: a person makes some, and the job goes on. ffmpeg, which writes thumbnails,
+ * has only words for it.
+ */
+export function isDiskFull(error: unknown): boolean {
+  if (error instanceof FinalProblem) return false;
+  const { code, message } = (error ?? {}) as { code?: string; message?: string };
+  return ['disk_full', 'ENOSPC', 'EDQUOT'].includes(code ?? '') || /No space left on device/.test(message ?? '');
+}
 
 /** BullMQ keeps one text for a failure; it is written so, and read back by `fromReason`. */
 export const toReason = ({ code, message }: Problem): string => `${code}: ${message}`;

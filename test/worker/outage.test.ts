@@ -1,8 +1,10 @@
 /** What is indexed while Qdrant is away waits for it, however long that is, and is whole in the end. So does what finds the disk full. */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
+import { isDiskFull } from '../../apps/worker/problems.ts';
 import { makeVideo, tempDir } from '../fixtures/media.ts';
 import { startQdrantStandIn } from '../store/index-qdrant.ts';
 import { startSystem } from './harness.ts';
@@ -53,3 +55,10 @@ it('a full disk costs a job none of its tries', async ({ skip }) => {
     execFileSync('umount', [blobs]);
   }
 }, 120_000);
+
+it('what ffmpeg says of a full disk is known', async ({ skip }) => {
+  if (!existsSync('/dev/full')) skip('there is no /dev/full here');
+  const input = ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=duration=1'];
+  const failed = promisify(execFile)('ffmpeg', [...input, '-f', 'rawvideo', '-y', '/dev/full']);
+  expect(await failed.catch(isDiskFull)).toBe(true);
+});
