@@ -6,6 +6,9 @@ type Look = (file: FileHandle, path: string, signal?: AbortSignal) => Promise<bo
 /** Formats with one header, after which ffmpeg and players take no other: what follows a second one is not seen. */
 const LOOKS: Record<string, Look> = { mov: anotherMovie, matroska: anotherSegment, ogg: anotherLink };
 
+/** Boxes or pages; days of a recording have fewer, and each is one read. A file of empty ones, made to do harm, would take hours. */
+const MAX_LOOKED_AT = 200_000;
+
 /** Does another file follow in this one, as where several are joined with `cat`, or a part that begins at an earlier time (a fragmented MP4)? */
 export async function holdsSeveral(
   path: string,
@@ -23,7 +26,7 @@ async function anotherMovie(file: FileHandle, _path: string, signal?: AbortSigna
   const { size: end } = await file.stat();
   let movies = 0;
   const latest = new Map<number, bigint>();
-  for (let at = 0; at + 8 <= end; ) {
+  for (let at = 0, seen = 0; at + 8 <= end && seen < MAX_LOOKED_AT; seen++) {
     signal?.throwIfAborted();
     const head = await read(file, at, FRAGMENT_BYTES);
     const { type, size } = boxOf(head, 0);
@@ -102,7 +105,7 @@ function sizeOf(bytes: Buffer, at: number): { size?: number; length: number } {
 /** A page that begins a stream after one that does not: the next link of a chain (RFC 3533, 4). */
 async function anotherLink(file: FileHandle, _path: string, signal?: AbortSignal): Promise<boolean> {
   let begun = false;
-  for (let at = 0; ; ) {
+  for (let at = 0, pages = 0; pages < MAX_LOOKED_AT; pages++) {
     signal?.throwIfAborted();
     const page = await read(file, at, PAGE_HEADER_BYTES);
     if (page.toString('latin1', 0, 4) !== 'OggS' || page.length < 27) return false; // the end, or damage
@@ -112,6 +115,7 @@ async function anotherLink(file: FileHandle, _path: string, signal?: AbortSignal
     const segments = page[26] as number;
     at += 27 + segments + page.subarray(27, 27 + segments).reduce((sum, bytes) => sum + bytes, 0);
   }
+  return false;
 }
 const PAGE_HEADER_BYTES = 27 + 255;
 
