@@ -168,6 +168,13 @@ describe('An upload', () => {
     expect([answer.status, answer.body.code]).toEqual([400, 'multipart_invalid']);
   });
 
+  it('with a boundary that is longer than any may be is refused', async () => {
+    const answer = await post()
+      .set('content-type', `multipart/form-data; boundary=${'b'.repeat(300)}`)
+      .send('x');
+    expect([answer.status, answer.body.code]).toEqual([400, 'multipart_invalid']);
+  });
+
   it('whose body ends before its last boundary is refused, and nothing stays', async () => {
     const before = await api.blobFiles();
     const { body, type } = multipart([file()]);
@@ -185,6 +192,12 @@ describe('An upload', () => {
     ['has an unknown field after the file', [file(), { name: 'colour', value: 'red' }], 400, 'request_invalid'],
     ['has two files', [file(), file()], 400, 'request_invalid'],
     ['has metadata that is no object', [file(), { name: 'metadata', value: '[1]' }], 400, 'request_invalid'],
+    [
+      'has metadata that cannot be kept',
+      [file(), { name: 'metadata', value: '{"__proto__":"x"}' }],
+      400,
+      'request_invalid',
+    ],
     ['has metadata that is no JSON', [{ name: 'metadata', value: '{' }, file()], 400, 'request_invalid'],
     ['has a language that is none', [file(), { name: 'language', value: 'klingon!' }], 400, 'request_invalid'],
     [

@@ -51,7 +51,10 @@ const metadataText = z
   .string()
   .transform((text, context) => {
     try {
-      return JSON.parse(text) as unknown;
+      const value = JSON.parse(text) as unknown;
+      // Zod would leave it out without a word; the parser of JSON bodies refuses it, too.
+      if (Object.hasOwn(Object(value), '__proto__')) throw new SyntaxError();
+      return value;
     } catch {
       context.issues.push({ code: 'custom', message: 'must be a JSON object of strings', input: text });
       return z.NEVER;

@@ -73,7 +73,8 @@ function brokenBody(error: unknown): unknown {
   const code = (error as { code?: unknown }).code;
   if (code === 'ECONNRESET') return cutOff(error); // of the request: the store has its own words
   const parser = typeof code === 'string' && code.startsWith('FST_');
-  const busboy = error instanceof Error && /multipart|terminated early|Unexpected end|Malformed/i.test(error.message);
+  const busboy =
+    error instanceof Error && /multipart|terminated early|Unexpected end|Malformed|needle/i.test(error.message);
   return parser || (busboy && code === undefined)
     ? new ProblemError('multipart_invalid', (error as Error).message, { cause: error })
     : error;
