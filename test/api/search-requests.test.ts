@@ -187,6 +187,8 @@ describe('A search request', () => {
     // The film does not say when it was recorded.
     expect(await titles({ recordedAfter: '2023-05-06T00:00:00Z' })).toEqual(['Lecture']);
     expect(await titles({ recordedAfter: '2023-05-06T00:00:00.001Z' })).toEqual([]);
+    expect(await titles({ recordedAfter: '2023-05-06T01:59:59.999999+02:00' })).toEqual(['Lecture']);
+    expect(await titles({ recordedAfter: '2023-05-06T00:00:00.000000-00:01' })).toEqual([]);
     expect(await titles({ recordedBefore: '2023-05-06T00:00:00Z' })).toEqual([]);
     expect(await titles({ recordedAfter: '2023-01-01T00:00:00Z', recordedBefore: '2024-01-01T00:00:00Z' })).toEqual([
       'Lecture',

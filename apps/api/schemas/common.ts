@@ -22,6 +22,13 @@ export const languageCode = z
   .overwrite((code) => (code.length === 3 && languageOf(code)) || code);
 export const seconds = z.number().meta({ description: 'Seconds' });
 export const dateTime = z.iso.datetime().meta({ description: 'RFC 3339 date and time, UTC' });
+/** As clients give it: with any offset from UTC, as their languages write it. */
+export const givenDateTime = z.iso
+  .datetime({
+    offset: true,
+    error: 'must be a date and time such as 2025-11-23T16:00:00Z or 2025-11-23T17:00:00+01:00',
+  })
+  .meta({ description: 'RFC 3339 date and time' });
 
 /** Either half of what a signed link carries. */
 export const signedQuery = z.object({

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import 'zod-openapi';
 import { label, MAX_LABELS } from '#config';
-import { dateTime, EXAMPLE_VIDEO_ID, languageCode, seconds } from './common.ts';
+import { EXAMPLE_VIDEO_ID, givenDateTime, languageCode, seconds } from './common.ts';
 import { heldLabel } from './labels.ts';
 
 const words = z.string().trim().min(1).max(1000);
@@ -22,12 +22,12 @@ export const searchFilter = z
       .meta({ description: 'Only videos with all of these' }),
     minDuration: seconds.min(0).optional(),
     maxDuration: seconds.min(0).optional(),
-    createdAfter: dateTime.optional().meta({ description: 'Only videos that were added then or later' }),
-    createdBefore: dateTime.optional().meta({ description: 'Only videos that were added before' }),
-    recordedAfter: dateTime
+    createdAfter: givenDateTime.optional().meta({ description: 'Only videos that were added then or later' }),
+    createdBefore: givenDateTime.optional().meta({ description: 'Only videos that were added before' }),
+    recordedAfter: givenDateTime
       .optional()
       .meta({ description: 'Only videos recorded then or later (`media.recordedAt`): none whose date is not known' }),
-    recordedBefore: dateTime
+    recordedBefore: givenDateTime
       .optional()
       .meta({ description: 'Only videos recorded before: none whose date is not known' }),
   })
