@@ -76,6 +76,24 @@ describe('A mistake', () => {
     expect(answer.headers['content-type']).toContain('application/problem+json');
   });
 
+  it('of the type is told with those there are', async () => {
+    const details = async (call: request.Test, type: string) =>
+      (await call.set('content-type', type).send('x')).body.detail;
+    const { put, post } = request(api.url);
+    const detail = await details(put('/v1/videos/0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e/captions'), 'application/json');
+    expect(detail).toMatch(/takes text\/vtt, .*; the Content-Type is application\/json\.$/);
+    expect(await details(post('/v1/videos'), 'multipart/mixed; boundary=b')).toContain('takes multipart/form-data, ');
+    expect(await details(post('/v1/ask'), 'text/plain')).toContain('takes application/json;');
+  });
+
+  it('in the length of an address is told as such, beyond 64 KB', async () => {
+    const labels = Array.from({ length: 200 }, (_, i) => `${i}`.padEnd(100, 'x')).join();
+    const path = '/v1/videos/0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e/labels';
+    expect((await request(api.url).get(`${path}?labels=${labels}`)).body.code).toBe('video_not_found');
+    const { body } = await request(api.url).get(`${path}?labels=${'x'.repeat(65_536)}`);
+    expect(body).toMatchObject({ code: 'request_invalid', detail: expect.stringContaining('more than 65536 bytes') });
+  });
+
   it('is not seen in an empty body that names a type', async () => {
     const answer = await request(api.url)
       .post('/v1/videos/0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e/retry')

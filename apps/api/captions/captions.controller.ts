@@ -4,7 +4,6 @@ import type { z } from 'zod';
 import type { Tenant } from '#store';
 import { CurrentTenant } from '../auth/index.ts';
 import { Links } from '../links.ts';
-import { ProblemError } from '../problems.ts';
 import { captionsQuery } from '../schemas/index.ts';
 import { publicVideo } from '../videos/public-video.ts';
 import { CaptionsService } from './captions.service.ts';
@@ -24,11 +23,9 @@ export class CaptionsController {
     @Query({ schema: captionsQuery }) { language }: z.output<typeof captionsQuery>,
     @Req() request: FastifyRequest,
   ) {
-    const body = request.body ?? Buffer.alloc(0); // a body of nothing comes as none
-    if (!Buffer.isBuffer(body)) {
-      throw new ProblemError('content_type_unsupported', 'Send the file itself, as text/vtt or application/x-subrip.');
-    }
-    return publicVideo(await this.captions.put(tenant, id, body, language), this.links);
+    const { body } = request;
+    const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0); // a body of nothing comes as none
+    return publicVideo(await this.captions.put(tenant, id, bytes, language), this.links);
   }
 
   @Delete(':id/captions')

@@ -10,6 +10,8 @@ import { ProblemError, problemBody, toProblem } from '../problems.ts';
 const MAX_JSON_BYTES = 1024 * 1024;
 /** Time for such a body to arrive. */
 const JSON_BODY_MS = 30_000;
+/** Address and headers together: 200 labels of 100 letters stand in an address, some of them escaped. */
+const MAX_HEADER_BYTES = 64 * 1024;
 /** Routes that take a form; they set their own limits. */
 const FORM_ROUTES = ['/v1/videos', '/v1/search'];
 /** How long a client may go on sending what nobody reads after it got its answer. */
@@ -27,7 +29,7 @@ export function createAdapter(): FastifyAdapter {
     requestTimeout: 0,
     connectionTimeout: 120_000,
     keepAliveTimeout: 65_000,
-    http: { headersTimeout: 30_000 },
+    http: { headersTimeout: 30_000, maxHeaderSize: MAX_HEADER_BYTES },
     forceCloseConnections: 'idle',
     return503OnClosing: false, // ours is a problem (addHooks)
     clientErrorHandler: answerBrokenHttp,
@@ -50,10 +52,11 @@ export function sendProblem(problem: ProblemError, request: FastifyRequest, repl
 /** What is not HTTP, or not in time, has no request to answer; the socket gets a problem and is closed. */
 function answerBrokenHttp(error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
-  const problem = new ProblemError(
-    'request_invalid',
-    `The request is not valid HTTP (${error.code ?? error.message}).`,
-  );
+  const detail =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? `Its address and headers have more than ${MAX_HEADER_BYTES} bytes.`
+      : `The request is not valid HTTP (${error.code ?? error.message}).`;
+  const problem = new ProblemError('request_invalid', detail);
   const body = JSON.stringify(problemBody(problem, '/', crypto.randomUUID()));
   const head = ['HTTP/1.1 400 Bad Request', 'content-type: application/problem+json', 'connection: close'];
   socket.end(`${[...head, `content-length: ${Buffer.byteLength(body)}`].join('\r\n')}\r\n\r\n${body}`);
@@ -85,12 +88,8 @@ export function addHooks(
     if (request.is404) throw noSuchRoute(methodsOf(request.url.split('?')[0] ?? '/'));
   });
   server.addHook('preParsing', async (request) => {
-    if (isMultipart(request)) {
-      if (FORM_ROUTES.includes(request.routeOptions.url ?? '')) return;
-      throw new ProblemError('content_type_unsupported', 'This address takes JSON only.');
-    }
-    if (CAPTION_TYPES.includes(mediaType(request)) && request.routeOptions.url !== CAPTIONS_ROUTE)
-      throw new ProblemError('content_type_unsupported', 'This address takes JSON only.');
+    refuseOtherTypes(request);
+    if (isMultipart(request)) return;
     const { raw } = request;
     if (raw.complete) return;
     const timer = setTimeout(() => raw.complete || raw.destroy(), JSON_BODY_MS);
@@ -160,7 +159,7 @@ function drain({ raw }: FastifyRequest): void {
 function parseJson(server: FastifyInstance): void {
   const parse = server.getDefaultJsonParser('error', 'error');
   server.removeContentTypeParser(['application/json', 'text/plain']);
-  server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+  server.addContentTypeParser(JSON_TYPE, { parseAs: 'string' }, (request, body, done) => {
     if (body === '') return done(null, undefined);
     parse(request, body as string, (error, value) => {
       if (error) done(new ProblemError('json_invalid', error.message, { cause: error }));
@@ -171,6 +170,23 @@ function parseJson(server: FastifyInstance): void {
 
 const CAPTIONS_ROUTE = '/v1/videos/:id/captions';
 const CAPTION_TYPES = ['text/vtt', 'application/x-subrip', 'text/plain', 'application/octet-stream'];
+const JSON_TYPE = 'application/json';
+const FORM_TYPE = 'multipart/form-data';
+
+/** A body of a type that its address does not take is told which it does. */
+function refuseOtherTypes(request: FastifyRequest): void {
+  const { method, headers, routeOptions } = request;
+  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+  if (!hasBody || method === 'GET' || method === 'HEAD') return;
+  const route = routeOptions.url ?? '';
+  const json = FORM_ROUTES.includes(route) ? [FORM_TYPE, JSON_TYPE] : [JSON_TYPE];
+  const taken = route === CAPTIONS_ROUTE && method === 'PUT' ? CAPTION_TYPES : json;
+  const type = mediaType(request);
+  if (taken.includes(type)) return;
+  const detail = `This address takes ${taken.join(', ')}; the Content-Type is ${type ? type.slice(0, 100) : 'missing'}.`;
+  throw new ProblemError('content_type_unsupported', detail);
+}
+
 /** Caption files come as they are, as `curl -T` sends them. */
 function parseCaptionBodies(server: FastifyInstance): void {
   const limits = { parseAs: 'buffer', bodyLimit: MAX_CAPTION_BYTES } as const;
