@@ -54,6 +54,19 @@ describe('The events of a video', () => {
     }
   });
 
+  it('are over for an EventSource that has heard the end and comes back, until something changes', async () => {
+    const id = await add();
+    const first = await listen(id);
+    await setVideo(api, { id }, { status: 'ready' });
+    await first.reading;
+    const last = { 'last-event-id': first.heard.at(-1)?.id ?? '' };
+    expect((await listen(id, '', last)).answer.status).toBe(204);
+    await setVideo(api, { id }, { title: 'renamed' });
+    const again = await listen(id, '', last);
+    await again.reading;
+    expect(again.heard.map(({ data }) => data.title)).toEqual(['renamed']);
+  });
+
   it('go on after the end for those who follow', async () => {
     const id = await add();
     await setVideo(api, { id }, { status: 'ready' });

@@ -1,4 +1,4 @@
-import { Controller, Get, Inject, Param, Query, Res } from '@nestjs/common';
+import { Controller, Get, Headers, Inject, Param, Query, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
@@ -21,24 +21,32 @@ export class EventsController {
     @Inject(LOGGER) private readonly log: Logger,
   ) {}
 
-  /** The video as it is, then after each change. Each event is the whole video, so a client that comes back has missed nothing. */
+  /**
+   * The video as it is, then after each change. Each event is the whole video, so a client that comes back has missed nothing. `EventSource` comes back
+   * whenever a stream ends: one that has heard the end is answered 204, which it takes for good (HTML standard, 9.2).
+   */
   @Get(':id/events')
   @Signed()
   async events(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
     @Query({ schema: eventsQuery }) { follow }: z.output<typeof eventsQuery>,
+    @Headers('last-event-id') heard: string | undefined,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    await this.videos.get(tenant, id);
+    const isLast = ({ status }: Video) => !follow && TERMINAL.includes(status);
+    const now = await this.videos.get(tenant, id);
+    if (isLast(now) && heard === eventId(now)) return void reply.code(204).send();
     await sendEvents(
       reply,
       this.shutdown,
-      (signal) => until(this.catalog.watch(tenant, id, signal), (video) => !follow && TERMINAL.includes(video.status)),
-      (video) => ({ id: String(video.updatedAt), event: 'video', data: publicVideo(video, this.links) }),
+      (signal) => until(this.catalog.watch(tenant, id, signal), isLast),
+      (video) => ({ id: eventId(video), event: 'video', data: publicVideo(video, this.links) }),
     ).catch((error) => this.log.warn({ err: error, videoId: id }, 'an event stream broke off'));
   }
 }
+
+const eventId = ({ updatedAt }: Video): string => String(updatedAt);
 
 /** Ends after the first video that is `last`. */
 async function* until(videos: AsyncIterable<Video>, last: (video: Video) => boolean): AsyncGenerator<Video> {

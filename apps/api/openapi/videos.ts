@@ -125,10 +125,13 @@ export const videos: ZodOpenApiPathsObject = {
       operationId: 'videoEvents',
       summary: 'Follow a video (server-sent events)',
       description:
-        'An event `video` with the whole video at once, and after each change. Ends when the video is ready, failed or cancelled.',
+        'An event `video` with the whole video at once, and after each change. Ends when the video is ready, failed or cancelled; an `EventSource` that has heard so and comes back is answered 204, which ends it.',
       access: 'signed',
       requestParams: { path: schemas.videoIdParams, query: schemas.eventsQuery.extend(schemas.signedQuery.shape) },
-      answers: [{ status: 200, description: 'Events', content: { 'text/event-stream': text } }],
+      answers: [
+        { status: 200, description: 'Events', content: { 'text/event-stream': text } },
+        { status: 204, description: 'Nothing more will come: the event of `Last-Event-ID` was the last' },
+      ],
       problems: ['request_invalid', 'video_not_found'],
     }),
   },
