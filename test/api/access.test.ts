@@ -53,6 +53,38 @@ describe('With API keys', () => {
     socket.destroy();
   });
 
+  it('pages of any origin may send keys, and read answers and problems', async () => {
+    const origin = 'https://app.example';
+    const allowed = { 'access-control-allow-origin': origin, vary: 'origin' };
+    const ask = await request(api.url)
+      .options('/v1/videos/x')
+      .set({ origin, 'access-control-request-method': 'PATCH', 'access-control-request-headers': 'authorization' });
+    expect([ask.status, ask.headers]).toEqual([204, expect.objectContaining(allowed)]);
+    expect(ask.headers['access-control-allow-methods']).toContain('PATCH');
+    expect(ask.headers['access-control-allow-headers']).toBe('authorization');
+    const list = () => request(api.url).get('/v1/videos').set('origin', origin);
+    expect((await list().set('x-api-key', KEYS.bob)).headers).toMatchObject(allowed);
+    expect((await list()).headers).toMatchObject({ ...allowed, 'www-authenticate': 'Bearer realm="cuepoint"' });
+    const plain = await request(api.url).get('/v1/videos').set('x-api-key', KEYS.bob);
+    expect(plain.headers.vary).toBe('origin');
+    expect(plain.headers).not.toHaveProperty('access-control-allow-origin');
+    const health = await request(api.url).get('/health/ready').set('origin', origin);
+    expect(health.headers).not.toHaveProperty('access-control-allow-origin');
+  });
+
+  it('signed links are shown by pages of any origin', async () => {
+    const upload = request(api.url).post('/v1/videos').set('x-api-key', KEYS.alice);
+    const { links } = (await upload.attach('file', Buffer.alloc(9, 1), 'a.mp4')).body;
+    const source = await request(api.url).get(links.source).set('sec-fetch-site', 'cross-site');
+    expect([source.status, source.headers['cross-origin-resource-policy']]).toEqual([200, 'cross-origin']);
+    const gone = new AbortController();
+    const headers = { origin: 'https://app.example' };
+    const events = await fetch(api.url + links.events, { headers, signal: gone.signal });
+    gone.abort();
+    expect(events.headers.get('access-control-allow-origin')).toBe('https://app.example');
+    expect(events.headers.get('x-request-id')).toMatch(/.{36}/);
+  });
+
   it('any host name will do', async () => {
     const answer = await request(api.url)
       .get('/v1/videos')
@@ -94,7 +126,12 @@ describe('Without API keys', () => {
   });
 
   it('a page of this machine is welcome', async () => {
-    expect((await request(api.url).get('/v1/videos').set('origin', 'http://localhost:5173')).status).toBe(200);
+    const list = await request(api.url).get('/v1/videos').set('origin', 'http://localhost:5173');
+    expect([list.status, list.headers['access-control-allow-origin']]).toEqual([200, 'http://localhost:5173']);
+    const preflight = (origin: string) =>
+      request(api.url).options('/v1/search').set({ origin, 'access-control-request-method': 'POST' });
+    expect((await preflight('http://localhost:5173')).status).toBe(204);
+    expect((await preflight('https://evil.example')).status).toBe(403);
   });
 
   it('a picture that a page elsewhere embeds is refused, a link that a person follows is not', async () => {

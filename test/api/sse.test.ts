@@ -14,7 +14,7 @@ it('An event stream shows no sign of life to a client that does not read, so tha
     write: (text: string) => written.push(text),
     end: () => {},
   });
-  const reply = { raw, hijack: () => {}, request: { method: 'GET' } };
+  const reply = { raw, hijack: () => {}, getHeaders: () => ({}), request: { method: 'GET' } };
   const never = async function* (signal: AbortSignal) {
     await new Promise((resolve) => signal.addEventListener('abort', resolve));
     yield* [];

@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply } from 'fastify';
 
 const HEARTBEAT_MS = 15_000;
@@ -15,10 +16,10 @@ export async function sendEvents<T>(
   reply.hijack();
   raw.once('close', () => gone.abort());
   raw.writeHead(200, {
+    ...(reply.getHeaders() as OutgoingHttpHeaders), // those of every answer
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-store, no-transform',
     'x-accel-buffering': 'no',
-    'x-content-type-options': 'nosniff',
   });
   if (reply.request.method === 'HEAD') return void raw.end();
   raw.write('retry: 2000\n\n');

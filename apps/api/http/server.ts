@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { MAX_CAPTION_BYTES } from '#video';
 import type { Metrics } from '../health/metrics.ts';
 import { ProblemError, problemBody, toProblem } from '../problems.ts';
+import { answerPages, answerPreflight, isPreflight } from './pages.ts';
 
 /** Body of a request that is not an upload. */
 const MAX_JSON_BYTES = 1024 * 1024;
@@ -77,6 +78,7 @@ export function addHooks(
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',
     });
+    if (request.routeOptions.config.access !== 'probe') answerPages(request, reply);
     if (shutdown.aborted) {
       throw new ProblemError('shutting_down', 'Ask again in a moment.', {
         headers: { connection: 'close', 'retry-after': '5' },
@@ -85,7 +87,10 @@ export function addHooks(
     await gate(request);
     // `curl -X POST -d ''` names a type for a body of nothing.
     if (request.headers['content-length'] === '0' && !isMultipart(request)) delete request.headers['content-type'];
-    if (request.is404) throw noSuchRoute(methodsOf(request.url.split('?')[0] ?? '/'));
+    if (!request.is404) return;
+    const methods = methodsOf(request.url.split('?')[0] ?? '/');
+    if (methods.length > 0 && isPreflight(request)) return answerPreflight(request, reply, methods);
+    throw noSuchRoute(methods);
   });
   server.addHook('preParsing', async (request) => {
     refuseOtherTypes(request);

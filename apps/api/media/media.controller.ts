@@ -1,9 +1,10 @@
 import { Controller, Get, Head, Inject, Param, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Config } from '#config';
 import { type BlobStore, StoreError, type Tenant, thumbnailKey } from '#store';
 import { CurrentTenant, Signed } from '../auth/index.ts';
 import { ProblemError } from '../problems.ts';
-import { BLOBS } from '../tokens.ts';
+import { BLOBS, CONFIG } from '../tokens.ts';
 import { VideosService } from '../videos/videos.service.ts';
 import { servedType } from './content-type.ts';
 import { parseRange } from './range.ts';
@@ -11,10 +12,17 @@ import { parseRange } from './range.ts';
 /** The original and its thumbnails. */
 @Controller('v1/videos')
 export class MediaController {
+  readonly #safe: Record<string, string>;
+
   constructor(
     private readonly videos: VideosService,
     @Inject(BLOBS) private readonly blobs: BlobStore,
-  ) {}
+    @Inject(CONFIG) config: Config,
+  ) {
+    // A signed link is for whoever holds it, whatever page shows it.
+    const resourcePolicy = config.http.apiKeys.length > 0 ? 'cross-origin' : 'same-site';
+    this.#safe = { ...SAFE_MEDIA, 'cross-origin-resource-policy': resourcePolicy };
+  }
 
   @Head(':id/source')
   @Signed()
@@ -46,7 +54,7 @@ export class MediaController {
       'content-type': servedType(video),
       'content-disposition': inline(video.filename),
       'cache-control': 'private, max-age=3600',
-      ...SAFE_MEDIA,
+      ...this.#safe,
     });
     if (matches(request.headers['if-none-match'], etag)) return void reply.code(304).send();
     const ifRange = request.headers['if-range'];
@@ -80,7 +88,7 @@ export class MediaController {
     const stat = await this.blobs.stat(key);
     if (!stat) throw missing;
     const etag = `"${id}-${Number(ms)}-${stat.sizeBytes}"`;
-    reply.headers({ etag, 'content-type': 'image/jpeg', 'cache-control': 'private, max-age=86400', ...SAFE_MEDIA });
+    reply.headers({ etag, 'content-type': 'image/jpeg', 'cache-control': 'private, max-age=86400', ...this.#safe });
     if (matches(request.headers['if-none-match'], etag)) return void reply.code(304).send();
     const body = await this.blobs.get(key).catch((error) => {
       throw error instanceof StoreError && error.code === 'blob_not_found' ? missing : error;
@@ -93,7 +101,6 @@ export class MediaController {
 const SAFE_MEDIA = {
   'x-content-type-options': 'nosniff',
   'content-security-policy': "default-src 'none'; sandbox",
-  'cross-origin-resource-policy': 'same-site',
 };
 
 const matches = (header: string | undefined, etag: string): boolean =>
