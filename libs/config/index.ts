@@ -227,7 +227,7 @@ const environment = z.object({
   WEBHOOK_ADDRESSES: reach
     .optional()
     .describe(
-      'Private addresses webhooks may reach: none, loopback or all (default: loopback in the embedded shape, none in a cluster)',
+      'Private addresses webhooks may reach: none, loopback or all (default: loopback if embedded without API_KEYS, else none)',
     ),
   INGEST_ADDRESSES: reach.default('none').describe('Private addresses that ingest by url may reach'),
   LOG_LEVEL: z
