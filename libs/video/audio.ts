@@ -1,7 +1,6 @@
 import { blocks } from './blocks.ts';
-import { MediaError } from './errors.ts';
 import { ProcessFailed, runFfmpeg } from './ffmpeg.ts';
-import { type AudioTrack, findAudioTrack } from './probe.ts';
+import { type AudioTrack, findAudioTrack, refuseImpossible } from './probe.ts';
 import { inPieces, JUMP, type Stretch, settled } from './timeline.ts';
 
 /** Samples a second of all audio in Cuepoint: what Whisper takes. */
@@ -13,10 +12,6 @@ export const SAMPLE_RATE = 16_000;
 const LEAD_MS = 2000;
 /** A file that is shorter than the resampler's filter gives nothing, though nothing is wrong with it. */
 const SHORTEST_MS = 50;
-/** More channels ffmpeg's resampler does not take (SWR_CH_MAX). */
-const MAX_CHANNELS = 64;
-/** Samples a second: of fewer no word can be understood, and a small file would last for days; more no recorder makes, and no resampler takes. */
-const SAMPLE_RATES = { least: 1_000, most: 20_000_000 };
 /** What ffmpeg says of channels that it knows no way to mix (a left front and a right back one, say). */
 const NO_MIX = /Input channel layout .* is not supported|Rematrix is needed/;
 const toSample = (ms: number) => Math.round(ms * (SAMPLE_RATE / 1000));
@@ -56,13 +51,6 @@ export async function* decodeAudio(
     }
   }
   if (next === from && startMs === 0 && endMs < SHORTEST_MS) yield new Float32Array(until);
-}
-
-function refuseImpossible({ channels, sampleRate }: AudioTrack): void {
-  const isRate = sampleRate >= SAMPLE_RATES.least && sampleRate <= SAMPLE_RATES.most;
-  if (channels <= MAX_CHANNELS && (isRate || sampleRate === 0)) return; // 0: not known before it is decoded
-  const message = `The sound cannot be what its header says: ${channels} channels of ${sampleRate} samples a second.`;
-  throw new MediaError('media_broken', message);
 }
 
 /**

@@ -122,6 +122,8 @@ export async function probe(
   if (video && !pixels(video) && !audio)
     throw new MediaError('media_broken', 'The file is damaged: its picture track cannot be decoded.');
 
+  if (audio && !video) refuseImpossible({ channels: audio.channels ?? 0, sampleRate: Number(audio.sample_rate ?? 0) });
+
   const startMs = secondsToMs(probed.format?.start_time);
   const { durationMs, statedMs, cutMs } = await findDuration(path, probed, startMs, { video, audio }, signal);
   if (!(durationMs > 0) && !looksLikeMedia(head)) throw notRecognised(); // noise that passed for a few packets of sound
@@ -143,6 +145,18 @@ export async function probe(
       language: audio.tags?.language && audio.tags.language !== 'und' ? audio.tags.language : undefined,
     },
   };
+}
+
+/** More channels ffmpeg's resampler does not take (SWR_CH_MAX). */
+const MAX_CHANNELS = 64;
+/** Samples a second: of fewer no word can be understood, and a small file would last for days; more no recorder makes, and no resampler takes. */
+const SAMPLE_RATES = { least: 1_000, most: 20_000_000 };
+/** Sound that no resampler takes, or that would last for days. */
+export function refuseImpossible({ channels, sampleRate }: Pick<AudioTrack, 'channels' | 'sampleRate'>): void {
+  const isRate = sampleRate >= SAMPLE_RATES.least && sampleRate <= SAMPLE_RATES.most;
+  if (channels <= MAX_CHANNELS && (isRate || sampleRate === 0)) return; // 0: not known before it is decoded
+  const message = `The sound cannot be what its header says: ${channels} channels of ${sampleRate} samples a second.`;
+  throw new MediaError('media_broken', message);
 }
 
 /** Which sound track of a file `decodeAudio` takes, and where the file starts; undefined: it has none. */

@@ -404,7 +404,9 @@ describe('decodeAudio', () => {
       bytes.writeUIntLE(value, at, at === 22 ? 2 : 4);
       await writeFile(path, bytes);
       const message = expect.stringMatching(/^The sound cannot be what its header says/);
-      await expect(decode(path, 0, 1000)).rejects.toMatchObject({ code: 'media_broken', retryable: false, message });
+      const refusal = { code: 'media_broken', retryable: false, message };
+      await expect(decode(path, 0, 1000)).rejects.toMatchObject(refusal);
+      await expect(probe(path)).rejects.toMatchObject(refusal); // there is no picture
     });
 
     test('a file of one sample has one', async () => {
