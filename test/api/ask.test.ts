@@ -270,6 +270,19 @@ describe('A conversation', () => {
     expect(next.answer).toMatch(/^After that, said at 1:00 /);
   });
 
+  it('goes on in the videos that are named or left now, not where it was before', async () => {
+    const question = 'who says the mitochondria is the powerhouse';
+    const { conversationId, moments } = (await ask({ question, videoIds: [id] })).body;
+    expect(moments[0].videoId).toBe(id);
+    for (const scope of [
+      { videoIds: [other] },
+      { videoIds: [id], filter: { createdBefore: '2020-01-01T00:00:00Z' } },
+    ]) {
+      const next = (await ask({ question: 'and what is said after that?', conversationId, ...scope })).body;
+      expect(next.moments.filter(({ videoId }: { videoId: string }) => videoId === id)).toEqual([]);
+    }
+  });
+
   it('goes on in what its filter leaves, until another is given', async () => {
     const question = 'How many times is the mitochondria mentioned?';
     const { conversationId } = (await ask({ question, filter: { from: 60 } })).body;

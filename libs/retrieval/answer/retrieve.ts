@@ -57,7 +57,7 @@ async function findOne(
   options: Options,
   signal?: AbortSignal,
 ): Promise<Findings> {
-  const { text, anchor } = resolved;
+  const { text } = resolved;
   const { limit, isPart } = options;
   let { question } = resolved;
   let { videoIds } = options;
@@ -68,15 +68,16 @@ async function findOne(
     question = resolved.otherwise;
     named = await find(question);
   }
-  const ending = named || anchor ? undefined : await namedAtEnd(sources, text, videoIds);
+  const ending = named || resolved.anchor ? undefined : await namedAtEnd(sources, text, videoIds);
   if (named) videoIds = named;
   else if (ending) ({ question, videoIds } = ending);
   else if (question.names) question = readTimed(text);
   const { stretch } = question;
+  // What was spoken of may be in none of the videos that are in question now.
+  const anchor = (videoIds?.includes(resolved.anchor?.videoId ?? '') ?? true) ? resolved.anchor : undefined;
   // Of the video that was spoken of, where there are several.
   const isOfAnchor = stretch !== undefined || question.kind === 'summary';
-  if (isOfAnchor && anchor && !question.names && (videoIds?.includes(anchor.videoId) ?? true))
-    videoIds = [anchor.videoId];
+  if (isOfAnchor && anchor && !question.names) videoIds = [anchor.videoId];
   const isFew = videoIds !== undefined && videoIds.length <= MAX_NAMED;
   const scope = isFew ? await sources.videos(videoIds, MAX_NAMED) : undefined;
   const looking: Looking = { sources, question, videoIds, scope, isPart, signal };
