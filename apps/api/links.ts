@@ -20,6 +20,10 @@ export class Links {
   video(id: string): string {
     return `${this.#base}/v1/videos/${id}`;
   }
+  /** The same of a webhook. */
+  webhook(id: string): string {
+    return `${this.#base}/v1/webhooks/${id}`;
+  }
   /** Of what a page shows by itself (`<video>`, `<img>`, `<track>`, `EventSource`). */
   media(tenant: Tenant, id: string, part: 'source' | 'transcript' | 'events' | `thumbnails/${number}`): string {
     const path = `/v1/videos/${id}/${part}`;

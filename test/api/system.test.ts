@@ -71,6 +71,24 @@ describe('The OpenAPI document', () => {
     expect(Object.keys(schema.properties)).toEqual(expect.arrayContaining(Object.keys(body)));
     for (const field of schema.required) expect(body).toHaveProperty(field);
   });
+
+  it('names headers that are really sent', async () => {
+    const { get, post } = request(api.url);
+    const { body } = await post('/v1/videos').attach('file', Buffer.alloc(9, 1), 'a.mp4');
+    const calls: [path: string, method: string, status: number, answer: request.Test][] = [
+      ['/v1/videos', 'post', 202, post('/v1/videos').attach('file', Buffer.alloc(9, 1), 'a.mp4')],
+      ['/v1/webhooks', 'post', 201, post('/v1/webhooks').send({ url: 'http://127.0.0.1:9998' })],
+      ['/v1/videos/{id}/transcript', 'get', 200, get(`/v1/videos/${body.id}/transcript`)],
+      ['/v1/videos/{id}/source', 'get', 206, get(`/v1/videos/${body.id}/source`).set('range', 'bytes=0-1')],
+    ];
+    for (const [path, method, status, answer] of calls) {
+      const response = document.paths[path]?.[method]?.responses[status] as { headers: Record<string, object> };
+      const names = Object.keys(response.headers).filter((name) => name !== 'Idempotency-Replayed');
+      expect([path, names.length]).not.toEqual([path, 0]);
+      const { headers } = await answer.expect(status);
+      for (const name of names) expect(headers).toHaveProperty(name.toLowerCase());
+    }
+  });
 });
 
 describe('The documentation', () => {

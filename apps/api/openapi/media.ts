@@ -3,16 +3,29 @@ import type { ZodOpenApiContentObject, ZodOpenApiPathsObject } from 'zod-openapi
 import * as schemas from '../schemas/index.ts';
 import { binary, operation, signedVideoId } from './operation.ts';
 
+const wholeHeaders = z.object({ ETag: z.string(), 'Accept-Ranges': z.literal('bytes') });
 const source = (operationId: string, summary: string, content: ZodOpenApiContentObject | undefined) =>
   operation({
     tags: ['Media'],
     operationId,
     summary,
     access: 'signed',
-    requestParams: { ...signedVideoId, header: z.object({ Range: z.string().optional() }) },
+    requestParams: {
+      ...signedVideoId,
+      header: z.object({
+        Range: z.string().optional(),
+        'If-Range': z.string().optional(),
+        'If-None-Match': z.string().optional(),
+      }),
+    },
     answers: [
-      { status: 200, description: 'The whole file', content },
-      { status: 206, description: 'The range asked for', content },
+      { status: 200, description: 'The whole file', content, headers: wholeHeaders },
+      {
+        status: 206,
+        description: 'The range asked for; of several, the whole file is answered',
+        content,
+        headers: wholeHeaders.extend({ 'Content-Range': z.string() }),
+      },
       { status: 304, description: 'Not changed' },
     ],
     problems: ['video_not_found', 'source_not_found', 'range_not_satisfiable'],

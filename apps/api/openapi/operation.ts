@@ -9,7 +9,13 @@ import type {
 import { PROBLEMS, type ProblemCode, ProblemError, problemBody } from '../problems.ts';
 import * as schemas from '../schemas/index.ts';
 
-export type Answer = { status: number; description: string; schema?: z.ZodType; content?: ZodOpenApiContentObject };
+export type Answer = {
+  status: number;
+  description: string;
+  schema?: z.ZodType;
+  content?: ZodOpenApiContentObject;
+  headers?: z.ZodObject;
+};
 type Operation = Omit<ZodOpenApiOperationObject, 'responses'> & {
   answers: Answer[];
   problems?: ProblemCode[];
@@ -23,9 +29,9 @@ export const KEYS: Record<string, string[]>[] = [{ bearer: [] }, { apiKey: [] }]
 /** One operation: its answers, and every problem it can give, grouped by status. */
 export function operation({ answers, problems = [], access = 'key', ...rest }: Operation): ZodOpenApiOperationObject {
   const responses: Record<`${1 | 2 | 3 | 4 | 5}${string}`, ZodOpenApiResponseObject> & ZodOpenApiResponsesObject = {};
-  for (const { status, description, schema, content } of answers) {
+  for (const { status, description, schema, content, headers } of answers) {
     const body = content ?? (schema && { 'application/json': { schema } });
-    responses[`${status}` as '200'] = body ? { description, content: body } : { description };
+    responses[`${status}` as '200'] = { description, ...(headers && { headers }), ...(body && { content: body }) };
   }
   const gate = access === 'open' ? [] : access === 'signed' ? SIGNED_PROBLEMS : KEY_PROBLEMS;
   const always: ProblemCode[] = access === 'open' ? ['internal'] : ['internal', 'store_unavailable', 'shutting_down'];

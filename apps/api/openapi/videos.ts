@@ -21,7 +21,17 @@ export const videos: ZodOpenApiPathsObject = {
           'application/json': { schema: schemas.ingestSchema },
         },
       },
-      answers: [{ status: 202, description: 'Stored; it will be indexed', schema: schemas.acceptedVideoSchema }],
+      answers: [
+        {
+          status: 202,
+          description: 'Stored; it will be indexed',
+          schema: schemas.acceptedVideoSchema,
+          headers: z.object({
+            Location: z.string().meta({ description: 'Address of the video' }),
+            'Idempotency-Replayed': z.literal('true').optional(),
+          }),
+        },
+      ],
       problems: [
         'request_invalid',
         'json_invalid',
@@ -184,6 +194,7 @@ export const videos: ZodOpenApiPathsObject = {
         {
           status: 200,
           description: 'The transcript; the header `Transcript-Complete` says whether that is all',
+          headers: z.object({ 'Transcript-Complete': z.enum(['true', 'false']) }),
           content: {
             'application/json': { schema: schemas.transcriptSchema },
             'text/vtt': text,

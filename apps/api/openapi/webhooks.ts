@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { ZodOpenApiPathsObject } from 'zod-openapi';
 import * as schemas from '../schemas/index.ts';
 import { json, operation } from './operation.ts';
@@ -10,7 +11,14 @@ export const webhooks: ZodOpenApiPathsObject = {
       summary: 'Hear of every video that is ready or failed',
       description: 'Requests follow the Standard Webhooks specification.',
       requestBody: json(schemas.createWebhookSchema),
-      answers: [{ status: 201, description: 'Created, with its secret', schema: schemas.createdWebhookSchema }],
+      answers: [
+        {
+          status: 201,
+          description: 'Created, with its secret',
+          schema: schemas.createdWebhookSchema,
+          headers: z.object({ Location: z.string().meta({ description: 'Address of the webhook' }) }),
+        },
+      ],
       problems: [
         'request_invalid',
         'json_invalid',
@@ -24,6 +32,7 @@ export const webhooks: ZodOpenApiPathsObject = {
       tags: ['Webhooks'],
       operationId: 'listWebhooks',
       summary: 'All webhooks',
+      description: 'But those that came with one upload (`webhookUrl`), which have the id in its answer.',
       answers: [{ status: 200, description: 'The webhooks', schema: schemas.webhookListSchema }],
     }),
   },

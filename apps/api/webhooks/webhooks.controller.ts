@@ -6,6 +6,7 @@ import { Jobs } from '#jobs';
 import { checkUrl } from '#net';
 import { Catalog, type Delivery, type Tenant, type Webhook } from '#store';
 import { CurrentTenant } from '../auth/index.ts';
+import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
 import { createWebhookSchema, deliveriesQuery } from '../schemas/index.ts';
 import { CONFIG } from '../tokens.ts';
@@ -18,6 +19,7 @@ export class WebhooksController {
   constructor(
     private readonly catalog: Catalog,
     private readonly jobs: Jobs,
+    private readonly links: Links,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -30,7 +32,7 @@ export class WebhooksController {
     await checkUrl(body.url, this.config.outgoing.webhooks);
     const webhook = newWebhook(tenant, body.url, undefined, undefined, [...new Set(body.events)]);
     await this.catalog.createWebhook(webhook);
-    reply.header('location', `/v1/webhooks/${webhook.id}`);
+    reply.header('location', this.links.webhook(webhook.id));
     return { ...publicWebhook(webhook), secret: webhook.secret };
   }
 
