@@ -316,6 +316,7 @@ describe('Ingest by url', () => {
   it.each(['file:///etc/passwd', 'gopher://x', 'nonsense'])('refuses %s', async (url) => {
     const answer = await post().send({ url });
     expect([answer.status, answer.body.code]).toEqual([400, 'request_invalid']);
+    expect(answer.body.detail).toBe('url: must be an http or https address');
   });
 
   it('takes a public address, named after its file', async () => {

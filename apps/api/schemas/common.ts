@@ -36,7 +36,8 @@ export const signedQuery = z.object({
   signature: z.string().optional().meta({ description: 'Stands in for the API key' }),
 });
 
-export const webhookUrl = z.url({ protocol: /^https?$/ }).max(2048);
+/** What the server itself sends requests to; which addresses it may reach is checked after DNS (`#net`). */
+export const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https address' }).max(2048);
 export const webhookSecret = z
   .string()
   .regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, 'must be whsec_ and the base64 of 24 to 64 bytes')

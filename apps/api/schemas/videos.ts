@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import 'zod-openapi';
 import { SPEECH_TASKS, TRANSCRIBE } from '#store';
-import { dateTime, EXAMPLE_VIDEO_ID, languageCode, seconds, webhookSecret, webhookUrl } from './common.ts';
+import { dateTime, EXAMPLE_VIDEO_ID, httpUrl, languageCode, seconds, webhookSecret } from './common.ts';
 
 const title = z.string().trim().min(1).max(300);
 const metadata = z
@@ -43,7 +43,7 @@ const uploadWords = {
   transcribe: transcribe.optional(),
   task: task.optional(),
   prompt: prompt.optional(),
-  webhookUrl: webhookUrl.optional().meta({ description: 'Hears of this video only' }),
+  webhookUrl: httpUrl.optional().meta({ description: 'Hears of this video only' }),
   webhookSecret: webhookSecret.optional().meta({ description: 'Default: a new one, in the answer' }),
 };
 
@@ -86,10 +86,10 @@ export const uploadFormSchema = z
   .meta({ id: 'VideoUpload' });
 export const ingestSchema = z
   .strictObject({
-    url: z
-      .url({ protocol: /^https?$/ })
-      .max(2048)
-      .meta({ description: 'Address the server fetches the file from', example: 'https://example.com/lecture.mp4' }),
+    url: httpUrl.meta({
+      description: 'Address the server fetches the file from',
+      example: 'https://example.com/lecture.mp4',
+    }),
     ...uploadWords,
   })
   .meta({

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import 'zod-openapi';
-import { dateTime, webhookUrl } from './common.ts';
+import { dateTime, httpUrl } from './common.ts';
 
 export const webhookEvents = ['video.ready', 'video.failed'] as const;
 const events = z.array(z.enum(webhookEvents)).min(1).max(webhookEvents.length);
 
 export const createWebhookSchema = z
   .strictObject({
-    url: webhookUrl.meta({ example: 'https://example.com/hooks/cuepoint' }),
+    url: httpUrl.meta({ example: 'https://example.com/hooks/cuepoint' }),
     events: events.default([...webhookEvents]),
   })
   .meta({ id: 'WebhookRequest' });
