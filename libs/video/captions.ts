@@ -30,6 +30,8 @@ const TEXT_CODECS = new Set(['subrip', 'srt', 'webvtt', 'mov_text', 'text', 'ass
 const STALL_MS = 30 * 60_000;
 const TIME = String.raw`(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?`;
 const TIMING = new RegExp(String.raw`^\s*${TIME}\s*-->\s*${TIME}`);
+/** Lines that are read: with a caption for each word, 8 MB have fewer. More are no captions of people, and each takes many times its letters in memory. */
+const MAX_LINES = 1_000_000;
 const LINES_AT_A_TIME = 2000;
 const CHARS_AT_A_TIME = 64_000;
 /** Captions of live speech repeat the line before; so close together, what is repeated is not said again. */
@@ -44,7 +46,7 @@ const MAX_CUE_CHARS = 500;
  * ends, and text in UTF-8, UTF-16 or Windows-1252 (what "Latin-1" means on the web, WHATWG Encoding).
  */
 export async function parseCaptions(bytes: Uint8Array, durationMs = Number.POSITIVE_INFINITY): Promise<Captions> {
-  const lines = decode(bytes).split(/\r\n|\r|\n/);
+  const lines = decode(bytes).split(/\r\n|\r|\n/, MAX_LINES);
   const found: Cue[] = [];
   let broken = 0;
   for (let i = 0; i < lines.length; i++) {

@@ -19,6 +19,12 @@ describe('parseCaptions', () => {
     });
   });
 
+  test('reads a million lines: what has more is no caption file of people, and costs memory', async () => {
+    const after = async (lines: number) => (await read(`${'\n'.repeat(lines)}0:01 --> 0:02\nlate\n`)).cues.length;
+    expect(await after(999_000)).toBe(1);
+    expect(await after(1_000_000)).toBe(0);
+  });
+
   test('reads WebVTT: no hours, settings, names of cues, notes, styles, voices, references', async () => {
     const vtt =
       'WEBVTT - title\n\nSTYLE\n::cue { color: red }\n\nNOTE\nnot a cue\n\nintro\n00:01.000 --> 00:02.250 align:start line:0\n' +

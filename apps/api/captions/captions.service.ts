@@ -5,12 +5,16 @@ import { Jobs } from '#jobs';
 import { type BlobStore, Catalog, captionsFolder, captionsKey, newId, type Tenant, type Video } from '#store';
 import { MAX_CAPTION_BYTES, parseCaptions } from '#video';
 import { ProblemError } from '../problems.ts';
+import { Turns } from '../search/turns.ts';
 import { BLOBS, CONFIG } from '../tokens.ts';
 import { VideosService } from '../videos/videos.service.ts';
 
 /** Caption files that people give: checked here, indexed by a worker. */
 @Injectable()
 export class CaptionsService {
+  /** One at a time: what is made of eight megabytes takes a hundred. */
+  readonly #reading = new Turns(1);
+
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(BLOBS) private readonly blobs: BlobStore,
@@ -25,7 +29,7 @@ export class CaptionsService {
     bytes: Buffer,
     durationMs?: number,
   ): Promise<NonNullable<Video['captionsFile']>> {
-    const { cues, broken } = await parseCaptions(bytes);
+    const { cues, broken } = await this.#reading.take(() => parseCaptions(bytes));
     if (cues.length > 0 && durationMs !== undefined && cues.every(({ startMs }) => startMs >= durationMs))
       throw new ProblemError('captions_invalid', 'All its captions begin after the end of the video.');
     if (cues.length === 0) {
