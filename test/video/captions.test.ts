@@ -20,9 +20,9 @@ describe('parseCaptions', () => {
   });
 
   test('reads a million lines: what has more is no caption file of people, and costs memory', async () => {
-    const after = async (lines: number) => (await read(`${'\n'.repeat(lines)}0:01 --> 0:02\nlate\n`)).cues.length;
-    expect(await after(999_000)).toBe(1);
-    expect(await after(1_000_000)).toBe(0);
+    const cuesBehind = async (lines: number) => (await read(`${'\n'.repeat(lines)}0:01 --> 0:02\nlate\n`)).cues.length;
+    expect(await cuesBehind(999_000)).toBe(1);
+    expect(await cuesBehind(1_000_000)).toBe(0);
   });
 
   test('reads WebVTT: no hours, settings, names of cues, notes, styles, voices, references', async () => {
