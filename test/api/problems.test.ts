@@ -86,6 +86,17 @@ describe('A mistake', () => {
     expect(await details(post('/v1/ask'), 'text/plain')).toContain('takes application/json;');
   });
 
+  it('of a megabyte is told at once, in few words', async () => {
+    const startedAt = performance.now();
+    const { post } = request(api.url);
+    const prompt = await post('/v1/videos').send({ url: 'http://93.184.215.14/', prompt: '<|'.repeat(500_000) });
+    expect(prompt.body).toMatchObject({ code: 'request_invalid', errors: [{ path: 'prompt' }] });
+    const unknown = await post('/v1/search').send(Object.fromEntries(Array.from({ length: 90_000 }, (_, i) => [i, 1])));
+    expect(unknown.body.code).toBe('request_invalid');
+    expect(unknown.text.length).toBeLessThan(2_000);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+  });
+
   it('in the length of an address is told as such, beyond 64 KB', async () => {
     const labels = Array.from({ length: 200 }, (_, i) => `${i}`.padEnd(100, 'x')).join();
     const path = '/v1/videos/0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e/labels';

@@ -27,7 +27,7 @@ const prompt = z
   .string()
   .trim()
   .min(1)
-  .max(MAX_PROMPT_CHARS)
+  .max(MAX_PROMPT_CHARS, { abort: true }) // of a megabyte the pattern would take minutes
   .regex(/^(?!.*<\|.*\|>)/s, 'holds a token of the model, such as <|en|>')
   .meta({
     description:
