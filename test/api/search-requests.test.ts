@@ -287,6 +287,7 @@ describe('What is wrong with a search', () => {
     ['a range that ends before it starts', { query: 'a', filter: { from: 9, to: 3 } }],
     ['a language that is none', { query: 'a', filter: { language: "en' OR '1'='1" } }],
     ['a date that is none', { query: 'a', filter: { createdAfter: 'yesterday' } }],
+    ['a date without an end', { query: 'a', filter: { createdAfter: `2023-05-06T00:00:00.${'0'.repeat(99)}Z` } }],
     ['a recording date that is none', { query: 'a', filter: { recordedBefore: '2023' } }],
     ['weights of nothing', { query: 'a', weights: { frames: 0, passages: 0 } }],
     ['a negative weight', { query: 'a', weights: { frames: -1 } }],

@@ -28,6 +28,7 @@ export const givenDateTime = z.iso
     offset: true,
     error: 'must be a date and time such as 2025-11-23T16:00:00Z or 2025-11-23T17:00:00+01:00',
   })
+  .max(40) // conversations keep it
   .meta({ description: 'RFC 3339 date and time' });
 
 /** Either half of what a signed link carries. */
