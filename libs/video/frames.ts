@@ -189,24 +189,14 @@ async function* decodeRange(
   let n = 0;
   let lastCell = -1;
   let incomplete = false;
+  const arrives = <T>(look: () => T | Promise<T>) => arrival(look, () => ended, signal);
   try {
     for await (const rgb of blocks(chunks, size * size * 3)) {
       if (incomplete) continue; // ffmpeg is gone: what it went of comes at the end of its output
       if (rgb.length < size * size * 3) break;
-      const time = await arrival(
-        () => times.take(n),
-        () => ended,
-        signal,
-      );
+      const time = await arrives(() => times.take(n));
       const path = thumbnailPath(n);
-      if (
-        !time ||
-        !(await arrival(
-          () => exists(path),
-          () => ended,
-          signal,
-        ))
-      ) {
+      if (!time || !(await arrives(() => exists(path)))) {
         incomplete = true;
         continue;
       }

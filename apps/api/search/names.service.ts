@@ -45,11 +45,16 @@ export class NamesService {
     return current.next;
   }
 
-  /** The names of these, and maybe of others. Those that are gone or being deleted are left out. */
-  async forIds(tenant: Tenant, ids: string[]): Promise<ReadonlyMap<string, VideoName>> {
+  /** The names of these; of those that are gone or being deleted, none. */
+  async forIds(tenant: Tenant, ids: string[]): Promise<Map<string, VideoName>> {
     const { byId, areAll } = await this.of(tenant);
     const older = areAll ? [] : ids.filter((id) => !byId.has(id));
-    return older.length > 0 ? new Map([...byId, ...(await this.catalog.namesOf(tenant, older))]) : byId;
+    const names = await this.catalog.namesOf(tenant, older);
+    for (const id of ids) {
+      const name = byId.get(id);
+      if (name) names.set(id, name);
+    }
+    return names;
   }
 
   /** The names of all of a tenant's videos, some at a time. */

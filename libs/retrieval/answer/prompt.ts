@@ -147,8 +147,8 @@ export function messagesFor(
   { history = [], pictures = [] }: { history?: Turn[]; pictures?: Picture[] } = {},
 ): Message[] {
   const { kind, stretch, unit } = findings.question;
-  const special = unit === 'time' ? LASTING_RULES : SPECIAL_RULES[kind];
   const isLasting = unit === 'time';
+  const special = isLasting ? LASTING_RULES : SPECIAL_RULES[kind];
   const isCounted = kind === 'count' || kind === 'list';
   const document = data({
     question,
