@@ -4,7 +4,7 @@ import { filterSql } from './lancedb-query.ts';
 import type { Row } from './lancedb-rows.ts';
 import { countOf, type Known, readHits } from './lancedb-table.ts';
 import type { FrameHit, IndexFilter } from './vector-index.ts';
-import { cosine } from './vectors.ts';
+import { dot } from './vectors.ts';
 
 /**
  * Partitions of a vector index that are searched where all rows match: so many, and this share of a large one. Of a million frames in 244 partitions,
@@ -45,9 +45,12 @@ export async function nearest<Hit extends Omit<FrameHit, 'score'>>(
   }
   // A filter that all rows pass costs a third of a search of a million. Rows of others may have come since they were counted.
   if (!isWhole) query.where(where);
+  const lengthOf = (one: Float32Array) => Math.sqrt(dot(one, one));
+  const length = lengthOf(vector);
   const hits = await readHits(table, query.select([...columns, '_distance']), (row) => {
     const hit = toHit(row);
-    return { ...hit, score: hit.vector ? cosine(hit.vector, vector) : 1 - row.number('_distance') };
+    const { vector: own } = hit;
+    return { ...hit, score: own ? dot(own, vector) / (lengthOf(own) * length || 1) : 1 - row.number('_distance') };
   });
   return hits
     .filter(({ tenant }) => tenant === filter.tenant)

@@ -143,11 +143,10 @@ export function wordsOf(written: string): string[] {
 /** A word as it is compared in a language: its stem, without accents. Undefined for a word that says nothing by itself ("the"). */
 export function termOf(word: string, language: string = DEFAULT_LANGUAGE): string | undefined {
   const { stem, stops, known } = LANGUAGES.get(language) ?? NO_RULES;
-  if (stops.has(word)) return undefined;
   let term = known.get(word);
   if (term === undefined) {
     if (known.size >= MAX_KNOWN) known.clear();
-    term = folded(stem(word));
+    term = stops.has(word) ? '' : folded(stem(word));
     known.set(word, term);
   }
   return term || undefined;
@@ -155,14 +154,31 @@ export function termOf(word: string, language: string = DEFAULT_LANGUAGE): strin
 
 /** Terms of a text in order. */
 export function terms(text: string, language?: string): string[] {
-  return wordsOf(text).flatMap((word) => termOf(word, language) ?? []);
+  const found: string[] = [];
+  for (const word of wordsOf(text)) {
+    const term = termOf(word, language);
+    if (term !== undefined) found.push(term);
+  }
+  return found;
+}
+
+/** Of words that are asked for: what they are in each language. */
+const inAllLanguages = new Map<string, string[]>();
+function termsInAll(word: string): string[] {
+  let found = inAllLanguages.get(word);
+  if (!found) {
+    if (inAllLanguages.size >= MAX_KNOWN) inAllLanguages.clear();
+    const each = [...LANGUAGES.keys(), 'und'].flatMap((language) => termOf(word, language) ?? []);
+    found = [...new Set(each)];
+    inAllLanguages.set(word, found);
+  }
+  return found;
 }
 
 /** Terms that passages may hold for the words of a query, each once: in one language, or in all, for nobody says which one a query is in. */
 export function queryTerms(text: string, language?: string): string[] {
-  const words = [...new Set(wordsOf(text))];
-  const languages = language === undefined ? [...LANGUAGES.keys(), 'und'] : [language];
-  return [...new Set(words.flatMap((word) => languages.flatMap((one) => termOf(word, one) ?? [])))];
+  const words = wordsOf(text);
+  return [...new Set(language === undefined ? words.flatMap(termsInAll) : terms(text, language))];
 }
 
 const plain = (text: string): string => text.toWellFormed().replace(LAYOUT, '').normalize('NFKC').toLowerCase();
