@@ -80,9 +80,10 @@ function* runsOf(frames: FrameHit[], maxGapMs: number, fall: (peak: number) => n
       for (let i = inTime.indexOf(peak) + step; ; i += step) {
         const next = inTime[i];
         if (!next || taken.has(next)) break;
-        if (peak.score - next.score > most * (isShotChange(last, next) ? FALL_OF_SHOT : 1)) break;
         const gap = step > 0 ? next.startMs - last.endMs : last.startMs - next.endMs;
-        if (gap > maxGapMs) break;
+        const fallen = peak.score - next.score;
+        if (gap > maxGapMs || fallen > most) break;
+        if (fallen > most * FALL_OF_SHOT && isShotChange(last, next)) break;
         run.push(next);
         last = next;
       }

@@ -1,5 +1,5 @@
-import type { FrameHit, IndexFilter, PassageHit, VectorIndex } from '#store';
-import { type Background, background } from './background.ts';
+import type { IndexFilter, VectorIndex } from '#store';
+import { background } from './background.ts';
 import type { Candidate, Names } from './candidate.ts';
 import { momentsOfFrames } from './frame-moments.ts';
 import { fuse } from './fuse.ts';
@@ -95,65 +95,49 @@ export async function search(deps: SearchDeps, options: SearchOptions, signal?: 
   const uses = (modality: Modality) => weights[modality] > 0 && (modalities?.includes(modality) ?? true);
   const step = timer(deps);
 
-  const found = await retrieve(deps, query, { picture, uses, filter, step }, signal);
+  const within = { picture, uses, filter, step, openings: openings && uses('passages') };
+  const candidates = await candidatesFor(deps, query, within, signal);
   signal?.throwIfAborted();
   const fusing = step('fuse');
-  const candidates = candidatesOf(
-    found,
-    query,
-    deps.encoder.logitScale,
-    openings && uses('passages') ? filter : undefined,
-  );
   const moments = fuse(candidates, { isTwofold: query.isTwofold, limit: offset + limit, weights });
   fusing();
   return moments.slice(offset).map((moment) => withHighlights(moment, query));
 }
 
-/** What the index gives for a query, before anything is made of it. */
-interface Found {
-  seen?: { hits: FrameHit[]; background: Background };
-  said: PassageHit[];
-  meant: Candidate[];
-  titles: Titles | undefined;
-  unwanted: Unwanted | undefined;
-}
-
 interface Within {
   picture?: Float32Array;
   uses: (modality: Modality) => boolean;
+  /** Whether titles find the openings of videos. */
+  openings: boolean;
   filter: IndexFilter;
   step: Step;
 }
-/** Asks the index for each modality in use, and for the titles, side by side. */
-async function retrieve(deps: SearchDeps, query: Query, within: Within, signal?: AbortSignal): Promise<Found> {
-  const { picture, uses } = within;
+/**
+ * Stretches of video that each modality finds, best first. All are asked for side by side, and what comes first is made moments of while the others are
+ * waited for.
+ */
+async function candidatesFor(
+  deps: SearchDeps,
+  query: Query,
+  within: Within,
+  signal?: AbortSignal,
+): Promise<Record<Modality | 'titles', Candidate[]>> {
+  const { picture, uses, openings, filter } = within;
   const usesWords = uses('passages') && !picture;
   const encoded = uses('frames') ? encodeFor(deps, query, within, signal) : undefined;
   // Passages wait for no encoder, unless what must not be there is to be found first.
   const unwanted = query.without.length > 0 ? await unwantedFor(deps, query, encoded, usesWords, within) : undefined;
-  const [seen, said, meant, titles] = await Promise.all([
-    encoded && framesFor(deps, encoded, unwanted, within),
-    usesWords ? passagesFor(deps, query, unwanted, within) : [],
+  const titles = Promise.resolve(picture ? undefined : deps.titles?.());
+  const named = titles.then((all): Names => all?.named(query.words) ?? new Map());
+  // What takes longest begins first.
+  const [byMeaning, frames, byWords, titled] = await Promise.all([
     usesWords ? meaningFor(deps, query, unwanted, within, signal) : [],
-    picture ? undefined : deps.titles?.(),
-  ]);
-  return { seen, said, meant, titles, unwanted };
-}
-
-/** Stretches of video that each modality finds, best first. `titled`: where titles are searched, which videos. */
-function candidatesOf(
-  { seen, said, meant, titles, unwanted }: Found,
-  query: Query,
-  logitScale: number,
-  titled: IndexFilter | undefined,
-): Record<Modality | 'titles', Candidate[]> {
-  const named: Names = titles?.named(query.words) ?? new Map();
-  return {
-    frames: seen ? momentsOfFrames(seen.hits, seen.background, logitScale, named) : [],
-    passages: withMeaning(momentsOfPassages(said, query, named), meant),
+    encoded ? framesFor(deps, encoded, unwanted, named, within) : [],
+    usesWords ? passagesFor(deps, query, unwanted, named, within) : [],
     // Of two things at once, a title says neither when.
-    titles: titled && titles && !query.isTwofold ? titles.find(query, titled, unwanted) : [],
-  };
+    titles.then((all) => (openings && !query.isTwofold && all?.find(query, filter, unwanted)) || []),
+  ]);
+  return { frames, passages: withMeaning(byWords, byMeaning), titles: titled };
 }
 
 const withHighlights = (moment: Moment, { words }: Query): Moment => ({
@@ -209,8 +193,9 @@ async function framesFor(
   deps: SearchDeps,
   encoded: Promise<Encoded>,
   unwanted: Unwanted | undefined,
+  named: Promise<Names>,
   { filter, step }: Within,
-): Promise<{ hits: FrameHit[]; background: Background }> {
+): Promise<Candidate[]> {
   const { index, encoder } = deps;
   const { vector, isPicture } = await encoded;
   const searching = step('frames');
@@ -221,15 +206,16 @@ async function framesFor(
     background(deps, filter.tenant, vector, isPicture),
   ]);
   searching();
-  return { hits, background: own };
+  return momentsOfFrames(hits, own, encoder.logitScale, await named);
 }
 
 async function passagesFor(
   { index }: SearchDeps,
   query: Query,
   unwanted: Unwanted | undefined,
+  named: Promise<Names>,
   { filter, step }: Within,
-): Promise<PassageHit[]> {
+): Promise<Candidate[]> {
   const searching = step('passages');
   const hits = await fetchKept(
     PASSAGE_HITS,
@@ -237,7 +223,7 @@ async function passagesFor(
     unwanted?.atText,
   );
   searching();
-  return hits;
+  return momentsOfPassages(hits, query, await named);
 }
 
 async function meaningFor(

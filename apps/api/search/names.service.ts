@@ -45,9 +45,8 @@ export class NamesService {
     return current.next;
   }
 
-  /** The names of these; of those that are gone or being deleted, none. */
-  async forIds(tenant: Tenant, ids: string[]): Promise<Map<string, VideoName>> {
-    const { byId, areAll } = await this.of(tenant);
+  /** The names of these; of those that are gone or being deleted, none. `known`: what `of` gave. */
+  async forIds(tenant: Tenant, ids: string[], { byId, areAll }: VideoNames): Promise<Map<string, VideoName>> {
     const older = areAll ? [] : ids.filter((id) => !byId.has(id));
     const names = await this.catalog.namesOf(tenant, older);
     for (const id of ids) {

@@ -66,11 +66,14 @@ export class SearchService {
     { encoder, place, image, steps, signal }: Prepared,
   ): Promise<Omit<SearchResult, 'tookMs' | 'steps'>> {
     const videoIds = await videosOf(this.names, tenant, request);
+    // Asked for once, beside the index: what comes or goes meanwhile is found, or not, by the next search.
+    const names = this.names.of(tenant);
+    names.catch(() => {});
     const deps: SearchDeps = {
       index: this.index,
       encoder,
       passageEncoder: this.models.passageEncoder,
-      titles: async () => (await this.names.of(tenant)).titles,
+      titles: async () => (await names).titles,
       onStep: (step, ms) => {
         steps[step] = rounded((steps[step] ?? 0) + ms);
       },
@@ -79,7 +82,7 @@ export class SearchService {
     // One more than the page, to know whether there is a next one, and some for what has come since the page before. Groups are made of all there is.
     const count = groupBy ? MAX_OFFSET : place.offset + limit + 1 + (place.offset > 0 ? COME_SINCE : 0);
     const found = await this.#moments(deps, tenant, request, videoIds, image, count, signal);
-    const videos = await this.names.forIds(tenant, [...new Set(found.map(({ videoId }) => videoId))]);
+    const videos = await this.names.forIds(tenant, [...new Set(found.map(({ videoId }) => videoId))], await names);
     // A video that is being deleted is not found any more.
     const there = found.filter(({ videoId }) => videos.has(videoId));
     const results = groupBy
