@@ -44,6 +44,17 @@ const SPANISH_STOPS = (
   'estos fue fueron ha han hasta he hay la las le les lo los me mi mis muy más nada ni no nos nosotros o os para pero por porque que qué quien se sea ' +
   'ser si sí sin sobre son soy su sus también te tu tus un una uno unos unas y ya yo'
 ).split(' ');
+/** Words that ask, where the lists at hand lack them. */
+const QUESTION_STOPS = {
+  de: 'wer wann warum wohin woher wieviel wieviele wem wen wessen weshalb wieso',
+  es: 'quién quiénes dónde adónde cuándo cómo cuál cuáles cuánto cuánta cuántos cuántas',
+  fr: 'quoi où quand comment combien pourquoi',
+  it: 'quando quali',
+  nl: 'wanneer welke waarom hoeveel',
+  pt: 'onde quanto quanta quantos quantas quais porque quê',
+  ru: 'сколько почему',
+};
+const asking = (language: keyof typeof QUESTION_STOPS): string[] => QUESTION_STOPS[language].split(' ');
 
 /** What the libraries' lists hold that is function word and name of a thing in one ("été", "vår", "haar"), or a thing alone ("жизнь"). */
 const LOOKED_FOR = new Set(
@@ -86,23 +97,23 @@ const LANGUAGES: ReadonlyMap<string, Rules> = new Map([
   ['ar', rules(arabic)],
   ['bg', rules(bulgarian)],
   ['da', rules(danish, danishStops)],
-  ['de', rules(german, germanStops)],
+  ['de', rules(german, [...germanStops, ...asking('de')])],
   ['el', rules(greek)],
-  ['es', rules(spanish, SPANISH_STOPS)],
+  ['es', rules(spanish, [...SPANISH_STOPS, ...asking('es')])],
   ['fi', rules(finnish, finnishStops)],
-  ['fr', rules(french, frenchStops)],
+  ['fr', rules(french, [...frenchStops, ...asking('fr')])],
   ['ga', rules(irish)],
   ['hu', rules(hungarian)],
   ['hy', rules(armenian)],
   ['id', rules(indonesian)],
-  ['it', rules(italian, italianStops)],
+  ['it', rules(italian, [...italianStops, ...asking('it')])],
   ['lt', rules(lithuanian)],
-  ['nl', rules(dutch, dutchStops)],
+  ['nl', rules(dutch, [...dutchStops, ...asking('nl')])],
   ['nn', rules(norwegian, norwegianStops)],
   ['no', rules(norwegian, norwegianStops)],
-  ['pt', rules(portuguese, portugueseStops)],
+  ['pt', rules(portuguese, [...portugueseStops, ...asking('pt')])],
   ['ro', rules(romanian)],
-  ['ru', rules(russian, russianStops)],
+  ['ru', rules(russian, [...russianStops, ...asking('ru')])],
   ['sr', rules(serbian)],
   ['sv', rules(swedish, swedishStops)],
   ['tr', rules(turkish)],
@@ -210,17 +221,31 @@ const CONSONANT = '(?:[^aeiouy]|(?<=^|[aeiou])y)';
 const hasVowel = (word: string): boolean => /[aeiou]|[^aeiou]y/.test(word);
 /** m > 0 in the paper's terms: a vowel, then a consonant. */
 const hasMeasure = (word: string): boolean => /[aeiouy][^aeiouy]/.test(word);
-const isShort = new RegExp(`^${CONSONANT}+[aeiouy][^aeiouywx]$`);
+/** Of these a silent "e" was cut off: "bak(ed)", "us(ed)". */
+const isShort = new RegExp(`^(?:${CONSONANT}+[aeiouy][^aeiouywx]|[aeiouy][^aeiouy])$`);
+/** *o in the paper's terms: "bak". */
+const isClosed = /[^aeiou][aeiouy][^aeiouywx]$/;
 
 function english(word: string): string {
   const stem = inflectionless(folded(word));
-  return IRREGULAR.get(stem) ?? stem;
+  return silent(IRREGULAR.get(stem) ?? stem);
 }
 
-/** Step 1 (inflections) of M. F. Porter, "An algorithm for suffix stripping", Program 14(3), 1980: derivations stay apart, "universe" and "university" too. */
+/** Step 5a of the same: "arrive" and "arriv(ed)" meet, "box" and "boxe(s)". Not of words that would be left with two letters, nor of "agree". */
+function silent(word: string): string {
+  const stem = word.slice(0, -1);
+  if (!/[^e]e$/.test(word) || stem.length < 3) return word;
+  const measure = stem.match(/[aeiouy]+[^aeiouy]+/g)?.length ?? 0;
+  return measure > 1 || (measure === 1 && !isClosed.test(stem)) ? stem : word;
+}
+
+/**
+ * Step 1 (inflections) of M. F. Porter, "An algorithm for suffix stripping", Program 14(3), 1980, with his later exceptions for short words ("use", "add",
+ * "pies"): derivations stay apart, "universe" and "university" too.
+ */
 function inflectionless(word: string): string {
   if (word.length < 3 || !/^[a-z]+$/.test(word)) return word;
-  let w = word.replace(/sses$/, 'ss').replace(/ies$/, 'i');
+  let w = word.replace(/sses$/, 'ss').replace(/ies$/, word.length > 4 ? 'i' : 'ie');
   if (/[^s]s$/.test(w)) w = w.slice(0, -1);
   if (w.endsWith('eed')) {
     if (hasMeasure(w.slice(0, -3))) w = w.slice(0, -1);
@@ -228,7 +253,7 @@ function inflectionless(word: string): string {
     const base = w.replace(/(?:ed|ing)$/, '');
     if (base !== w && hasVowel(base)) {
       if (/(?:at|bl|iz)$/.test(base)) w = `${base}e`;
-      else if (/([^aeioulsz])\1$/.test(base)) w = base.slice(0, -1);
+      else if (/..([^aeioulsz])\1$/.test(base)) w = base.slice(0, -1);
       else w = isShort.test(base) ? `${base}e` : base;
     }
   }
