@@ -14,8 +14,8 @@ const MIN_COMMON_MS = 700;
 const MAX_OVERLAP = 0.3;
 /** Each moment of a video that is in the list already takes so much off the next one of it: other videos come up among equals. */
 const DIVERSITY = 0.95;
-/** Half of the answer, where two things at once are asked for. */
-const HALF = 0.5;
+/** Half of the answer, where two things at once are asked for, or a picture is found for what is asked to be said. */
+export const HALF = 0.5;
 const MAX_EVIDENCE = 5;
 /** A rank weighs this much even where its modality is not sure at all, so that those ranks have an order. */
 const LEAST_SURE = 0.01;

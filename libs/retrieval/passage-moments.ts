@@ -1,4 +1,5 @@
 import { type PassageHit, terms } from '#store';
+import { namesAmount } from './amounts.ts';
 import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
 import { inLanguage, type Query } from './query.ts';
 
@@ -6,8 +7,8 @@ import { inLanguage, type Query } from './query.ts';
 const MAX_GAP_MS = 1500;
 const MERGE_SHARE = 0.6;
 const MAX_MERGED_MS = 30_000;
-/** A passage that holds this share of what is asked for is half sure; fitted as the frames' are (docs/search.md). */
-export const SURE_SHARE = 0.8;
+/** A passage that holds this share of what is asked for is half sure: what lacks one of six words is not sure. The slope is fitted as the frames' is (docs/search.md). */
+export const SURE_SHARE = 0.84;
 export const SURE_SLOPE = 0.07;
 /** What lacks a phrase in quotes is no more than this likely. */
 const WITHOUT_PHRASE = 0.3;
@@ -25,8 +26,9 @@ export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names
     const asked = askedIn(hit.language);
     const hasPhrases = asked.phrases.every((phrase) => contains(inOrder, phrase));
     const said = [...asked.words].flatMap(([term, word]) => (own.has(term) ? [word] : []));
-    // What the title says holds for each passage, and alone makes none a match.
-    const found = said.length > 0 ? [...new Set([...said, ...(named.get(hit.videoId) ?? [])])] : [];
+    // What the title says holds for each passage, and alone makes none a match; nor does any amount.
+    const amounts = query.amounts.length > 0 && namesAmount(hit.text) ? query.amounts : [];
+    const found = said.length > 0 ? [...new Set([...said, ...amounts, ...(named.get(hit.videoId) ?? [])])] : [];
     return { hit, hasPhrases, found };
   });
   const rarity = rarityOf(

@@ -1,4 +1,5 @@
 import { termOf, terms, wordsOf } from '#store';
+import { amountsAsked } from './amounts.ts';
 import type { Modality } from './search.ts';
 
 /** Words that ask, not words that are looked for: how people begin ("show me the part where they talk about ..."). */
@@ -17,6 +18,9 @@ const SPEECH =
   /\b(?:say|says|said|saying|mention(?:s|ed|ing)?|talk(?:s|ed|ing)?|speaks?|speaking|spoken|discuss(?:es|ed|ing)?|explain(?:s|ed|ing)?|ask(?:s|ed|ing)?|tells?|told|announce[sd]?|hear[sd]?|count(?:s|ed|ing)? to)\b/i;
 const SIGHT =
   /\b(?:shows?|shown|showing|see|seen|looks?|looking|wear(?:s|ing)?|colou?r(?:s|ed|ful)?|visible|picture|photo|image|drawing|frame|scene|on screen|appears?|background|backdrop)\b/i;
+/** Of what is said, and nothing else: "a man talking" may be a picture. English only. */
+const IS_SAID =
+  /\b(?:mention(?:s|ed|ing)?|says?|said|saying|(?:talk|speak)(?:s|ed|ing)? (?:about|of)|spoken (?:about|of)|discuss(?:es|ed|ing)?|explain(?:s|ed|ing)?|(?:ask|tell)(?:s|ed|ing)? (?:about|what|who|when|where|why|how|if|whether)|told)\b/i;
 /** Share that a rank has in the modality that the query does not point at. A choice: the evaluation does not tell it from 1 (docs/search.md). */
 const LEAN = 0.5;
 /** How people begin to ask. It is not looked for, and points at nothing: "show me" may ask for words as well. English only. */
@@ -38,6 +42,9 @@ const LEAD = new RegExp(
 /** "Which day is it sunny?": what says it names the day, and need not say the word. English only. */
 const CLASS =
   /\b(?:what|which)\s+(day|date|month|year|season|colou?r|number|name|kind|sort|type|person|place|city|town|country|animal|language|age)s?\b/gi;
+/** "What does the coach say about the defence?": whoever speaks says no such word of himself. English only. */
+const SPEAKER =
+  /\b(?:does|do|did) (?:the |an? |my |our |this |that )?(\S+(?: \S+)?) (?:says?|talk|speak|mention|explain|discuss|tell|ask|describe|recommend|suggest)\b|\b(?:when|where|why|how|what|part|moment) (?:the |my |our |this |that )(\S+) (?:says|said|talks|talked|speaks|spoke|mentions|mentioned|explains|explained|discusses|discussed|tells|told|asks|asked|describes|described)\b/gi;
 
 export interface Query {
   /** What frames are compared with. */
@@ -46,14 +53,18 @@ export interface Query {
   said: string;
   /** Words of what is said, each once. */
   words: string[];
-  /** Those of them that are not missed where they are not said: "day" of "which day is it sunny". */
+  /** Those of them that are not missed where they are not said: "day" of "which day is it sunny", and who says it. */
   optional: string[];
+  /** Those that ask for an amount: what names one has them. */
+  amounts: string[];
   /** Parts in quotes: what is said holds their words one after the other. */
   phrases: string[];
   /** What must not be there ("a beach -people"). */
   without: string[];
   /** Two things at once ("a red car while they talk about the weather"). English only; otherwise false. */
   isTwofold: boolean;
+  /** It asks for what is said ("they mention a boat"): a picture of a boat is half an answer. */
+  isSaid: boolean;
   /** How much a rank counts in each modality, 0..1. Says nothing of how sure a modality is. */
   weights: Record<Modality, number>;
 }
@@ -96,19 +107,28 @@ export function readQuery(text: string): Query {
   }
   const all = [...new Set(wordsOf(said))];
   const content = all.filter((word) => !ASKING.has(termOf(word) ?? ''));
-  const optional = new Set([...said.matchAll(CLASS)].flatMap(([, word]) => wordsOf(word as string)));
-  const isAll = content.every((word) => optional.has(word) || !termOf(word));
+  const only = (some: string[]): string[] => (holdsMore(content, some) ? some : []);
+  const amounts = only(amountsAsked(said).flatMap(wordsOf));
+  const named = [CLASS, SPEAKER].flatMap((pattern) =>
+    [...said.matchAll(pattern)].flatMap(([, one, other]) => wordsOf((one ?? other) as string)),
+  );
   return {
     seen,
     said,
-    optional: isAll ? [] : [...optional],
+    optional: only(named),
+    amounts,
     words: content.some((word) => termOf(word)) ? content : all,
     phrases,
     without: without.map((one) => one.trim()).filter(Boolean),
     isTwofold,
+    isSaid: !isTwofold && IS_SAID.test(plain) && !SIGHT.test(plain),
     weights: isTwofold ? { frames: 1, passages: 1 } : leaning(plain, phrases.length > 0),
   };
 }
+
+/** Whether a word that says something is left beside these. */
+const holdsMore = (content: string[], some: string[]): boolean =>
+  content.some((word) => termOf(word) && !some.includes(word));
 
 /** Of what must not be there; each is a text for CLIP to encode. */
 export const MAX_WITHOUT = 10;

@@ -2,7 +2,7 @@ import type { IndexFilter, VectorIndex } from '#store';
 import { background } from './background.ts';
 import type { Candidate, Names } from './candidate.ts';
 import { momentsOfFrames } from './frame-moments.ts';
-import { fuse } from './fuse.ts';
+import { fuse, HALF } from './fuse.ts';
 import { nearInMeaning, type PassageEncoder, withMeaning } from './meaning.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { mean, promptsOf } from './prompts.ts';
@@ -132,7 +132,7 @@ async function candidatesFor(
   // What takes longest begins first.
   const [byMeaning, frames, byWords, titled] = await Promise.all([
     usesWords ? meaningFor(deps, query, unwanted, within, signal) : [],
-    encoded ? framesFor(deps, encoded, unwanted, named, within) : [],
+    encoded ? framesFor(deps, query, encoded, unwanted, named, within) : [],
     usesWords ? passagesFor(deps, query, unwanted, named, within) : [],
     // Of two things at once, a title says neither when.
     titles.then((all) => (openings && !query.isTwofold && all?.find(query, filter, unwanted)) || []),
@@ -191,10 +191,11 @@ async function unwantedFor(
 
 async function framesFor(
   deps: SearchDeps,
+  query: Query,
   encoded: Promise<Encoded>,
   unwanted: Unwanted | undefined,
   named: Promise<Names>,
-  { filter, step }: Within,
+  { filter, step, uses }: Within,
 ): Promise<Candidate[]> {
   const { index, encoder } = deps;
   const { vector, isPicture } = await encoded;
@@ -206,7 +207,11 @@ async function framesFor(
     background(deps, filter.tenant, vector, isPicture),
   ]);
   searching();
-  return momentsOfFrames(hits, own, encoder.logitScale, await named);
+  const moments = momentsOfFrames(hits, own, encoder.logitScale, await named);
+  // A picture is half an answer to what is asked to be said, unless only pictures are searched.
+  return query.isSaid && uses('passages')
+    ? moments.map((one) => ({ ...one, confidence: HALF * one.confidence }))
+    : moments;
 }
 
 async function passagesFor(

@@ -151,7 +151,9 @@ async function findNeedle(looking: Looking, query: string, limit: number): Promi
   const only = onlySaidOrShown(query);
   const own = only ? await sources.search({ ...asked, modalities: [only] }, signal) : [];
   if (own.some(isSure)) return findingsOf(looking, own, true);
-  const moments = await sources.search(asked, signal);
+  // What is mentioned may be shown all the same.
+  const other = only && (only === 'frames' ? 'passages' : 'frames');
+  const moments = await sources.search({ ...asked, ...(other && { modalities: [other] }) }, signal);
   const found = await findingsOf(looking, moments, moments.some(isSure));
   const note = `I found nothing of it that is ${only === 'frames' ? 'shown' : 'said'}.`;
   return found.found && only ? { ...found, note } : found;
