@@ -163,6 +163,9 @@ export function termOf(word: string, language: string = DEFAULT_LANGUAGE): strin
   return term || undefined;
 }
 
+/** Whether a word says nothing by itself in any language. */
+export const isFunctionWord = (word: string): boolean => [...LANGUAGES.values()].some(({ stops }) => stops.has(word));
+
 /** Terms of a text in order. */
 export function terms(text: string, language?: string): string[] {
   const found: string[] = [];

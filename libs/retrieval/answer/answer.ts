@@ -166,6 +166,7 @@ export async function* ask(
         answer: written,
         ...(options.videoIds && { videoIds: options.videoIds }),
         ...(at && { at: { videoId: at.videoId, startMs: at.startMs, endMs: at.endMs } }),
+        cited: [...new Set(citations.map(({ moment }) => moment.videoId))],
       },
     },
   };

@@ -23,7 +23,9 @@ const UNKNOWN = { title: 'a video' };
 export function extractive(findings: Findings): string {
   if (!findings.found) return notFound(findings);
   if (findings.parts) return inParts(findings.parts, findings.missing ?? []);
-  const { kind, direction, nth } = findings.question;
+  const { question } = findings;
+  const { kind, direction, nth } = question;
+  if (question.without && !question.topic) return lacking(findings, question.without);
   if (kind === 'list' || kind === 'count') return places(findings);
   if (kind === 'summary') return summary(findings);
   if (kind === 'comparison') return findings.roles ? summary(findings) : comparison(findings);
@@ -49,13 +51,20 @@ export function remarks({ covers, note }: Findings): string {
 }
 
 /** Says that it is not there, and where it was looked for. */
-export function notFound({ question, scope, reason, isPart }: Findings): string {
+export function notFound({ question, scope, reason, isPart, unheard = [] }: Findings): string {
   if (scope?.length === 0) return 'There is no video to answer from.';
   if (reason) return reason;
   const videos =
     scope && scope.length <= MAX_TITLES ? scope.map(({ title }) => titled(title)).join(', ') : 'these videos';
   const where = isPart ? `what the filter leaves of ${videos}` : videos;
-  return `I found nothing ${question.stretch ? whereIn(question.stretch, where) : `in ${where}`} that answers this.`;
+  const said =
+    unheard.length > 0
+      ? ` Nobody says ${joined(
+          unheard.map((word) => quoted(word)),
+          'or',
+        )}.`
+      : '';
+  return `I found nothing ${question.stretch ? whereIn(question.stretch, where) : `in ${where}`} that answers this.${said}`;
 }
 
 /** Each answered for itself, its citations counted on. */
@@ -100,6 +109,18 @@ function places(findings: Findings): string {
   const some = rest > given ? `, of which ${given} are` : '';
   const more = rest > 0 ? [`And ${rest} more${some} ${cites(moments.slice(written.length), written.length)}.`] : [];
   return [`${lead} ${cites(moments)}.`, ...written, ...more].join(' ');
+}
+
+/** Videos that have nothing of something. */
+function lacking({ question, moments, count, videos }: Findings, without: string): string {
+  const nothing = question.modalities
+    ? `${quoted(without)} is not ${saidOrShown(question)}`
+    : `Nothing of ${quoted(without)} was found`;
+  const all = count?.videos ?? 0;
+  if (all === 0) return `There is no video in which ${nothing.replace('Nothing', 'nothing')} ${cites(moments)}.`;
+  const given = moments.map(({ videoId }, i) => `${titleOf(videos.get(videoId))} [${i + 1}]`);
+  const more = all > given.length ? [`${all - given.length} more`] : [];
+  return `${nothing} in ${plural(all, 'video')}: ${joined([...given, ...more])}.`;
 }
 
 const SIDES = { after: 'After', before: 'Before', during: 'During' } as const;
@@ -241,8 +262,8 @@ const titleOf = (video: VideoFacts | undefined): string => titled((video ?? UNKN
 const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
 const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
 const cites = (moments: Moment[], from = 0): string => moments.map((_, i) => `[${from + i + 1}]`).join('');
-const joined = (parts: string[]): string =>
-  parts.length < 2 ? parts.join('') : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`;
+const joined = (parts: string[], last = 'and'): string =>
+  parts.length < 2 ? parts.join('') : `${parts.slice(0, -1).join(', ')} ${last} ${parts.at(-1)}`;
 function span({ startMs, endMs }: { startMs: number; endMs: number }): string {
   const [from, to] = [clock(startMs), clock(endMs)];
   return from === to ? `at ${from}` : `from ${from} to ${to}`;

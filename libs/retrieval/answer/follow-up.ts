@@ -9,6 +9,8 @@ export interface Turn {
   videoIds?: string[];
   /** The first moment that was cited. */
   at?: { videoId: string; startMs: number; endMs: number };
+  /** Videos that were cited, in this order, each once. */
+  cited?: string[];
 }
 
 const THAT = '(?:that|this|it|then|those|these|which)';
@@ -25,6 +27,21 @@ const WHICH_ONE =
 /** "What is said then?" */
 const THEN =
   /^(?:and )?what(?:'s| is| was| do| did)?(?: (?:they|he|she|we|you))? (?:being )?(?:said|say|shown|see|seen|happens|happening|going on)(?: (?:then|there|meanwhile|at (?:that|the same) (?:time|moment|point)|during (?:that|it)))$/;
+/** "What else is said there?" is of some time around it. */
+const ELSE =
+  /^(?:(?:and|so) )*what else\b.*\b(?:there|then|around (?:it|that)|(?:in|at|during) (?:that|this|the same) (?:scene|moment|part|place|time|point))$/;
+const AROUND_MS = 30_000;
+const ELSE_ABOUT = /^(?:(?:and|so) )*what else\b.* about (.+)$/;
+const VIDEOS = '(?:videos?|films?|movies?|clips?|recordings?|lectures?|talks?)';
+/** "In the second video", "the other one"; the same video by another word. */
+const THE_OTHER = new RegExp(
+  `\\b(?:the (?<which>first|second|third|fourth|fifth|last|other)s? (?:(?<noun>${VIDEOS})|ones?)|(?<same>that|the same) ${VIDEOS})(?= (?:too|also|as well|say|says|show|shows|mention|mentions|talk|talks|about|have|has|is|are|what|when|where|who|why|how)\\b|$)`,
+);
+/** What stands for a video alone: the same is asked of it. */
+const OF_IT = /^(?:(?:and|so|ok|okay|what|how) |about )*(?:(?:in|of|from|for) )?it(?: too| also| as well)?$/;
+const COMPARE_THEM = new RegExp(
+  `^(?:(?:and|so|ok|okay|now|please|can you) )*(?:compare|contrast|what(?:'s| is| are) the differences? between|how do) (?:them|(?:those|these|the|both)(?: two)?|they)(?: ${VIDEOS})?(?: differ| compare)?$`,
+);
 const THIS_VIDEO = /\b(?:this|that|these|those) (?:video|film|movie|clip|recording|lecture|talk)s?\b/;
 /** Words that stand for the topic before. "They say" is whoever speaks, and "says that" begins what is said. */
 const PRONOUN =
@@ -41,6 +58,10 @@ export interface Resolved {
   otherwise?: Question;
   /** "After that": the place in question, from the answer before. */
   anchor?: Turn['at'];
+  /** The only videos that it is asked of, of those in question. */
+  videoIds?: string[];
+  /** The other videos: all in question but this one. */
+  exceptVideoId?: string;
 }
 
 /**
@@ -51,8 +72,10 @@ export function resolve(text: string, before: Turn | undefined): Resolved {
   const question = readQuestion(text);
   const alone: Resolved = { question, text: text.trim() };
   if (!before) return alone;
-  // Of the video that was spoken of, where there are several.
   const plain = normal(text);
+  const others = ofOthers(plain, text, before);
+  if (others) return others;
+  // Of the video that was spoken of, where there are several.
   const isOfTime = question.kind === 'clock' || (question.stretch !== undefined && question.topic === '');
   if (isOfTime && question.stretch && WHAT_ABOUT.test(plain) && hasTopic(before.read)) {
     return {
@@ -86,8 +109,10 @@ export function resolve(text: string, before: Turn | undefined): Resolved {
       text: `${before.question} → ${text.trim()}`,
     };
   }
-  if (before.at && THEN.test(plain)) {
-    const { startMs, endMs } = before.at;
+  const isElse = ELSE.test(plain);
+  if (before.at && (isElse || THEN.test(plain))) {
+    const around = isElse ? AROUND_MS : 0;
+    const [startMs, endMs] = [Math.max(0, before.at.startMs - around), before.at.endMs + around];
     const modalities = modalitiesOf(plain);
     return {
       question: { kind: 'summary', topic: '', stretch: { startMs, endMs }, ...(modalities && { modalities }) },
@@ -116,10 +141,52 @@ export function resolve(text: string, before: Turn | undefined): Resolved {
   return { question: read, text: rewritten };
 }
 
+/** Asked of other videos than the one that was spoken of, or of those that were cited together. */
+function ofOthers(plain: string, text: string, before: Turn): Resolved | undefined {
+  const cited = before.cited ?? [];
+  const again = `${before.question} → ${text.trim()}`;
+  const topic = topicOf(before);
+  if (COMPARE_THEM.test(plain) && cited.length > 1) {
+    const { modalities } = before.read;
+    return { question: { kind: 'comparison', topic, ...(modalities && { modalities }) }, text: again, videoIds: cited };
+  }
+  const about = ELSE_ABOUT.exec(plain)?.[1];
+  if (about && !PRONOUN.test(about)) {
+    const modalities = modalitiesOf(plain);
+    return { question: { kind: 'list', topic: trimmed(about) || about, ...(modalities && { modalities }) }, text };
+  }
+  const { which, noun, same } = THE_OTHER.exec(plain)?.groups ?? {};
+  // "The second one" of places is a place.
+  const isVideo = noun !== undefined || which === 'other' || before.read.unit === 'videos';
+  if (!same && (!which || !isVideo)) return undefined;
+  const only = same ? before.at?.videoId : videoOf(which as string, cited);
+  const rest = which === 'other' ? cited.filter((id) => id !== before.at?.videoId) : [];
+  const scope: Pick<Resolved, 'videoIds' | 'exceptVideoId'> = only
+    ? { videoIds: [only] }
+    : rest.length > 0
+      ? { videoIds: rest }
+      : { exceptVideoId: which === 'other' ? before.at?.videoId : undefined };
+  if (!scope.videoIds && !scope.exceptVideoId) return undefined;
+  const said = plain.replace(THE_OTHER, 'it');
+  if (OF_IT.test(said) && !same) {
+    const { names: _, ...read } = before.read;
+    const isOfVideos = read.unit === 'videos' && topic !== '';
+    const question: Question = isOfVideos ? { ...read, kind: 'list', unit: 'places', topic, without: undefined } : read;
+    return { question: read.kind === 'needle' ? { kind: 'needle', topic } : question, text: again, ...scope };
+  }
+  const asked = plain.replace(THE_OTHER, 'that video').replace(/ (?:in|of|from) that video$/, '');
+  const { anchor: _, ...resolved } = resolve(asked, { ...before, cited: undefined, at: undefined });
+  return { ...resolved, ...scope };
+}
+function videoOf(which: string, cited: string[]): string | undefined {
+  if (cited.length < 2) return undefined;
+  return which === 'last' ? cited.at(-1) : cited[NTH.indexOf(which)];
+}
+
 /** The others have no one topic to put another in the place of. */
 const hasTopic = ({ kind }: Question): boolean => ['list', 'count', 'order', 'comparison'].includes(kind);
 
 /** Content of the earlier question: its topic without the words that ask. */
 function topicOf({ read }: Turn): string {
-  return trimmed(normal(read.topic));
+  return trimmed(normal(read.topic || (read.without ?? '')));
 }

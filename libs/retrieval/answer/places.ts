@@ -1,5 +1,6 @@
 import { marked } from '../every-place.ts';
 import type { Moment } from '../index.ts';
+import { wholeOf } from './length.ts';
 import {
   covering,
   type Findings,
@@ -46,6 +47,31 @@ export async function findPlaces(looking: Looking): Promise<Findings> {
       totalMs: places.reduce((sum, { startMs, endMs }) => sum + endMs - startMs, 0),
     },
     capped: !isWhole,
+  };
+}
+
+/** The videos in which nothing is found of what they must not have, each as a whole; where all have it, its first place in each. */
+export async function findLacking(looking: Looking, without: string): Promise<Findings> {
+  const { sources, question, videoIds, signal } = looking;
+  const { modalities } = question;
+  const known = await knownVideos(looking);
+  const { moments, isWhole } = await sources.everyPlace(
+    { query: without, videoIds, modalities, openings: !modalities },
+    signal,
+  );
+  const having = new Set(moments.map(({ videoId }) => videoId));
+  const ready = known.videos.filter(({ isReady }) => isReady !== false);
+  const lacking = ready.filter(({ id }) => !having.has(id));
+  // Of what is not there a chat model can judge nothing: it is given no evidence.
+  const found =
+    lacking.length > 0
+      ? lacking.slice(0, MAX_PLACES).flatMap((video) => wholeOf(video).map((whole) => ({ ...whole, evidence: [] })))
+      : [...endsOf(moments, 'first').values()].slice(0, MAX_PLACES);
+  return {
+    ...(await findingsOf(looking, found, true)),
+    count: { places: lacking.length, videos: lacking.length },
+    ...covering(ready.length, known),
+    ...(!isWhole && { note: 'Not everything was looked at: some of these videos may have it all the same.' }),
   };
 }
 

@@ -69,6 +69,8 @@ export interface Findings {
   note?: string;
   /** Why nothing was found, where there is more to say than that. */
   reason?: string;
+  /** Words of a question that found nothing which nobody says. */
+  unheard?: string[];
   /** Only a part of each video was asked about, or one language. */
   isPart?: boolean;
   /** Of the moments, and those the question is about where it says so or they are few. */

@@ -33,7 +33,7 @@ export interface Question {
   modalities?: Modality[];
   /** Of `count` and `list`: what is counted; `time`: how long it is there. */
   unit?: 'places' | 'videos' | 'time';
-  /** Of videos that are counted: what they must not have. */
+  /** Of videos that are counted: what they must not have; without a topic, nothing else is asked of them. */
   without?: string;
   /** What it calls the videos that it is about: their titles, or most of their words. */
   names?: string[];
@@ -64,8 +64,15 @@ const COMPARISON =
 const VIDEOS = '(?:of (?:the|these|my|our) )?(?:videos?|films?|movies?|clips?|recordings?|lectures?|episodes?)';
 const COUNT_VIDEOS = new RegExp(`\\b(?:how many|number of) ${VIDEOS}\\b`);
 const WHICH_VIDEOS = new RegExp(
-  `\\b(?:which|what|(?:is|are) there|do (?:i|we|you) have)(?: an?| any| some)? ${VIDEOS}\\b(?: (?:called|named|titled)\\b)?|^which (?:one|of (?:them|these|those|the two))(?= (?:has|have|shows?|mentions?|talks?|is about)\\b)`,
+  `\\b(?:which|what|(?:is|are) there|do (?:i|we|you) have)(?: an?| any| some)? ${VIDEOS}\\b(?: (?:called|named|titled)\\b)?|^(?:and )?which (?:ones?|of (?:them|these|those|the two))(?= (?:has|have|shows?|mentions?|talks?|is about)\\b)`,
 );
+/** "Which videos do not mention bees?", "videos without bees": those that have nothing of it. */
+const LACKING = new RegExp(
+  `^(?:(?:and|but|so|please) )*(?:(?:which|what|all|any|how many|number of|(?:is|are) there(?: any)?|(?:show|find|list|give|name|count)(?: me)?(?: all| any)?)(?: the)? )?(?:${VIDEOS}|ones?|of (?:them|these|those)(?: ${VIDEOS})?)(?: (?:that|which|where (?:they|people)))? (?:(?:do|does|did|is|are|was|were|has|have)(?: not|n'?t) (?:ever |even )?|never |(?:(?:is|are) )?(?:without|with no) |lack(?:s|ing)? |(?:have|has|with|contains?|shows?|mentions?|say|says|include|includes) (?:no |nothing (?:about|of|on) ))(?:feature|include|cover|involve)?(?<thing>.+)$`,
+);
+/** What is no thing of a picture or a sentence ("videos without sound"), stands for one that was spoken of, or is followed by more. */
+const NO_THING =
+  /^(?:in|it|them|this|that|those|these|(?:any|some|every)(?:thing|one)?)\b|^(?:sound|audio|speech|subtitles?|captions?|titles?|tags?|metadata)$| but /;
 const COUNT =
   /\b(?:in )?how (?:many (?:times|mentions|scenes|shots|places|moments)|often)\b|\bnumber of (?:times|occurrences|appearances|mentions)\b|^count (?:the|how|every|all|each)\b/;
 const LIST =
@@ -81,7 +88,7 @@ const HOW_LONG = /\b(?:for )?how (?:long|much time)\b/;
 const LASTING =
   /\b(?:visible|shown|seen|see|appears?|displayed|on (?:the )?screen|in view|talk(?:ed|ing)? about|discuss(?:ed)?)\b/;
 const WITHOUT =
-  /^(.*\S) (?:without|with no|but (?:do(?:es)? )?no|but (?:do(?:es)? )?not|except(?: for)?) (?:an? |any |the )?(\S.*)$/;
+  /^(.*\S) (?:without|with no|but (?:do(?:es)? )?no|(?:but|and) (?:do(?:es)? ?)?(?:not|n't)|except(?: for)?) (?:an? |any |the )?(\S.*)$/;
 const FIRST =
   /\b((?:first|earliest|last|final|latest)(?= (?:place|moment)\b)|(?:first|earliest|last|final|latest|second|third|fourth|fifth)(?= (?:time|mention|appearance|occurrence)\b)) \w+/;
 export const NTH = ['first', 'second', 'third', 'fourth', 'fifth'];
@@ -218,6 +225,12 @@ function readPlain(text: string): Question {
   const told = SUMMARY_OF_TOPIC.exec(plain)?.[1];
   if (told && trimmed(told)) return { kind: 'list', topic: trimmed(told), modalities: ['passages'] };
   if (SUMMARY.some((pattern) => pattern.test(plain))) return { kind: 'summary', topic: '' };
+  const thing = LACKING.exec(plain)?.groups?.thing ?? '';
+  const lacked = /^(?:people|speakers?|words?)$/.test(thing) ? thing : trimmed(thing);
+  if (lacked && !NO_THING.test(thing)) {
+    const kind = /\b(?:how many|number of|count)\b/.test(plain) ? 'count' : 'list';
+    return { kind, unit: 'videos', topic: '', without: lacked, ...spoken };
+  }
   if (COUNT_VIDEOS.test(plain))
     return { kind: 'count', unit: 'videos', topic: trimmed(plain.replace(COUNT_VIDEOS, ' ')), ...spoken };
   if (LENGTH.test(plain)) return { kind: 'length', topic: '' };
@@ -266,7 +279,7 @@ export function onlySaidOrShown(text: string): Modality | undefined {
 
 /** Whether what a video is called may answer it: not when something is, nor what is said or shown. */
 export function mayBeTitle(text: string): boolean {
-  const plain = normal(text);
+  const plain = normal(text).replace(/^(?:(?:please|can you|could you) )*(?:tell|show) (?:me|us) /, '');
   return !/^(?:and )?when\b/.test(plain) && !SAID.test(plain) && !SEEN.test(plain);
 }
 

@@ -5,7 +5,7 @@ import type { Resolved } from './follow-up.ts';
 import { findLengths } from './length.ts';
 import { findOrder } from './order.ts';
 import { findParts } from './parts.ts';
-import { findEnd, findPlaces } from './places.ts';
+import { findEnd, findLacking, findPlaces } from './places.ts';
 import {
   type AnswerSources,
   byId,
@@ -22,9 +22,11 @@ import {
   sceneMoment,
 } from './plan.ts';
 import { mayBeTitle, onlySaidOrShown, type Question, readTimed, titlesAtEnd } from './question.ts';
+import { readAs, respelled, unheardOf } from './spelling.ts';
 import { findInStretch } from './stretch.ts';
 import { summarise } from './summary.ts';
 import { quoted } from './text.ts';
+import { findVerbatim, wordlessNames } from './verbatim.ts';
 
 const MAX_COMPARED = 3;
 const TWO_TOPICS = /^(.+?) (?:and|with|to|versus|vs) (?:the )?(.+)$/;
@@ -47,7 +49,35 @@ export async function retrieve(
 ): Promise<Findings> {
   const found = await findOne(sources, resolved, options, signal);
   if (found.found) return found;
-  return (await findParts(resolved.text, (part) => findOne(sources, part, options, signal))) ?? found;
+  const parts = await findParts(resolved.text, (part) => findOne(sources, part, options, signal));
+  return parts ?? findRespelled(sources, resolved, found, options, signal);
+}
+
+/** The same with the words that nobody says as they may have been meant; else what was found, which says that nobody says them. */
+async function findRespelled(
+  sources: AnswerSources,
+  resolved: Resolved,
+  found: Findings,
+  options: Options,
+  signal?: AbortSignal,
+): Promise<Findings> {
+  const { kind, modalities, topic } = found.question;
+  const isOfWords = ['needle', 'list', 'count', 'order'].includes(kind) && modalities?.[0] !== 'frames';
+  if (!isOfWords || found.scope?.length === 0 || found.reason) return found;
+  const asked = { videoIds: options.videoIds, signal };
+  const { unheard, isAll } = await unheardOf(sources, topic, asked);
+  const near = await respelled(sources, unheard, asked);
+  if (near.size > 0) {
+    const meant = (text: string): string =>
+      [...near].reduce(
+        (all, [word, other]) => all.replace(new RegExp(`(?<!\\p{L})${word}(?!\\p{L})`, 'giu'), other),
+        text,
+      );
+    const question = { ...resolved.question, topic: meant(resolved.question.topic) };
+    const again = await findOne(sources, { ...resolved, question, text: meant(resolved.text) }, options, signal);
+    if (again.found) return readAs(again, near, quoted);
+  }
+  return isAll ? found : { ...found, unheard };
 }
 
 /** In the videos that a question names, in the part of them that it names, one way for each kind. */
@@ -60,7 +90,7 @@ async function findOne(
   const { text } = resolved;
   const { limit, isPart } = options;
   let { question } = resolved;
-  let { videoIds } = options;
+  let videoIds = await inQuestion(sources, resolved, options.videoIds);
   signal?.throwIfAborted();
   const find = async ({ names }: Question) => names && (await namedVideos(sources, names, videoIds));
   let named = await find(question);
@@ -81,9 +111,24 @@ async function findOne(
   const isFew = videoIds !== undefined && videoIds.length <= MAX_NAMED;
   const scope = isFew ? await sources.videos(videoIds, MAX_NAMED) : undefined;
   const looking: Looking = { sources, question, videoIds, scope, isPart, signal };
+  const wordless = stretch ? [] : wordlessNames(text);
+  const verbatim = wordless.length > 0 ? await findVerbatim(looking, text, wordless) : undefined;
+  if (verbatim) return verbatim;
   if (!stretch) return findIn(looking, { text, anchor, limit });
   const findings = await findInStretch(looking, stretch, (part) => findIn(part, { text, limit }));
   return findings ?? findNeedle({ ...looking, question: { kind: 'needle', topic: text } }, text, limit);
+}
+
+/** Of the videos in question those that a follow-up is asked of; where none of them is left, it is asked of all. */
+async function inQuestion(
+  sources: AnswerSources,
+  { videoIds: only, exceptVideoId }: Resolved,
+  videoIds: string[] | undefined,
+): Promise<string[] | undefined> {
+  if (!only && !exceptVideoId) return videoIds;
+  const all = only ?? videoIds ?? (await sources.videos(undefined, MAX_NAMED)).map(({ id }) => id);
+  const left = all.filter((id) => id !== exceptVideoId && (videoIds?.includes(id) ?? true));
+  return left.length > 0 ? left : videoIds;
 }
 
 /** All that each of the names finds; undefined where one of them finds nothing. */
@@ -132,6 +177,7 @@ async function findIn(
     return found.found || direction !== 'during' ? found : findNeedle(asNeedle, text, limit);
   }
   if ((kind === 'list' || kind === 'count') && topic) return findPlaces(looking);
+  if (question.without) return findLacking(looking, question.without);
   if (kind === 'summary') return summarise(looking, await knownVideos(looking));
   if (kind === 'comparison') {
     const known = await knownVideos(looking);

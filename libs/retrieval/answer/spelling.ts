@@ -1,0 +1,98 @@
+import { isFunctionWord, termOf, terms, wordsOf } from '#store';
+import type { Evidence } from '../index.ts';
+import { readQuery } from '../query.ts';
+import type { AnswerSources, Findings } from './plan.ts';
+import { trimmed } from './question.ts';
+
+/** Of a question that found nothing; one with more words is no slip of the hand. */
+const MAX_WORDS = 6;
+const MIN_LETTERS = 4;
+/** From so many letters on two of them may be wrong, below it one. */
+const LONG = 8;
+/** Whose words are read, the newest first: those of an hour take about ten ms. */
+const MAX_VIDEOS = 20;
+
+/** Of a question, not of what is looked for. */
+const RELATIONS = new Set(
+  'after against among around before behind below between during over since through under until while within without'.split(
+    ' ',
+  ),
+);
+
+interface Asked {
+  videoIds?: string[];
+  signal?: AbortSignal;
+}
+
+/** The words of a question that nobody says: they may be misspelt, or of another language. */
+export async function unheardOf(
+  sources: AnswerSources,
+  text: string,
+  { videoIds, signal }: Asked,
+): Promise<{ unheard: string[]; isAll: boolean }> {
+  const words = readQuery(text).words.filter(
+    (word) => !isFunctionWord(word) && !RELATIONS.has(word) && trimmed(word) !== '',
+  );
+  if (words.length > MAX_WORDS) return { unheard: [], isAll: false };
+  const unheard = await Promise.all(
+    words.map(async (query) => {
+      const hits = await sources.search({ query, videoIds, modalities: ['passages'], limit: 1 }, signal);
+      return hits.some(({ evidence }) => evidence.some((one) => says(one, query))) ? [] : [query];
+    }),
+  );
+  return { unheard: unheard.flat(), isAll: unheard.every((some) => some.length > 0) };
+}
+/** What is near in meaning need not say it. */
+const says = ({ text = '', language }: Evidence, word: string): boolean =>
+  terms(text, language).includes(termOf(word, language) ?? '');
+
+/** For each of the words that nobody says the only one that is said, or in a title, and is nearly spelt so. */
+export async function respelled(
+  sources: AnswerSources,
+  unheard: string[],
+  { videoIds }: Asked,
+): Promise<Map<string, string>> {
+  const wanted = unheard.filter((word) => word.length >= MIN_LETTERS && !/\p{N}/u.test(word));
+  const near = new Map<string, string>();
+  if (wanted.length === 0) return near;
+  const said = new Set<string>();
+  for (const { id, title } of await sources.videos(videoIds, MAX_VIDEOS)) {
+    for (const word of wordsOf(title)) said.add(word);
+    for (const { text } of await sources.passages(id)) for (const word of wordsOf(text)) said.add(word);
+  }
+  for (const word of wanted) {
+    const most = word.length < LONG ? 1 : 2;
+    const like = [...said].flatMap((other) => {
+      if (other[0] !== word[0] || Math.abs(other.length - word.length) > most) return [];
+      const distance = distanceOf(word, other);
+      return distance <= most ? [{ other, distance }] : [];
+    });
+    const least = Math.min(...like.map(({ distance }) => distance));
+    const best = like.filter(({ distance }) => distance === least).map(({ other }) => other);
+    // "Engine" and "engines" are one word.
+    if (best[0] && new Set(best.map((other) => termOf(other))).size === 1) near.set(word, best[0]);
+  }
+  return near;
+}
+
+/** Findings of the question as it was meant, which say so. */
+export function readAs(findings: Findings, near: Map<string, string>, quoted: (word: string) => string): Findings {
+  const notes = [...near].map(([word, other]) => `Nobody says ${quoted(word)}: I took it for ${quoted(other)}.`);
+  return { ...findings, note: [...(findings.note ? [findings.note] : []), ...notes].join(' ') };
+}
+
+/** Letters that are wrong, missing, too many, or in each other's place (optimal string alignment; Damerau, "A technique for computer detection and correction of spelling errors", CACM 7(3), 1964). */
+function distanceOf(a: string, b: string): number {
+  let [last, row]: [number[], number[]] = [[], Array.from({ length: b.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swap = isSwapped ? (last[j - 2] as number) + 1 : change;
+      next[j] = Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, change, swap);
+    }
+    [last, row] = [row, next];
+  }
+  return row[b.length] as number;
+}
