@@ -5,6 +5,7 @@
 const ASKED = [
   /\bhow (long|far|hot|cold|warm|big|large|small|tall|high|low|deep|wide|thick|heavy|old|young|fast|quick|quickly|often|soon|late|early|expensive)\b/gi,
   /\b(?:what|which) (temperature|price|size|length|height|depth|width|weight|distance|speed|percentage|amount|score)\b/gi,
+  /\bhow much (money|time|space|work)\b/gi,
   /\bhow much\b.* (cost|costs|pay|paid|weigh|weighs)\b/gi,
   /\bwie (lange?|hoch|tief|weit|breit|groß|klein|alt|schwer|schnell|heiß|warm|kalt|teuer|oft|spät|viele?)\b/gi,
   /\b(?:a )?qué (hora|temperatura|precio|tamaño|altura|distancia|velocidad|edad)(?!\p{L})/giu,

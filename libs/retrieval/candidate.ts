@@ -12,8 +12,8 @@ export interface Candidate {
   /** Best first, all of it: which of it counts depends on the span that fusion chooses. */
   evidence: Evidence[];
 }
-/** Words of the query that title or metadata of a video have, by the video's id. */
-export type Names = Map<string, string[]>;
+/** Words of the query that title or metadata of a video have, by the video's id, and whether they are most of a title of several words. */
+export type Names = Map<string, { words: string[]; isCalled: boolean }>;
 /** Best first; ties in the order of video and time, so that the same hits always give the same results. */
 export function byScore(
   a: { videoId: string; startMs: number; score: number },

@@ -20,15 +20,19 @@ export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names
     words: inLanguage(words, language),
     phrases: query.phrases.map((phrase) => terms(phrase, language)),
   }));
-  const matches = hits.map((hit) => {
+  const texts = hits.map((hit) => {
     const inOrder = terms(hit.text, hit.language);
     const own = new Set(inOrder);
     const asked = askedIn(hit.language);
     const hasPhrases = asked.phrases.every((phrase) => contains(inOrder, phrase));
     const said = [...asked.words].flatMap(([term, word]) => (own.has(term) ? [word] : []));
-    // What the title says holds for each passage, and alone makes none a match; nor does any amount.
+    return { hit, hasPhrases, said };
+  });
+  const titled = titledWords(texts, named);
+  const matches = texts.map(({ hit, hasPhrases, said }) => {
+    // Neither what the title says nor an amount makes a match by itself.
     const amounts = query.amounts.length > 0 && namesAmount(hit.text) ? query.amounts : [];
-    const found = said.length > 0 ? [...new Set([...said, ...amounts, ...(named.get(hit.videoId) ?? [])])] : [];
+    const found = said.length > 0 ? [...new Set([...said, ...amounts, ...titled(hit.videoId)])] : [];
     return { hit, hasPhrases, found };
   });
   const rarity = rarityOf(
@@ -89,6 +93,24 @@ export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names
     }
   }
   return moments.sort(byScore);
+}
+
+/**
+ * The words of a video's title that hold for each of its passages: of one that is asked for by its title all, else those that are said in no other video.
+ * "Coffee in the morning" is not said all through "Morning drive".
+ */
+function titledWords(texts: { hit: PassageHit; said: string[] }[], named: Names): (videoId: string) => string[] {
+  const sayers = new Map<string, Set<string>>();
+  for (const { hit, said } of named.size > 0 ? texts : []) {
+    for (const word of said) sayers.set(word, (sayers.get(word) ?? new Set()).add(hit.videoId));
+  }
+  return remembering((videoId: string) => {
+    const { words = [], isCalled = false } = named.get(videoId) ?? {};
+    return words.filter((word) => {
+      const others = sayers.get(word) ?? new Set();
+      return isCalled || others.size === 0 || (others.size === 1 && others.has(videoId));
+    });
+  });
 }
 
 interface Open {

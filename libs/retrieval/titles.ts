@@ -66,14 +66,21 @@ export class Titles {
   /** Videos that have any of these words, and which. */
   named(words: readonly string[]): Names {
     const names: Names = new Map();
-    for (const [term, word] of inLanguage(words, undefined)) {
+    const asked = inLanguage(words, undefined);
+    for (const [term, word] of asked) {
       for (const id of this.#holding.get(term) ?? []) {
         const found = names.get(id);
-        if (found) found.push(word);
-        else names.set(id, [word]);
+        if (found) found.words.push(word);
+        else names.set(id, { words: [word], isCalled: this.#isCalled(id, asked) });
       }
     }
     return names;
+  }
+
+  #isCalled(id: string, asked: Map<string, string>): boolean {
+    const { titleTerms } = this.#videos.get(id) as Known;
+    const held = titleTerms.filter((term) => asked.has(term)).length;
+    return held > 1 && held > titleTerms.length / 2;
   }
 
   /** Videos that are called so, best first: by the whole title; else, unless `isWhole`, by its words in this order; else by most of them, and by metadata. */
@@ -107,7 +114,7 @@ export class Titles {
     const isWanted = wantedBy(filter);
 
     const found: { video: Known; endMs: number; share: number; score: number }[] = [];
-    for (const [id, held] of this.named(words)) {
+    for (const [id, { words: held }] of this.named(words)) {
       const video = this.#videos.get(id) as Known;
       const endMs = Math.min(OPENING_MS, video.durationMs ?? unknownMs);
       const share = sum(held) / total;

@@ -98,6 +98,28 @@ describe('A title', () => {
   });
 });
 
+it('A word of a title holds for what is said in its video, unless it is an everyday word that others say', async () => {
+  const passages = (id: string, ...texts: string[]) =>
+    texts.map((text, i) => ({
+      ...{ id: passageId(id, 60_000 + i * 9000), tenant: 'm', videoId: id, language: 'en', text },
+      ...{ startMs: 60_000 + i * 9000, endMs: 62_000 + i * 9000 },
+    }));
+  await index.upsertPassages([
+    ...passages(A, 'a coffee at the station', 'this is the derivative'),
+    ...passages(B, 'water them in the morning', 'the derivative was in lecture 1'),
+  ]);
+  const named = async (title: string, query: string) => {
+    const known = new Titles();
+    known.add([{ id: A, title, metadata: [], durationMs: 600_000 }]);
+    const deps_ = { index, encoder, titles: async () => known };
+    const all = await search(deps_, { tenant: 'm', query, limit: 10, modalities: ['passages'] });
+    return all.filter(({ confidence }) => confidence > 0.5).map(({ evidence }) => evidence[0]?.text);
+  };
+  expect(await named('Morning drive', 'coffee in the morning')).toEqual([]);
+  expect(await named('Evening drive', 'coffee in the evening')).toEqual(['a coffee at the station']);
+  expect(await named('Lecture 4', 'the derivative in lecture 4')).toEqual(['this is the derivative']);
+});
+
 it('A video is called by its whole title where nothing less will do, whatever words it is made of', () => {
   const shows = new Titles();
   shows.add([
