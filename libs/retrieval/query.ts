@@ -21,6 +21,9 @@ const SIGHT =
 /** Of what is said, and nothing else: "a man talking" may be a picture. English only. */
 const IS_SAID =
   /\b(?:mention(?:s|ed|ing)?|says?|said|saying|(?:talk|speak)(?:s|ed|ing)? (?:about|of)|spoken (?:about|of)|discuss(?:es|ed|ing)?|explain(?:s|ed|ing)?|(?:ask|tell)(?:s|ed|ing)? (?:about|what|who|when|where|why|how|if|whether)|told)\b/i;
+/** Of what no picture tells. English only. */
+const IS_UNSEEN =
+  /^(?:and |so )?(?:why\b|(?:on |in |at )?(?:what|which) (?:day|date|month|year|time|age)\b|how (?:long|much|often|old|hot|cold|far|expensive|late|early|soon)\b)/i;
 /** Share that a rank has in the modality that the query does not point at. A choice: the evaluation does not tell it from 1 (docs/search.md). */
 const LEAN = 0.5;
 /** How people begin to ask. It is not looked for, and points at nothing: "show me" may ask for words as well. English only. */
@@ -63,7 +66,7 @@ export interface Query {
   without: string[];
   /** Two things at once ("a red car while they talk about the weather"). English only; otherwise false. */
   isTwofold: boolean;
-  /** It asks for what is said ("they mention a boat"): a picture of a boat is half an answer. */
+  /** It asks for what is said ("they mention a boat", "why …", "which day …"): a picture of a boat is half an answer. */
   isSaid: boolean;
   /** How much a rank counts in each modality, 0..1. Says nothing of how sure a modality is. */
   weights: Record<Modality, number>;
@@ -121,7 +124,7 @@ export function readQuery(text: string): Query {
     phrases,
     without: without.map((one) => one.trim()).filter(Boolean),
     isTwofold,
-    isSaid: !isTwofold && IS_SAID.test(plain) && !SIGHT.test(plain),
+    isSaid: !isTwofold && (IS_SAID.test(plain) || IS_UNSEEN.test(plain)) && !SIGHT.test(plain),
     weights: isTwofold ? { frames: 1, passages: 1 } : leaning(plain, phrases.length > 0),
   };
 }

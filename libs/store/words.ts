@@ -36,7 +36,7 @@ import { stopwords as swedishStops } from '@orama/stopwords/swedish';
 const ENGLISH_STOPS = (
   'a about am an and are as at be been being but by can could did do does doing don for from had has have having he her hers him his how i if in ' +
   'into is it its it me my of on or our ours she should so some than that the their theirs them then there these they this those to was we were ' +
-  'what when where which while who whom why will with would you your yours s t d ll m re ve'
+  'what when where which while who whom why will with would you your yours must shall s t d ll m re ve'
 ).split(' ');
 /** The same of Spanish: the library's list holds "verdad", "tiempo" and "trabajo". */
 const SPANISH_STOPS = (
@@ -44,9 +44,9 @@ const SPANISH_STOPS = (
   'estos fue fueron ha han hasta he hay la las le les lo los me mi mis muy más nada ni no nos nosotros o os para pero por porque que qué quien se sea ' +
   'ser si sí sin sobre son soy su sus también te tu tus un una uno unos unas y ya yo'
 ).split(' ');
-/** Words that ask, where the lists at hand lack them. */
+/** Words that ask, and that make the passive, where the lists at hand lack them. */
 const QUESTION_STOPS = {
-  de: 'wer wann warum wohin woher wieviel wieviele wem wen wessen weshalb wieso',
+  de: 'wurde wurden worden wer wann warum wohin woher wieviel wieviele wem wen wessen weshalb wieso',
   es: 'quién quiénes dónde adónde cuándo cómo cuál cuáles cuánto cuánta cuántos cuántas',
   fr: 'quoi où quand comment combien pourquoi',
   it: 'quando quali',
@@ -72,7 +72,8 @@ const IRREGULAR = new Map(
     'men:man women:woman children:child feet:foot teeth:tooth mice:mouse geese:goose'
   )
     .split(' ')
-    .map((pair) => pair.split(':') as [string, string]),
+    .map((pair) => pair.split(':') as [string, string])
+    .map(([form, word]) => [form, word.replace(/(?<=[aeiou])y$/, 'i')]),
 );
 
 interface Rules {
