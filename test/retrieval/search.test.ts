@@ -287,7 +287,12 @@ describe('Search', () => {
   it('is no more than half sure of a picture of what is asked to be said, unless pictures alone are searched', async () => {
     await show(A, [...many('house', 30), ...many('car', 4), ...many('house', 30)]);
     await say(A, [[1000, 3000, 'the old train stops near the river']]);
-    for (const query of ['they mention a car', 'what do they say about a car', 'why is there a car', 'which year is the car of'])
+    for (const query of [
+      'they mention a car',
+      'what do they say about a car',
+      'why is there a car',
+      'which year is the car of',
+    ])
       for (const { confidence } of await find(query)) expect(confidence).toBeLessThanOrEqual(0.5);
     for (const query of ['a man talking in a car', 'they say what colour the car is'])
       expect((await find(query))[0]?.confidence).toBeGreaterThan(0.5);

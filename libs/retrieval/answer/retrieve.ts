@@ -197,9 +197,9 @@ async function findNeedle(looking: Looking, query: string, limit: number): Promi
   const only = onlySaidOrShown(query);
   const own = only ? await sources.search({ ...asked, modalities: [only] }, signal) : [];
   if (own.some(isSure)) return findingsOf(looking, own, true);
-  // What is mentioned may be shown all the same.
-  const other = only && (only === 'frames' ? 'passages' : 'frames');
-  const moments = await sources.search({ ...asked, ...(other && { modalities: [other] }) }, signal);
+  // What is mentioned nowhere may be shown all the same.
+  const shown = only === 'passages' ? await sources.search({ ...asked, modalities: ['frames'] }, signal) : [];
+  const moments = shown.some(isSure) ? shown : await sources.search(asked, signal);
   const found = await findingsOf(looking, moments, moments.some(isSure));
   const note = `I found nothing of it that is ${only === 'frames' ? 'shown' : 'said'}.`;
   return found.found && only ? { ...found, note } : found;
