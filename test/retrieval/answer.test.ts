@@ -281,6 +281,7 @@ describe('Without a chat model, an answer is made of what was found:', () => {
       ['a'],
       'Said at 0:05 in "Sample": “the weather is sunny” [1]. Said at 1:05 in "Sample": “the weather is warm” [2].',
     ],
+    ['why a boat', ['a'], 'Seen from 0:30 to 1:00 in "Sample" [1]. I found nothing of it that is said.'],
     ['where is the boat', ['a'], 'Seen from 0:30 to 1:00 in "Sample" [1].'],
     [
       'How many times is the weather mentioned?',

@@ -277,6 +277,14 @@ export function onlySaidOrShown(text: string): Modality | undefined {
   return MENTIONED.test(plain) ? 'passages' : 'frames';
 }
 
+/** Whether it asks for a fact rather than for a sight. */
+export function mayBeSaid(text: string): boolean {
+  const plain = normal(text);
+  return (
+    /^(?:and )?(?:who|whom|whose|what|which|why|how|where(?! (?:is|are|was|were)\b))\b/.test(plain) && !SEEN.test(plain)
+  );
+}
+
 /** Whether what a video is called may answer it: not when something is, nor what is said or shown. */
 export function mayBeTitle(text: string): boolean {
   const plain = normal(text).replace(/^(?:(?:please|can you|could you) )*(?:tell|show) (?:me|us) /, '');

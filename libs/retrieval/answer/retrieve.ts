@@ -21,7 +21,7 @@ import {
   passageMoment,
   sceneMoment,
 } from './plan.ts';
-import { mayBeTitle, onlySaidOrShown, type Question, readTimed, titlesAtEnd } from './question.ts';
+import { mayBeSaid, mayBeTitle, onlySaidOrShown, type Question, readTimed, titlesAtEnd } from './question.ts';
 import { readAs, respelled, unheardOf } from './spelling.ts';
 import { findInStretch } from './stretch.ts';
 import { summarise } from './summary.ts';
@@ -201,9 +201,12 @@ async function findNeedle(looking: Looking, query: string, limit: number): Promi
   const shown = only === 'passages' ? await sources.search({ ...asked, modalities: ['frames'] }, signal) : [];
   const moments = shown.some(isSure) ? shown : await sources.search(asked, signal);
   const found = await findingsOf(looking, moments, moments.some(isSure));
+  // "What does the guide recommend?" may be answered by a picture, but seldom is.
+  const isSeenOnly = mayBeSaid(query) && found.moments.filter(isSure).every(isOfPictures);
   const note = `I found nothing of it that is ${only === 'frames' ? 'shown' : 'said'}.`;
-  return found.found && only ? { ...found, note } : found;
+  return found.found && (only || isSeenOnly) ? { ...found, note } : found;
 }
+const isOfPictures = ({ evidence }: Moment): boolean => evidence.every(({ kind }) => kind === 'frame');
 
 /** The place, and what is said and shown next to it. */
 async function findNeighbour(looking: Looking, anchor: Resolved['anchor']): Promise<Findings> {
