@@ -128,6 +128,8 @@ describe('A question that follows', () => {
     expect(second?.moments.map(({ videoId }) => videoId)).toEqual([two]);
     expect(other?.moments.map(({ videoId }) => videoId)).toEqual([one]);
     expect(compared?.moments.map(({ videoId }) => videoId).filter((id) => id === one)).toEqual([]);
+    const [, nowhere] = await conversation('When is the earthquake mentioned?', 'And in the other videos?');
+    expect(nowhere).toMatchObject({ found: false, moments: [] });
     const [, both] = await conversation('Which videos mention bees?', 'compare them');
     expect(new Set(both?.moments.map(({ videoId }) => titleOf(videoId)))).toEqual(new Set(['Bread', 'Bees']));
     expect(both?.answer).not.toContain('Rock');

@@ -62,6 +62,10 @@ export async function findLacking(looking: Looking, without: string): Promise<Fi
   const having = new Set(moments.map(({ videoId }) => videoId));
   const ready = known.videos.filter(({ isReady }) => isReady !== false);
   const lacking = ready.filter(({ id }) => !having.has(id));
+  const notes = [
+    ...(isWhole ? [] : ['Not everything was looked at: some of these videos may have it all the same.']),
+    ...(known.isOpen ? [`Only the ${known.videos.length} newest videos were looked at.`] : []),
+  ];
   // Of what is not there a chat model can judge nothing: it is given no evidence.
   const found =
     lacking.length > 0
@@ -71,7 +75,7 @@ export async function findLacking(looking: Looking, without: string): Promise<Fi
     ...(await findingsOf(looking, found, true)),
     count: { places: lacking.length, videos: lacking.length },
     ...covering(ready.length, known),
-    ...(!isWhole && { note: 'Not everything was looked at: some of these videos may have it all the same.' }),
+    ...(notes.length > 0 && { note: notes.join(' ') }),
   };
 }
 

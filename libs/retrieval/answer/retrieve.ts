@@ -49,7 +49,10 @@ export async function retrieve(
 ): Promise<Findings> {
   const found = await findOne(sources, resolved, options, signal);
   if (found.found) return found;
-  const parts = await findParts(resolved.text, (part) => findOne(sources, part, options, signal));
+  const { videoIds, exceptVideoId } = resolved;
+  const parts = await findParts(resolved.text, (part) =>
+    findOne(sources, { videoIds, exceptVideoId, ...part }, options, signal),
+  );
   return parts ?? findRespelled(sources, resolved, found, options, signal);
 }
 
@@ -119,7 +122,7 @@ async function findOne(
   return findings ?? findNeedle({ ...looking, question: { kind: 'needle', topic: text } }, text, limit);
 }
 
-/** Of the videos in question those that a follow-up is asked of; where none of them is left, it is asked of all. */
+/** Of the videos in question those that a follow-up is asked of. */
 async function inQuestion(
   sources: AnswerSources,
   { videoIds: only, exceptVideoId }: Resolved,
@@ -127,8 +130,7 @@ async function inQuestion(
 ): Promise<string[] | undefined> {
   if (!only && !exceptVideoId) return videoIds;
   const all = only ?? videoIds ?? (await sources.videos(undefined, MAX_NAMED)).map(({ id }) => id);
-  const left = all.filter((id) => id !== exceptVideoId && (videoIds?.includes(id) ?? true));
-  return left.length > 0 ? left : videoIds;
+  return all.filter((id) => id !== exceptVideoId && (videoIds?.includes(id) ?? true));
 }
 
 /** All that each of the names finds; undefined where one of them finds nothing. */

@@ -28,12 +28,17 @@ export async function findVerbatim(looking: Looking, text: string, wanted: strin
     const own = new Set(terms(said, language));
     return wanted.every((name) => names(said, name)) && asked.every((term) => own.has(term));
   };
-  const { videos } = await knownVideos(looking);
+  const { videos, isOpen } = await knownVideos(looking);
   const found: PassageRow[] = [];
   for (const { id } of videos) found.push(...(await sources.passages(id)).filter(says));
   if (found.length === 0) return undefined;
   const all = await findingsOf(looking, found.slice(0, MAX_PLACES).map(passageMoment), true);
-  return { ...all, count: { places: found.length, videos: new Set(found.map(({ videoId }) => videoId)).size } };
+  const count = {
+    places: found.length,
+    videos: new Set(found.map(({ videoId }) => videoId)).size,
+    totalMs: found.reduce((sum, { startMs, endMs }) => sum + endMs - startMs, 0),
+  };
+  return { ...all, count, capped: isOpen };
 }
 
 /** As it is written, and as whole words. One word at the beginning of a sentence is seldom a name ("It rains"). */
