@@ -1,19 +1,50 @@
-import type { Connection, Table } from '@lancedb/lancedb';
+import { mkdir } from 'node:fs/promises';
+import { type Connection, connect, type Table } from '@lancedb/lancedb';
 import type * as arrow from 'apache-arrow';
 import { guard, retryConflicts, storeError } from './lancedb-failures.ts';
 import { isOurs, PASSAGES } from './lancedb-query.ts';
 import { passagesShape } from './lancedb-rows.ts';
 import { addMissingColumns, ensureTextIndex, type Keeping, TableWriter } from './lancedb-table.ts';
 
+const connectTo = (dir: string): Promise<Connection> => connect(dir, { readConsistencyInterval: 0 });
+
 /** The tables of a folder, each opened once in a process, and what writes to them. */
 export class LanceFolder {
   readonly #tables = new Map<string, Promise<Table>>();
   readonly #writers = new Map<string, TableWriter>();
+  #changes = 0;
 
-  constructor(
-    readonly db: Connection,
+  private constructor(
+    readonly dir: string,
     readonly keep: Keeping,
+    private db: Connection,
   ) {}
+
+  static async open(dir: string, keep: Keeping): Promise<LanceFolder> {
+    await mkdir(dir, { recursive: true });
+    return new LanceFolder(dir, keep, await connectTo(dir));
+  }
+
+  get isOpen(): boolean {
+    return this.db.isOpen();
+  }
+
+  /**
+   * A table has a version that it had not. Lance keeps in memory what it read of each, up to 7 GB, and takes no other bound from JavaScript (0.39): so all
+   * is opened anew after `renewAfter` of them. Whoever is at work with what was open goes on with it; it is dropped with the last of them.
+   */
+  changed(): void {
+    if (++this.#changes < this.keep.renewAfter) return;
+    this.#changes = 0;
+    const renewed = connectTo(this.dir).then((db) => {
+      if (!this.isOpen) return db.close();
+      this.db = db;
+      this.#tables.clear();
+      for (const writer of this.#writers.values()) writer.reopen();
+    });
+    // What is open is as good, but for its size.
+    renewed.catch(() => {});
+  }
 
   /** Names of our tables; not of one whose folder is all that a process left when it died making it. */
   async written(): Promise<string[]> {
@@ -67,7 +98,7 @@ export class LanceFolder {
   }
 
   #writer(name: string, open: () => Promise<Table>): TableWriter {
-    const writer = this.#writers.get(name) ?? new TableWriter(open, this.keep);
+    const writer = this.#writers.get(name) ?? new TableWriter(open, this.keep, () => this.changed());
     this.#writers.set(name, writer);
     return writer;
   }

@@ -32,7 +32,13 @@ export class TableWriter {
   constructor(
     readonly open: () => Promise<Table>,
     readonly keep: Keeping,
+    readonly changed: () => void,
   ) {}
+
+  /** From the next write on, with what `open` gives then. */
+  reopen(): void {
+    this.#table = undefined;
+  }
 
   async upsert<Row extends { id: string }>(rows: Row[], toArrow: (rows: Row[]) => arrow.Table): Promise<void> {
     const groups = new Set<Promise<void>>();
@@ -55,7 +61,9 @@ export class TableWriter {
         this.#table = undefined;
       });
       const table = await guard(() => this.#table as Promise<Table>);
-      return retryConflicts(() => task(table), attempts);
+      const done = await retryConflicts(() => task(table), attempts);
+      this.changed();
+      return done;
     });
     this.#tail = run.catch(() => {});
     return run;
@@ -92,12 +100,14 @@ export class TableWriter {
   }
 }
 
-/** How long upkeep leaves what is of no use any more. */
+/** How long what is of no use any more is left on disk, and in memory. */
 export interface Keeping {
   /** Replaced versions, for a reader that began on one and is still at it. */
   keepVersionsMs: number;
   /** Files that no version names, counted from the last write: they may be of one that goes on, or of one that another process's commit or a crash ended. */
   keepUnknownMs: number;
+  /** After so many changes of tables all of the folder is opened anew. */
+  renewAfter: number;
 }
 export interface Upkeep {
   /** Files were replaced, so there is more to remove later. */

@@ -1,6 +1,5 @@
 import './lancedb-log.ts';
-import { mkdir } from 'node:fs/promises';
-import { type Connection, connect, MatchQuery, type Table } from '@lancedb/lancedb';
+import { MatchQuery, type Table } from '@lancedb/lancedb';
 import { guard, isConflict } from './lancedb-failures.ts';
 import { LanceFolder } from './lancedb-folder.ts';
 import { nearest } from './lancedb-nearest.ts';
@@ -82,6 +81,8 @@ const TUNING: LanceTuning = {
   exactRows: 5_000,
   keepVersionsMs: 10 * 60_000,
   keepUnknownMs: 60 * 60_000,
+  // Some 250 videos, which leave 60 to 100 MB.
+  renewAfter: 1000,
 };
 
 /**
@@ -91,23 +92,24 @@ const TUNING: LanceTuning = {
  * came since. Upkeep runs once more by itself when the versions that the last writes replaced may be dropped.
  */
 export class LanceIndex implements VectorIndex {
-  readonly #folder: LanceFolder;
   readonly #samples = new SampleCache();
 
   readonly #known = new Map<string, Known>();
   #upkeep: NodeJS.Timeout | undefined;
   #optimizing: Promise<void> = Promise.resolve();
 
+  readonly #folder: LanceFolder;
+
   private constructor(
-    readonly db: Connection,
+    folder: LanceFolder,
     readonly tuning: LanceTuning,
   ) {
-    this.#folder = new LanceFolder(db, tuning);
+    this.#folder = folder;
   }
 
   static async open(dir: string, tuning: Partial<LanceTuning> = {}): Promise<LanceIndex> {
-    await mkdir(dir, { recursive: true });
-    return new LanceIndex(await connect(dir, { readConsistencyInterval: 0 }), { ...TUNING, ...tuning });
+    const all = { ...TUNING, ...tuning };
+    return new LanceIndex(await LanceFolder.open(dir, all), all);
   }
 
   async upsertFrames(model: VectorModel, rows: FrameRow[]): Promise<void> {
@@ -322,7 +324,7 @@ export class LanceIndex implements VectorIndex {
 
   /** Waits for writes that were begun, then lets go of the files; the process can exit. */
   async close(): Promise<void> {
-    if (!this.db.isOpen()) return;
+    if (!this.#folder.isOpen) return;
     clearTimeout(this.#upkeep);
     await this.#folder.close();
   }
@@ -357,6 +359,7 @@ export class LanceIndex implements VectorIndex {
     const version = await table.version();
     let known = this.#known.get(name);
     if (known?.version !== version) {
+      if (known) this.#folder.changed();
       known = { version, index: vectorIndexOf(table), counts: new Map() };
       this.#known.set(name, known);
       known.index.catch(() => this.#known.delete(name));

@@ -172,6 +172,30 @@ describe('The vector index in LanceDB', () => {
     expect(hits.map(([hit]) => hit?.id)).toEqual(rows.slice(0, 50).map((row) => row.id));
   }, 120_000);
 
+  it('opens the folder anew from time to time, while it is written, searched and kept up', async () => {
+    const index = await open({ ...SMALL, renewAfter: 2 });
+    const reader = await open({ renewAfter: 1 });
+    const vector = frame('t', 'v', 0).vector;
+    const filter = { tenant: 't' };
+    const writes: Promise<void>[] = [];
+    for (let i = 0; i < 20; i++) {
+      writes.push(
+        index.upsertFrames(MODEL, [frame('t', 'v', i)]),
+        index.upsertPassages([passage('t', 'v', i, 'word')]),
+      );
+      if (i % 5 === 4) writes.push(index.optimize(), index.deleteVideo('t', 'other'));
+      await sleep(20);
+      await Promise.all([reader.searchFrames(MODEL, vector, filter, 50), index.searchPassages('word', filter, 50)]);
+    }
+    await Promise.all(writes);
+    for (const one of [index, reader]) {
+      expect(await one.searchFrames(MODEL, vector, filter, 50)).toHaveLength(20);
+      expect(await one.searchPassages('word', filter, 50)).toHaveLength(20);
+    }
+    await index.close();
+    await expect(index.listFrames(MODEL, 't', 'v')).rejects.toThrow(/closed/i);
+  });
+
   it('takes a folder from before passages had a kind', async () => {
     const db = await connect(dir);
     const old = { id: 'a', tenant: 't', video_id: 'v', start_ms: 0, end_ms: 1000, text: 'rain', language: 'en' };
