@@ -55,6 +55,7 @@ export class PlanHandler implements Handler<'plan'> {
     try {
       media = await probe(source.path, { language: video.language }, signal);
       if (await clockGoesBack(source.path, media, signal)) joined = ONE_CLOCK_EACH;
+      else if (media.moves) joined = OTHER_TRACKS;
       else if (await holdsSeveral(source.path, media, signal)) joined = ONE_AFTER_THE_OTHER;
       // Once, here: each shard must decide alike how it decodes.
       if (!adaptive) keyframes = await measureKeyframes(source.path, media, frameIntervalMs, signal);
@@ -158,6 +159,12 @@ const ONE_CLOCK_EACH: Problem = {
   message:
     'Several recordings stand one after the other in this file, and the clock starts again: where two parts have the same times only the first is ' +
     'indexed. Give them one clock (ffmpeg -i FILE -map 0 -c copy NEW.ts) and upload that',
+};
+
+const OTHER_TRACKS: Problem = {
+  code: 'media_joined',
+  message:
+    'Midway this recording goes on with other tracks or codecs: picture or sound is indexed up to there only. Cut it there and upload the parts one by one',
 };
 
 const ONE_AFTER_THE_OTHER: Problem = {

@@ -20,16 +20,10 @@ const TURN = 2 ** 33;
 export async function clockGoesBack(path: string, { container }: MediaInfo, signal?: AbortSignal): Promise<boolean> {
   const read = CLOCKS[container];
   if (!read) return false;
-  await using file = await open(path);
-  const { size } = await file.stat();
-  const buffer = Buffer.alloc(PLACE_BYTES);
-  const stepBytes = Math.max(PLACE_BYTES, (size - PLACE_BYTES) / (PLACES - 1));
   const latest = new Map<number, number>();
-  for (let at = 0; at < size; at += stepBytes) {
-    signal?.throwIfAborted();
-    const { bytesRead } = await file.read(buffer, 0, PLACE_BYTES, Math.floor(at));
+  for await (const bytes of places(path, signal)) {
     const before = new Map<number, number>();
-    for (const { programme, ticks } of read(buffer.subarray(0, bytesRead))) {
+    for (const { programme, ticks } of read(bytes)) {
       // Rubbish may look like a reference: one counts when another of the same place follows from it.
       const previous = before.get(programme);
       before.set(programme, ticks);
@@ -41,6 +35,19 @@ export async function clockGoesBack(path: string, { container }: MediaInfo, sign
   return false;
 }
 
+/** What stands in each of `PLACES` of a file; the next overwrites it. */
+export async function* places(path: string, signal?: AbortSignal): AsyncGenerator<Buffer> {
+  await using file = await open(path);
+  const { size } = await file.stat();
+  const buffer = Buffer.alloc(PLACE_BYTES);
+  const stepBytes = Math.max(PLACE_BYTES, (size - PLACE_BYTES) / (PLACES - 1));
+  for (let at = 0; at < size; at += stepBytes) {
+    signal?.throwIfAborted();
+    const { bytesRead } = await file.read(buffer, 0, PLACE_BYTES, Math.floor(at));
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
 /** How much later than `b` is `a`? The clock turns over every 26.5 hours. */
 function later(a: number, b: number): number {
   const ticks = (a - b + TURN) % TURN;
@@ -49,18 +56,24 @@ function later(a: number, b: number): number {
 
 /** Program clock references of a transport stream (ISO 13818-1, 2.4.3.4), by packet identifier. */
 function* transportClock(bytes: Buffer): ReturnType<ReadClock> {
-  let size = 0;
-  for (let at = 0; at >= 0 && at + 12 <= bytes.length; at = size ? at + size : bytes.indexOf(SYNC, at + 1)) {
-    if (size === 0 || bytes[at] !== SYNC) size = packetSize(bytes, at);
-    if (size === 0 || (bytes[at + 1] as number) & 0x80) continue; // no packet, or one that was received with errors
-    const hasReference =
-      (bytes[at + 3] as number) & 0x20 && (bytes[at + 4] as number) >= 7 && (bytes[at + 5] as number) & 0x10;
+  for (const { pid, packet } of transportPackets(bytes)) {
+    const hasReference = (packet[3] as number) & 0x20 && (packet[4] as number) >= 7 && (packet[5] as number) & 0x10;
     if (!hasReference) continue;
-    const ticks = bytes.readUInt32BE(at + 6) * 2 + ((bytes[at + 10] as number) >> 7);
-    yield { programme: bytes.readUInt16BE(at + 1) & 0x1fff, ticks };
+    yield { programme: pid, ticks: packet.readUInt32BE(6) * 2 + ((packet[10] as number) >> 7) };
+  }
+}
+
+/** Packets of a transport stream that were received without errors, by identifier: 188 bytes each (2.4.3.2). */
+export function* transportPackets(bytes: Buffer): Generator<{ pid: number; packet: Buffer }> {
+  let size = 0;
+  for (let at = 0; at >= 0 && at + PACKET_BYTES <= bytes.length; at = size ? at + size : bytes.indexOf(SYNC, at + 1)) {
+    if (size === 0 || bytes[at] !== SYNC) size = packetSize(bytes, at);
+    if (size === 0 || (bytes[at + 1] as number) & 0x80) continue;
+    yield { pid: bytes.readUInt16BE(at + 1) & 0x1fff, packet: bytes.subarray(at, at + PACKET_BYTES) };
   }
 }
 const SYNC = 0x47;
+const PACKET_BYTES = 188;
 /** Plain, with the time stamp of Blu-ray and AVCHD, with error correction. */
 const PACKET_SIZES = [188, 192, 204];
 /** Of the packets of which one begins at `at`; 0: none does. */

@@ -4,6 +4,7 @@ import { MediaError } from './errors.ts';
 import { MAX_PIXELS, ProcessFailed, runFfprobe } from './ffmpeg.ts';
 import { languageOf } from './language.ts';
 import { recordedAt } from './recorded.ts';
+import { tracksMove } from './tables.ts';
 
 /** What ffprobe says of the picture of a file, the way it is shown (rotation and pixel aspect applied). */
 export interface VideoInfo {
@@ -59,6 +60,8 @@ export interface MediaInfo {
   statedMs?: number;
   /** When the picture or the sound ends, where that is long before the headers say, though the file goes on. */
   cutMs?: { video?: number; audio?: number };
+  /** The picture or the sound goes on in another track (MPEG-TS), which is not read. */
+  moves?: true;
   /** Presentation time of the file's first packet; all times given out by this library have it subtracted. */
   startMs: number;
   /** When it was recorded by what the file says of itself (`creation_time`), in ms since the epoch; undefined where it says nothing that can be true. */
@@ -69,6 +72,8 @@ export interface MediaInfo {
 
 export interface Stream {
   index: number;
+  /** Of a track in the file, as its format numbers them: `0x100`. */
+  id?: string;
   codec_name?: string;
   codec_type?: string;
   codec_tag_string?: string;
@@ -130,11 +135,13 @@ export async function probe(
   if (!(durationMs > 0)) throw new MediaError('media_zero_duration', 'The file has a duration of zero.');
   if (durationMs > MAX_DURATION_MS)
     throw new MediaError('media_too_long', 'The file lasts longer than a week, or its timestamps are damaged.');
+  const pids = [video, audio].flatMap((track) => (track?.id ? [Number(track.id)] : []));
   return {
     container,
     durationMs,
     statedMs,
     cutMs,
+    ...(container === 'mpegts' && (await tracksMove(path, pids, signal)) ? { moves: true } : {}),
     startMs,
     recordedAt: recordedAt([probed.format, video, audio].map((part) => part?.tags?.creation_time)),
     video: video && pixels(video) ? describeVideo(video, container, video !== first) : undefined,
@@ -233,7 +240,7 @@ async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Pr
     'format=format_name,start_time,duration',
     'format_tags=creation_time',
     CHOICE,
-    'stream=codec_tag_string,sample_aspect_ratio,avg_frame_rate,start_time,duration,field_order,color_transfer,has_b_frames',
+    'stream=id,codec_tag_string,sample_aspect_ratio,avg_frame_rate,start_time,duration,field_order,color_transfer,has_b_frames',
     'stream_tags=rotate,creation_time',
     // Whole lists: the names of single entries have changed since ffmpeg 4.4.
     'stream_side_data_list',

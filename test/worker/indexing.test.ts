@@ -201,6 +201,12 @@ describe('a worker', () => {
       media: { durationMs: 5000 },
       warnings: [{ code: 'media_joined' }],
     });
+    const other = join(media.path, 'other.ts');
+    await ffmpeg('-i', part, '-c', 'copy', '-output_ts_offset', '5', '-streamid', '0:0x300', other);
+    await writeFile(join(media.path, 'moves.ts'), Buffer.concat([bytes, await readFile(other)]));
+    const moves = await system.addVideo(join(media.path, 'moves.ts'));
+    const message = expect.stringMatching(/other tracks or codecs/);
+    expect((await system.finished(moves.id)).warnings).toMatchObject([{ code: 'media_joined', message }]);
   });
 
   it('warns of files joined with `cat`, and of sound that was cut off', async () => {
