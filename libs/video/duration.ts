@@ -89,14 +89,33 @@ async function endAfter(
 
 /** Reads the timestamps of every packet that `args` leave (no decoding), for live recordings and bare streams. Memory does not grow with the file. */
 async function lastPacketEnd(path: string, startMs: number, args: string[], signal?: AbortSignal): Promise<number> {
-  let endSec = Number.NEGATIVE_INFINITY;
+  const ends = new Map<number, TrackEnd>();
   const summedSec = new Map<number, number>();
   for await (const packet of readPackets(path, args, signal)) {
-    const durationSec = packet.durationSec ?? 0;
+    const { stream, durationSec = 0 } = packet;
     const atSec = packet.ptsSec ?? packet.dtsSec;
-    if (atSec !== undefined) endSec = Math.max(endSec, atSec + durationSec);
-    summedSec.set(packet.stream, (summedSec.get(packet.stream) ?? 0) + durationSec);
+    if (atSec !== undefined) ends.set(stream, goOn(ends.get(stream), atSec, atSec + durationSec));
+    summedSec.set(stream, (summedSec.get(stream) ?? 0) + durationSec);
   }
-  if (Number.isFinite(endSec)) return Math.round(endSec * 1e6) / 1000 - startMs;
+  const endSec = Math.max(...[...ends.values()].map((track) => track.endSec));
+  if (ends.size > 0) return Math.round(endSec * 1e6) / 1000 - startMs;
   return Math.round(Math.max(0, ...summedSec.values()) * 1e6) / 1000;
+}
+
+interface TrackEnd {
+  endSec: number;
+  /** Where it was before it leapt ahead, and to where. */
+  leap?: { fromSec: number; toSec: number };
+}
+/** Further ahead than packets of a track are out of order. */
+const LEAP_SEC = 10;
+
+/** A track with one more packet. What had leapt ahead had wrong times where the track then goes on as before. */
+function goOn(track: TrackEnd | undefined, atSec: number, untilSec: number): TrackEnd {
+  if (!track) return { endSec: untilSec };
+  const { endSec, leap } = track;
+  if (leap && atSec < leap.toSec && atSec > leap.fromSec - LEAP_SEC)
+    return { endSec: Math.max(leap.fromSec, untilSec) };
+  if (atSec > endSec + LEAP_SEC) return { endSec: untilSec, leap: { fromSec: endSec, toSec: atSec - LEAP_SEC } };
+  return { endSec: Math.max(endSec, untilSec), leap };
 }

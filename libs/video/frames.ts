@@ -47,6 +47,9 @@ export interface SampleOptions {
 
 /** Difference from the picture before, 0 to 1, from which it is another scene: what ffmpeg's scdet filter takes by default. */
 const SCENE_CHANGE = 0.1;
+/** A range ends with so many pictures in a row beyond it, or with those of so long a time: some may have wrong times (a cluster of Matroska: 5 s). */
+const BEYOND = 3;
+const BEYOND_SEC = 5;
 /** ffmpeg's -q:v for JPEG: 2 is best, 31 worst. */
 const JPEG_QUALITY = 4;
 /**
@@ -129,14 +132,16 @@ async function* decodeRange(
   const intervalUs = toUs(intervalMs);
   const fromUs = fileStartUs + ceilUs(startMs);
   const untilUs = fileStartUs + ceilUs(endMs);
+  const beyond = decoding === 'all' ? Math.max(BEYOND, Math.ceil(BEYOND_SEC * video.fps)) : BEYOND;
   const lateUs = video.lateFrames && video.fps ? Math.round((video.lateFrames * 1e6) / video.fps) : 0;
   const newCell = (cellUs: number) => {
     const cell = (ptsUs: string) => `floor((${ptsUs}-(${fileStartUs}))/${cellUs})`;
-    return `gt(${cell('pts')},${cell('prev_selected_pts')})`;
+    return `not(eq(${cell('pts')},${cell('prev_selected_pts')}))`;
   };
   const graph = [
     `[0:${videoStream(video)}]settb=1/1000000`,
     ...(lateUs ? [`setpts='max(PTS-${lateUs},${fileStartUs})'`] : []),
+    `select='if(lt(pts,${untilUs}),1+0*st(0,0),gte(st(0,ld(0)+1),${beyond}))'`,
     // A change of scene is a difference from what came before, which may lie before the range.
     `trim=${adaptive ? '' : `start_pts=${fromUs}:`}end_pts=${untilUs}`,
     adaptive
@@ -144,6 +149,8 @@ async function* decodeRange(
       : `select='${decoding === 'all' ? '' : 'key*'}(isnan(prev_selected_pts)+${newCell(intervalUs)})'`,
     // The time of each frame that is let through, to file descriptor 3.
     `metadata=add:key=cuepoint:value=1,metadata=print:file='pipe\\:3':direct=1`,
+    // Encoders take no times that go back.
+    `setpts='st(0,max(ld(0)+1,PTS))'`,
     ...(video.interlaced ? ['estdif=mode=frame:deint=interlaced'] : []),
     `split[picture][thumb];[picture]${modelInput(size, fit, video)}[rgb];[thumb]${thumbnail(video, thumbnailSize)}[jpeg]`,
   ].join(',');
@@ -187,7 +194,10 @@ async function* decodeRange(
   );
 
   let n = 0;
+  const cellOf = ({ atMs }: Frame) => Math.floor(Math.round(atMs * 1000) / intervalUs);
   let lastCell = -1;
+  /** Waits for the one after it: where the clock goes back to what comes after `lastCell`, its time is wrong. */
+  let held: Frame | undefined;
   let incomplete = false;
   const arrives = <T>(look: () => T | Promise<T>) => arrival(look, () => ended, signal);
   try {
@@ -200,17 +210,25 @@ async function* decodeRange(
         incomplete = true;
         continue;
       }
-      const atUs = time.us - fileStartUs;
-      const frame = { atMs: atUs / 1000, rgb, thumbnailPath: path };
+      const frame = { atMs: (time.us - fileStartUs) / 1000, rgb, thumbnailPath: path };
       n++;
+      const cell = cellOf(frame);
+      if (held && cell > lastCell && cell < cellOf(held)) {
+        await rm(held.thumbnailPath, { force: true });
+        held = undefined;
+      }
       // When the picture's format changes midway ffmpeg builds its filters anew, and they forget which cell was the last.
-      if (Math.floor(atUs / intervalUs) <= lastCell) {
+      if (cell <= (held ? cellOf(held) : lastCell)) {
         await rm(frame.thumbnailPath, { force: true });
         continue;
       }
-      lastCell = Math.floor(atUs / intervalUs);
-      yield frame;
+      if (held) {
+        lastCell = cellOf(held);
+        yield held;
+      }
+      held = frame;
     }
+    if (held) yield held;
     if (incomplete) throw frameIncomplete();
   } catch (error) {
     if (!(error instanceof ProcessFailed)) throw error;

@@ -11,10 +11,14 @@ export interface Stretch {
  * resampler takes) the sound pauses there, or what is in the file twice is left out.
  */
 export const JUMP = 1600;
+/**
+ * Sound that jumps counts once it has lasted for so long, 2 s: a packet with a wrong time holds up to a second, and where the format changes
+ * midway ffmpeg gives a frame or two a time that is seconds off.
+ */
+const LASTING = 20 * JUMP;
 
 /**
- * Each stretch where it is heard. Where the format changes midway, ffmpeg gives a frame or two a time that is seconds off, so a jump counts
- * once it has lasted for `JUMP`; what jumped for less, until the clock went back or on as before, is put where the sound had got to.
+ * Each stretch where it is heard. What jumped for less than `LASTING`, until the clock went back or on as before, is put where the sound had got to.
  */
 export async function* settled(stretches: AsyncIterable<Stretch>, startAt: number): AsyncGenerator<Stretch> {
   let next = startAt;
@@ -44,7 +48,7 @@ export async function* settled(stretches: AsyncIterable<Stretch>, startAt: numbe
     if (held.length === 0) heldEnd = at;
     held.push({ at: heldEnd, samples });
     heldEnd += samples.length;
-    if (heldEnd - (held[0] as Stretch).at < JUMP) continue;
+    if (heldEnd - (held[0] as Stretch).at < LASTING) continue;
     yield* held;
     next = heldEnd;
     exact = false;
