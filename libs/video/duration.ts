@@ -1,5 +1,5 @@
 import { MediaError } from './errors.ts';
-import { readPackets } from './packets.ts';
+import { type Packet, readPackets } from './packets.ts';
 import { holdsSeveral } from './parts.ts';
 import type { MediaInfo, Probed, Stream } from './probe.ts';
 
@@ -8,6 +8,11 @@ const WITHOUT_DURATION = new Set(['h264', 'hevc', 'm4v', 'mpegvideo', 'obu', 'aa
 
 /** Theirs is read from the last timestamps. */
 const MEASURED = new Set(['mpegts', 'mpeg']);
+/** Theirs is what a recorder wrote into the header, which may not have gone back to it. */
+const WRITTEN = new Set(['matroska', 'flv', 'asf']);
+/** It goes on after that with more packets than these, a second later or more: fewer may have wrong times. */
+const BEYOND = 10;
+const BEYOND_MS = 1_000;
 /** A file that ends so much before its headers say, in time and as a share, is not what they say. */
 const MISSING_MS = 5_000;
 const MISSING_SHARE = 0.02;
@@ -34,6 +39,8 @@ export async function findDuration(
   const allowedMs = Math.max(MISSING_MS, statedMs * MISSING_SHARE);
   const nearMs = statedMs - allowedMs;
   if (MEASURED.has(container)) return { durationMs: statedMs };
+  const laterMs = WRITTEN.has(container) && (await endBeyond(path, startMs, statedMs, signal));
+  if (laterMs) return { durationMs: laterMs };
   if (startMs >= LATE_MS) {
     const endMs = await lastPacketEnd(path, startMs, from(Math.max(startMs, nearMs)), signal);
     if (endMs > nearMs - startMs) return { durationMs: Math.min(statedMs, endMs) };
@@ -87,11 +94,32 @@ async function endAfter(
   return { endMs, missing };
 }
 
+/** Where a file ends that goes on long after its headers say; undefined: it does not. */
+async function endBeyond(path: string, startMs: number, statedMs: number, signal?: AbortSignal) {
+  let beyond = 0;
+  async function* counted() {
+    for await (const packet of readPackets(path, from(startMs + statedMs), signal)) {
+      if ((packet.ptsSec ?? packet.dtsSec ?? 0) * 1000 > startMs + statedMs + BEYOND_MS) beyond++;
+      yield packet;
+    }
+  }
+  try {
+    const endMs = await endOf(counted(), startMs);
+    return beyond > BEYOND ? endMs : undefined;
+  } catch (error) {
+    if (!(error instanceof MediaError && error.code === 'ffmpeg_failed')) throw error;
+    return undefined;
+  }
+}
+
 /** Reads the timestamps of every packet that `args` leave (no decoding), for live recordings and bare streams. Memory does not grow with the file. */
-async function lastPacketEnd(path: string, startMs: number, args: string[], signal?: AbortSignal): Promise<number> {
+const lastPacketEnd = (path: string, startMs: number, args: string[], signal?: AbortSignal): Promise<number> =>
+  endOf(readPackets(path, args, signal), startMs);
+
+async function endOf(packets: AsyncIterable<Packet>, startMs: number): Promise<number> {
   const ends = new Map<number, TrackEnd>();
   const summedSec = new Map<number, number>();
-  for await (const packet of readPackets(path, args, signal)) {
+  for await (const packet of packets) {
     const { stream, durationSec = 0 } = packet;
     const atSec = packet.ptsSec ?? packet.dtsSec;
     if (atSec !== undefined) ends.set(stream, goOn(ends.get(stream), atSec, atSec + durationSec));

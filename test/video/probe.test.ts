@@ -163,6 +163,13 @@ describe('probe tells what a file is', () => {
     expect(Math.abs(lie.durationMs - 3000)).toBeLessThan(60);
   });
 
+  test('a file that goes on after its stated end, as where a recorder never went back to its header', async () => {
+    const bytes = await readFile(await remux(video, at('early.mkv')));
+    bytes.writeDoubleBE(1000, bytes.indexOf(Buffer.from([0x44, 0x89, 0x88])) + 3);
+    await writeFile(at('early.mkv'), bytes);
+    expect(Math.abs((await probe(at('early.mkv'))).durationMs - 3000)).toBeLessThan(60);
+  });
+
   test('a Matroska file that begins late, whose header has its end', async () => {
     const info = await probe(await remux(video, at('late.mkv'), '-output_ts_offset', '1000'));
     expect(info.statedMs).toBeUndefined();
