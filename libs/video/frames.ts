@@ -47,9 +47,11 @@ export interface SampleOptions {
 
 /** Difference from the picture before, 0 to 1, from which it is another scene: what ffmpeg's scdet filter takes by default. */
 const SCENE_CHANGE = 0.1;
-/** A range ends with so many pictures in a row beyond it, or with those of so long a time: some may have wrong times (a cluster of Matroska: 5 s). */
-const BEYOND = 3;
-const BEYOND_SEC = 5;
+/**
+ * A range ends with so many pictures in a row beyond it: some may have wrong times (a cluster of Matroska: 5 s). Fewer where they are sparse, or
+ * keyframes alone; no more than at 60 a second, as headers may state any rate.
+ */
+const BEYOND = { least: 3, sec: 5, most: 300 };
 /** ffmpeg's -q:v for JPEG: 2 is best, 31 worst. */
 const JPEG_QUALITY = 4;
 /**
@@ -132,7 +134,8 @@ async function* decodeRange(
   const intervalUs = toUs(intervalMs);
   const fromUs = fileStartUs + ceilUs(startMs);
   const untilUs = fileStartUs + ceilUs(endMs);
-  const beyond = decoding === 'all' ? Math.max(BEYOND, Math.ceil(BEYOND_SEC * video.fps)) : BEYOND;
+  const dense = decoding === 'all' ? Math.ceil(BEYOND.sec * video.fps) : 0;
+  const beyond = Math.min(BEYOND.most, Math.max(BEYOND.least, dense));
   const lateUs = video.lateFrames && video.fps ? Math.round((video.lateFrames * 1e6) / video.fps) : 0;
   const newCell = (cellUs: number) => {
     const cell = (ptsUs: string) => `floor((${ptsUs}-(${fileStartUs}))/${cellUs})`;

@@ -4,7 +4,7 @@ import type { MediaInfo } from './probe.ts';
 
 type Look = (file: FileHandle, path: string, signal?: AbortSignal) => Promise<boolean>;
 /** Formats with one header, after which ffmpeg and players take no other: what follows a second one is not seen. */
-const LOOKS: Record<string, Look> = { mov: anotherMovie, matroska: anotherSegment, ogg: anotherLink };
+const LOOKS: Record<string, Look> = { mov: anotherMovie, matroska: anotherSegment, ogg: anotherLink, wav: anotherWave };
 
 /** Boxes or pages; days of a recording have fewer, and each is one read. A file of empty ones, made to do harm, would take hours. */
 const MAX_LOOKED_AT = 200_000;
@@ -118,6 +118,16 @@ async function anotherLink(file: FileHandle, _path: string, signal?: AbortSignal
   return false;
 }
 const PAGE_HEADER_BYTES = 27 + 255;
+
+/** A second RIFF header after what the first says it holds. */
+async function anotherWave(file: FileHandle): Promise<boolean> {
+  const { size } = riffOf(await read(file, 0, 12));
+  return riffOf(await read(file, 8 + size + (size % 2), 12)).isWave;
+}
+const riffOf = (head: Buffer) => ({
+  isWave: head.toString('latin1', 0, 4) === 'RIFF' && head.toString('latin1', 8, 12) === 'WAVE',
+  size: head.length < 8 ? 0 : head.readUInt32LE(4),
+});
 
 async function read(file: FileHandle, at: number, length: number): Promise<Buffer> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at);

@@ -35,6 +35,12 @@ describe('files joined with `cat` are noticed', () => {
     expect(await several(await joined(`twice-${name}`, part, part))).toBe(true);
   });
 
+  test('WAV', async () => {
+    await ffmpeg('-i', video, '-vn', at('part.wav'));
+    expect(await several(at('part.wav'))).toBe(false);
+    expect(await several(await joined('twice.wav', at('part.wav'), at('part.wav')))).toBe(true);
+  });
+
   test('Ogg, and its length is not that of its last part', async () => {
     expect(await several(at('long.ogg'))).toBe(false);
     const chain = await joined('chain.ogg', at('long.ogg'), at('short.ogg'));
