@@ -34,6 +34,7 @@ export const PROBLEMS = {
   not_cancellable: [409, 'The video cannot be cancelled in its state'],
   not_retryable: [409, 'The video cannot be tried again in its state'],
   not_reindexable: [409, 'The video cannot be indexed again in its state'],
+  too_many_webhooks: [409, 'There are as many webhooks as there may be'],
   models_mixed: [409, 'Workers have different models'],
   reindex_incomplete: [409, 'Not all videos are indexed with the new model'],
   idempotency_in_progress: [409, 'The first request with this Idempotency-Key is still running'],

@@ -8,6 +8,13 @@ export type Reach = 'none' | 'loopback' | 'all';
 /** Never a peer, whoever asks: no host answers there, or everyone does. */
 const NO_PEER = new Set(['unspecified', 'multicast', 'broadcast', 'reserved']);
 
+/** Ports of other protocols, to which fetch sends nothing (fetch standard, 2.9). */
+export const BAD_PORTS: ReadonlySet<string> = new Set(
+  '0 1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 123 135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601 636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566 6665 6666 6667 6668 6669 6679 6697 10080'.split(
+    ' ',
+  ),
+);
+
 /** The address that a packet to `address` ends at: IPv4 inside IPv4-mapped (RFC 4291) and NAT64 (RFC 6052) spellings is what counts. */
 function destination(address: string): ipaddr.IPv4 | ipaddr.IPv6 {
   const parsed = ipaddr.process(address);

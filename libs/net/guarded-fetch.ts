@@ -1,7 +1,7 @@
 import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import type { Agent } from 'undici';
-import { addressAllowed, literalAddress, parseUrl, type Reach, refuse } from './address.ts';
+import { addressAllowed, BAD_PORTS, literalAddress, parseUrl, type Reach, refuse } from './address.ts';
 import { NetError } from './errors.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -77,6 +77,8 @@ function agentOf(reach: Reach): Promise<Agent> {
   return agent;
 }
 
+const badPort = ({ port }: URL) => new NetError('url_invalid', `Port ${port} belongs to another protocol than HTTP`);
+
 function toNetError(error: unknown, url: URL): NetError {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof NetError) return cause;
@@ -84,26 +86,27 @@ function toNetError(error: unknown, url: URL): NetError {
       return new NetError('request_timeout', `${url.host} did not answer in time`, true);
     }
     if (cause.message === 'bad port') {
-      return new NetError('url_invalid', `Port ${url.port} belongs to another protocol than HTTP`);
+      return badPort(url);
     }
     if (!cause.cause) return new NetError('request_failed', `${url.host}: ${cause.message}`, true);
   }
   return new NetError('request_failed', `${url.host}: ${String(error)}`, true);
 }
 
-/** Checks scheme, host and resolved addresses now, so that a caller gets an early answer; the request checks again when it connects. */
+/** Checks scheme, host, resolved addresses and port now, so that a caller gets an early answer; the request checks again when it connects. */
 export async function checkUrl(text: string, reach: Reach): Promise<void> {
   const url = parseUrl(text);
   const literal = literalAddress(url.hostname);
   if (literal) {
     if (!addressAllowed(literal, reach)) throw refuse(literal);
-    return;
+  } else {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    guardedLookup(reach)(url.hostname, { all: true }, (error) => (error ? reject(error) : resolve()));
+    await promise.catch((error: unknown) => {
+      throw toNetError(error, url);
+    });
   }
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  guardedLookup(reach)(url.hostname, { all: true }, (error) => (error ? reject(error) : resolve()));
-  await promise.catch((error: unknown) => {
-    throw toNetError(error, url);
-  });
+  if (BAD_PORTS.has(url.port)) throw badPort(url);
 }
 
 export interface GuardedOptions {

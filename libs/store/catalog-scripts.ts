@@ -29,6 +29,7 @@ interface Scripts {
   cuepointKeepClaim(...args: string[]): Promise<number>;
   cuepointFinishClaim(...args: string[]): Promise<number>;
   cuepointReleaseClaim(...args: string[]): Promise<number>;
+  cuepointCreateWebhook(...args: string[]): Promise<number>;
   cuepointCreateDelivery(...args: string[]): Promise<number>;
   cuepointRecordAttempt(...args: string[]): Promise<number>;
 }
@@ -166,6 +167,13 @@ if redis.call('HEXISTS', KEYS[1], 'videoId') == 1 then return 0 end
 if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])`;
 
+/** KEYS: webhook, set of such webhooks. ARGV: webhook, its id, how many there may be. */
+const createWebhook = `
+if redis.call('SISMEMBER', KEYS[2], ARGV[2]) == 0 and redis.call('SCARD', KEYS[2]) >= tonumber(ARGV[3]) then return 0 end
+redis.call('SADD', KEYS[2], ARGV[2])
+redis.call('SET', KEYS[1], ARGV[1])
+return 1`;
+
 /**
  * KEYS: webhook, delivery, deliveries of the webhook, deliveries about the video.
  * ARGV: delivery, state, attempts, created at, oldest to keep, seconds to keep, delivery id, webhook id.
@@ -203,6 +211,7 @@ export function withScripts(redis: Redis): ScriptedRedis {
   redis.defineCommand('cuepointKeepClaim', { lua: keepClaim, numberOfKeys: 1 });
   redis.defineCommand('cuepointFinishClaim', { lua: finishClaim, numberOfKeys: 1 });
   redis.defineCommand('cuepointReleaseClaim', { lua: releaseClaim, numberOfKeys: 1 });
+  redis.defineCommand('cuepointCreateWebhook', { lua: createWebhook, numberOfKeys: 2 });
   redis.defineCommand('cuepointCreateDelivery', { lua: createDelivery, numberOfKeys: 4 });
   redis.defineCommand('cuepointRecordAttempt', { lua: recordAttempt, numberOfKeys: 1 });
   return redis as ScriptedRedis;

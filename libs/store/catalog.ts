@@ -12,6 +12,7 @@ import {
   type Delivery,
   type FramesModel,
   framesModelsOf,
+  MAX_WEBHOOKS,
   type Progress,
   type Reindex,
   STAGES,
@@ -234,11 +235,11 @@ export class Catalog {
     return this.#claims.release(keys.idempotency(tenant, key));
   }
 
-  async createWebhook(webhook: Webhook): Promise<void> {
+  /** False, and nothing is written, when the tenant has `MAX_WEBHOOKS` already; those of uploads count for themselves. */
+  async createWebhook(webhook: Webhook): Promise<boolean> {
     const { tenant, id, videoId } = webhook;
-    // Not MULTI, which fails when the connection is lost where single commands wait. An id without its webhook is harmless.
-    await this.#redis.sadd(keys.webhooks(tenant, videoId), id);
-    await this.#redis.set(keys.webhook(tenant, id), json(webhook));
+    const names = [keys.webhook(tenant, id), keys.webhooks(tenant, videoId)];
+    return (await this.#redis.cuepointCreateWebhook(...names, json(webhook), id, String(MAX_WEBHOOKS))) === 1;
   }
   /** Endpoints of the tenant, oldest first; with `videoId` those of that upload, too. */
   async listWebhooks(tenant: Tenant, videoId?: string): Promise<Webhook[]> {

@@ -131,6 +131,8 @@ export type Transcribe = (typeof TRANSCRIBE)[number];
 export const SPEECH_TASKS = ['transcribe', 'translate'] as const;
 export type SpeechTask = (typeof SPEECH_TASKS)[number];
 
+/** A tenant's own endpoints. Each hears of each video, so every one more is work for all workers. */
+export const MAX_WEBHOOKS = 100;
 export type WebhookEvent = 'video.ready' | 'video.failed';
 export interface Webhook {
   id: string;

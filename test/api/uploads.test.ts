@@ -221,7 +221,7 @@ describe('An upload', () => {
   });
 
   it('with a webhookUrl gets a webhook of its own, and its secret once', async () => {
-    const answer = await send([{ name: 'webhookUrl', value: 'http://127.0.0.1:9/hook' }, file()]);
+    const answer = await send([{ name: 'webhookUrl', value: 'http://127.0.0.1:9999/hook' }, file()]);
     expect(answer.status).toBe(202);
     const { id, secret } = answer.body.webhook;
     expect(Buffer.from(secret.replace('whsec_', ''), 'base64').length).toBeGreaterThanOrEqual(24);
@@ -235,13 +235,13 @@ describe('An upload', () => {
     const secret = `whsec_${Buffer.alloc(24, 1).toString('base64')}`;
     const parts = [
       file(),
-      { name: 'webhookUrl', value: 'http://127.0.0.1:9/hook' },
+      { name: 'webhookUrl', value: 'http://127.0.0.1:9999/hook' },
       { name: 'webhookSecret', value: secret },
     ];
     expect((await send(parts)).body.webhook.secret).toBe(secret);
     const weak = await send([
       file(),
-      { name: 'webhookUrl', value: 'http://127.0.0.1:9/' },
+      { name: 'webhookUrl', value: 'http://127.0.0.1:9999/' },
       { name: 'webhookSecret', value: 'whsec_eA==' },
     ]);
     expect(weak.body.code).toBe('request_invalid');
@@ -263,7 +263,7 @@ describe('A full disk', () => {
 
 describe('An Idempotency-Key', () => {
   it('gives the first video again, with its webhook', async () => {
-    const parts = [{ name: 'webhookUrl', value: 'http://127.0.0.1:9/hook' }, file()];
+    const parts = [{ name: 'webhookUrl', value: 'http://127.0.0.1:9999/hook' }, file()];
     const first = await send(parts, { 'idempotency-key': 'again' });
     const second = await send(parts, { 'idempotency-key': 'again' });
     expect([first.status, second.status]).toEqual([202, 202]);

@@ -9,7 +9,7 @@ beforeAll(async () => {
 afterAll(() => api?.close());
 
 const as = (key = KEYS.alice) => request.agent(api.url).set('x-api-key', key);
-const URL_ = 'http://127.0.0.1:9/hook';
+const URL_ = 'http://127.0.0.1:9999/hook';
 const create = async () => (await as().post('/v1/webhooks').send({ url: URL_ })).body as { id: string; secret: string };
 
 describe('A webhook', () => {
@@ -46,12 +46,26 @@ describe('A webhook', () => {
     [{ url: 'http://10.0.0.1/x' }, 'address_refused'],
     [{ url: 'http://169.254.169.254/' }, 'address_refused'],
     [{ url: 'ftp://example.com' }, 'request_invalid'],
+    [{ url: 'http://127.0.0.1:25/' }, 'url_invalid'],
     [{ url: URL_, events: ['video.deleted'] }, 'request_invalid'],
     [{ url: URL_, events: [] }, 'request_invalid'],
     [{}, 'request_invalid'],
   ])('is refused for %j', async (body, code) => {
     const answer = await as().post('/v1/webhooks').send(body);
     expect([answer.status, answer.body.code]).toEqual([400, code]);
+  });
+
+  it('is refused where its tenant has a hundred, until one is deleted', async () => {
+    const mine = async () => (await as(KEYS.bob).get('/v1/webhooks')).body.webhooks as { id: string }[];
+    const add = () => as(KEYS.bob).post('/v1/webhooks').send({ url: URL_ });
+    const answers = await Promise.all(Array.from({ length: 105 }, add));
+    const refused = answers.filter(({ status }) => status !== 201).map(({ status, body }) => [status, body.code]);
+    expect(refused).toEqual(Array(5).fill([409, 'too_many_webhooks']));
+    const all = await mine();
+    expect(all).toHaveLength(100);
+    for (const { id } of all) await as(KEYS.bob).delete(`/v1/webhooks/${id}`);
+    expect((await add()).status).toBe(201);
+    await as(KEYS.bob).delete(`/v1/webhooks/${(await mine())[0]?.id}`);
   });
 
   it('belongs to its tenant', async () => {

@@ -91,12 +91,20 @@ describe('an address a user aims at', () => {
   it('may be public, and this machine or a private one where that is allowed', async () => {
     await checkUrl('https://93.184.215.14/video.mp4', 'none');
     await checkUrl('https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/', 'none');
-    await checkUrl('http://127.0.0.1:9/', 'loopback');
-    await checkUrl('http://[::1]:9/', 'loopback');
+    await checkUrl('http://127.0.0.1:9000/', 'loopback');
+    await checkUrl('http://[::1]:9000/', 'loopback');
     await checkUrl('http://10.0.0.1/', 'all');
     await expect(checkUrl('http://10.0.0.1/', 'loopback')).rejects.toMatchObject({ code: 'address_refused' });
     await expect(checkUrl('http://224.0.0.1/', 'all')).rejects.toMatchObject({ code: 'address_refused' });
   });
+
+  it.each([0, 9, 25, 6667, 10080])(
+    'is refused with the port %i of another protocol, before a request',
+    async (port) => {
+      const url = `http://127.0.0.1:${port}/`;
+      await expect(checkUrl(url, 'loopback')).rejects.toMatchObject({ code: 'url_invalid', retryable: false });
+    },
+  );
 });
 
 describe('a guarded request', () => {

@@ -9,7 +9,8 @@ export const webhooks: ZodOpenApiPathsObject = {
       tags: ['Webhooks'],
       operationId: 'createWebhook',
       summary: 'Hear of every video that is ready or failed',
-      description: 'Requests follow the Standard Webhooks specification.',
+      description:
+        'Requests follow the Standard Webhooks specification. There may be 100, beside those of uploads (`webhookUrl`).',
       requestBody: json(schemas.createWebhookSchema),
       answers: [
         {
@@ -24,6 +25,7 @@ export const webhooks: ZodOpenApiPathsObject = {
         'json_invalid',
         'url_invalid',
         'address_refused',
+        'too_many_webhooks',
         'body_too_large',
         'content_type_unsupported',
       ],

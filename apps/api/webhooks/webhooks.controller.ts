@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { Config } from '#config';
 import { Jobs } from '#jobs';
 import { checkUrl } from '#net';
-import { Catalog, type Delivery, type Tenant, type Webhook } from '#store';
+import { Catalog, type Delivery, MAX_WEBHOOKS, type Tenant, type Webhook } from '#store';
 import { CurrentTenant } from '../auth/index.ts';
 import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
@@ -31,7 +31,8 @@ export class WebhooksController {
   ) {
     await checkUrl(body.url, this.config.outgoing.webhooks);
     const webhook = newWebhook(tenant, body.url, undefined, undefined, [...new Set(body.events)]);
-    await this.catalog.createWebhook(webhook);
+    if (!(await this.catalog.createWebhook(webhook)))
+      throw new ProblemError('too_many_webhooks', `There may be ${MAX_WEBHOOKS}: delete one first.`);
     reply.header('location', this.links.webhook(webhook.id));
     return { ...publicWebhook(webhook), secret: webhook.secret };
   }
