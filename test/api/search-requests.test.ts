@@ -285,6 +285,15 @@ describe('What is wrong with a search', () => {
     ['a limit that is no number', { query: 'a', limit: '5' }],
     ['a video that is no id', { query: 'a', videoIds: ["' OR 1=1"] }],
     ['a range that ends before it starts', { query: 'a', filter: { from: 9, to: 3 } }],
+    ['a length between more and less', { query: 'a', filter: { minDuration: 9, maxDuration: 3 } }],
+    [
+      'a date both before and after another',
+      { query: 'a', filter: { createdAfter: '2025-01-01T01:00:00+01:00', createdBefore: '2025-01-01T00:00:00Z' } },
+    ],
+    [
+      'a recording date both before and after others',
+      { query: 'a', filter: { recordedAfter: '2025-01-02T00:00:00Z', recordedBefore: '2025-01-01T00:00:00Z' } },
+    ],
     ['a language that is none', { query: 'a', filter: { language: "en' OR '1'='1" } }],
     ['a date that is none', { query: 'a', filter: { createdAfter: 'yesterday' } }],
     ['a date without an end', { query: 'a', filter: { createdAfter: `2023-05-06T00:00:00.${'0'.repeat(99)}Z` } }],

@@ -31,9 +31,20 @@ export const searchFilter = z
       .optional()
       .meta({ description: 'Only videos recorded before: none whose date is not known' }),
   })
-  .refine(({ from = 0, to = Number.POSITIVE_INFINITY }) => from < to, {
-    message: 'from lies before to',
-    path: ['from'],
+  .superRefine((filter, context) => {
+    const { from = 0, to = from + 1, minDuration = 0, maxDuration = minDuration } = filter;
+    const refuse = (path: keyof typeof filter, message: string) =>
+      context.addIssue({ code: 'custom', path: [path], message });
+    if (from >= to) refuse('from', 'from lies before to');
+    if (minDuration > maxDuration) refuse('minDuration', 'minDuration is at most maxDuration');
+    for (const [after, before] of [
+      ['createdAfter', 'createdBefore'],
+      ['recordedAfter', 'recordedBefore'],
+    ] as const) {
+      // A date that is none is not a number, and told as such.
+      const [first, end] = [Date.parse(filter[after] ?? ''), Date.parse(filter[before] ?? '')];
+      if (first >= end) refuse(after, `${after} lies before ${before}`);
+    }
   })
   .meta({ id: 'SearchFilter', description: 'All that is given must hold' });
 
