@@ -97,6 +97,31 @@ describe('A mistake', () => {
     expect(performance.now() - startedAt).toBeLessThan(5_000);
   });
 
+  it('in a hundred thousand values is told before each is looked at', async () => {
+    const many = Object.fromEntries(Array.from({ length: 90_000 }, (_, i) => [i, 1]));
+    const { post } = request(api.url);
+    const bodies = [
+      { query: 'a', filter: { metadata: many } },
+      { query: 'a', videoIds: Object.values(many) },
+      [[[many]]],
+    ];
+    for (const body of bodies) {
+      expect((await post('/v1/search').send(body)).body).toMatchObject({
+        code: 'request_invalid',
+        detail: 'It has more than 2000 values.',
+      });
+    }
+    const form = JSON.stringify(Object.fromEntries(Object.entries(many).slice(0, 9_000)));
+    const added = await post('/v1/videos').field('metadata', form).attach('file', Buffer.alloc(1), 'a.mp4');
+    expect(added.body.errors).toEqual([{ path: 'metadata', message: 'has at most 50 entries' }]);
+    const found = await post('/v1/search').field('request', form).attach('image', Buffer.alloc(1), 'a.png');
+    expect(found.body.detail).toBe('It has more than 2000 values.');
+    const videoIds = Array.from({ length: 1000 }, () => '0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e');
+    const labels = Array.from({ length: 200 }, (_, i) => `label ${i}`);
+    const most = await post('/v1/search').send({ query: 'a', videoIds, labels });
+    expect(most.body.code).not.toBe('request_invalid');
+  });
+
   it('in the length of an address is told as such, beyond 64 KB', async () => {
     const labels = Array.from({ length: 200 }, (_, i) => `${i}`.padEnd(100, 'x')).join();
     const path = '/v1/videos/0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e/labels';

@@ -131,6 +131,13 @@ describe('Videos', () => {
     });
   });
 
+  it('are found by an id in capitals', async () => {
+    const { id } = await add('capitals');
+    const answer = await alice().get(`/v1/videos/${id.toUpperCase()}`);
+    expect([answer.status, answer.body.id]).toEqual([200, id]);
+    expect((await alice().delete(`/v1/videos/${id.toUpperCase()}`)).status).toBe(204);
+  });
+
   it('tell how far they are, in seconds', async () => {
     const { id } = await add('half');
     const ref = { tenant: 'alice', videoId: id, run: 1 };

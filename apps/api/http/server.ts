@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { MAX_CAPTION_BYTES } from '#video';
 import type { Metrics } from '../health/metrics.ts';
 import { ProblemError, problemBody, toProblem } from '../problems.ts';
+import { hasTooManyValues, tooManyValues } from './json.ts';
 import { answerPages, answerPreflight, isPreflight } from './pages.ts';
 
 /** Body of a request that is not an upload. */
@@ -78,6 +79,9 @@ export function addHooks(
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',
     });
+    // Ids are UUIDs, which some clients write in capitals.
+    const params = (request.params ?? {}) as { id?: string };
+    if (params.id !== undefined) params.id = params.id.toLowerCase();
     if (request.routeOptions.config.access !== 'probe') answerPages(request, reply);
     if (shutdown.aborted) {
       throw new ProblemError('shutting_down', 'Ask again in a moment.', {
@@ -167,8 +171,9 @@ function parseJson(server: FastifyInstance): void {
   server.addContentTypeParser(JSON_TYPE, { parseAs: 'string' }, (request, body, done) => {
     if (body === '') return done(null, undefined);
     parse(request, body as string, (error, value) => {
-      if (error) done(new ProblemError('json_invalid', error.message, { cause: error }));
-      else done(null, value);
+      if (error) return done(new ProblemError('json_invalid', error.message, { cause: error }));
+      if (hasTooManyValues(value)) return done(tooManyValues());
+      done(null, value);
     });
   });
 }

@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import 'zod-openapi';
 import { SPEECH_TASKS, TRANSCRIBE } from '#store';
+import { hasTooManyValues } from '../http/json.ts';
 import { dateTime, EXAMPLE_VIDEO_ID, httpUrl, languageCode, seconds, webhookSecret } from './common.ts';
 
 const title = z.string().trim().min(1).max(300);
+const FEW_ENTRIES = 'has at most 50 entries';
 const metadata = z
   .record(z.string().min(1).max(64), z.string().max(1000))
-  .refine((value) => Object.keys(value).length <= 50, 'has at most 50 entries')
+  .refine((value) => Object.keys(value).length <= 50, FEW_ENTRIES)
   .meta({ description: 'Your own words about the video: at most 50 strings', example: { course: 'biology-101' } });
 const language = languageCode.meta({
   description: 'Language that is spoken, ISO 639-1; left out, it is detected',
@@ -50,15 +52,16 @@ const uploadWords = {
 const metadataText = z
   .string()
   .transform((text, context) => {
+    let message = 'must be a JSON object of strings';
     try {
       const value = JSON.parse(text) as unknown;
+      const isLarge = hasTooManyValues(value);
+      if (isLarge) message = FEW_ENTRIES;
       // Zod would leave it out without a word; the parser of JSON bodies refuses it, too.
-      if (Object.hasOwn(Object(value), '__proto__')) throw new SyntaxError();
-      return value;
-    } catch {
-      context.issues.push({ code: 'custom', message: 'must be a JSON object of strings', input: text });
-      return z.NEVER;
-    }
+      if (!isLarge && !Object.hasOwn(Object(value), '__proto__')) return value;
+    } catch {}
+    context.issues.push({ code: 'custom', message, input: text });
+    return z.NEVER;
   })
   .pipe(metadata);
 /** Fields of the multipart form; `metadata` is JSON in a string there. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { decodePicture, MediaError } from '#video';
+import { hasTooManyValues, tooManyValues } from '../http/json.ts';
 import { type ProblemCode, ProblemError } from '../problems.ts';
 import { searchSchema } from '../schemas/index.ts';
 import { validate } from '../validation.ts';
@@ -35,6 +36,7 @@ export async function readSearchForm(request: FastifyRequest): Promise<{ image: 
         if (part.valueTruncated)
           throw new ProblemError('request_invalid', `request: has more than ${MAX_REQUEST_BYTES} bytes.`);
         fields = typeof part.value === 'string' ? parse(part.value) : part.value;
+        if (hasTooManyValues(fields)) throw tooManyValues();
       } else {
         throw new ProblemError('request_invalid', 'The form has the file `image` and the field `request`, no others.');
       }
