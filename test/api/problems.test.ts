@@ -1,6 +1,6 @@
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ApiFixture, rawRequest, startApi } from '../fixtures/api.ts';
+import { type ApiFixture, multipart, rawRequest, startApi } from '../fixtures/api.ts';
 
 let api: ApiFixture;
 beforeAll(async () => {
@@ -116,6 +116,13 @@ describe('A mistake', () => {
     expect(added.body.errors).toEqual([{ path: 'metadata', message: 'has at most 50 entries' }]);
     const found = await post('/v1/search').field('request', form).attach('image', Buffer.alloc(1), 'a.png');
     expect(found.body.detail).toBe('It has more than 2000 values.');
+    const value = '['.repeat(60_000) + ']'.repeat(60_000);
+    const { body, type } = multipart([{ name: 'metadata', value, type: json }]);
+    expect((await post('/v1/videos').set('content-type', type).send(body)).body.code).toBe('multipart_invalid');
+    const deep = await post('/v1/search').set('content-type', json).send('['.repeat(1_000_000));
+    expect(deep.body.detail).toBe('It has more than 2000 values.'); // not parsed: that took longest
+    const said = await post('/v1/search').send({ query: ',[{\\"'.repeat(800) });
+    expect(said.body.errors).toMatchObject([{ path: 'query' }]); // its letters are no values
     const videoIds = Array.from({ length: 1000 }, () => '0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e');
     const labels = Array.from({ length: 200 }, (_, i) => `label ${i}`);
     const most = await post('/v1/search').send({ query: 'a', videoIds, labels });

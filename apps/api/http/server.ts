@@ -169,11 +169,12 @@ function parseJson(server: FastifyInstance): void {
   const parse = server.getDefaultJsonParser('error', 'error');
   server.removeContentTypeParser(['application/json', 'text/plain']);
   server.addContentTypeParser(JSON_TYPE, { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') return done(null, undefined);
-    parse(request, body as string, (error, value) => {
-      if (error) return done(new ProblemError('json_invalid', error.message, { cause: error }));
-      if (hasTooManyValues(value)) return done(tooManyValues());
-      done(null, value);
+    const text = body as string;
+    if (text === '') return done(null, undefined);
+    if (hasTooManyValues(text)) return done(tooManyValues());
+    parse(request, text, (error, value) => {
+      if (error) done(new ProblemError('json_invalid', error.message, { cause: error }));
+      else done(null, value);
     });
   });
 }

@@ -52,16 +52,19 @@ const uploadWords = {
 const metadataText = z
   .string()
   .transform((text, context) => {
-    let message = 'must be a JSON object of strings';
+    const refuse = (message: string) => {
+      context.issues.push({ code: 'custom', message, input: text });
+      return z.NEVER;
+    };
+    if (hasTooManyValues(text)) return refuse(FEW_ENTRIES);
     try {
       const value = JSON.parse(text) as unknown;
-      const isLarge = hasTooManyValues(value);
-      if (isLarge) message = FEW_ENTRIES;
       // Zod would leave it out without a word; the parser of JSON bodies refuses it, too.
-      if (!isLarge && !Object.hasOwn(Object(value), '__proto__')) return value;
-    } catch {}
-    context.issues.push({ code: 'custom', message, input: text });
-    return z.NEVER;
+      if (Object.hasOwn(Object(value), '__proto__')) throw new SyntaxError();
+      return value;
+    } catch {
+      return refuse('must be a JSON object of strings');
+    }
   })
   .pipe(metadata);
 /** Fields of the multipart form; `metadata` is JSON in a string there. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { decodePicture, MediaError } from '#video';
-import { hasTooManyValues, tooManyValues } from '../http/json.ts';
+import { hasTooManyValues, textOf, tooManyValues } from '../http/json.ts';
 import { type ProblemCode, ProblemError } from '../problems.ts';
 import { searchSchema } from '../schemas/index.ts';
 import { validate } from '../validation.ts';
@@ -35,8 +35,7 @@ export async function readSearchForm(request: FastifyRequest): Promise<{ image: 
       } else if (part.type === 'field' && part.fieldname === 'request') {
         if (part.valueTruncated)
           throw new ProblemError('request_invalid', `request: has more than ${MAX_REQUEST_BYTES} bytes.`);
-        fields = typeof part.value === 'string' ? parse(part.value) : part.value;
-        if (hasTooManyValues(fields)) throw tooManyValues();
+        fields = parse(textOf(part.value));
       } else {
         throw new ProblemError('request_invalid', 'The form has the file `image` and the field `request`, no others.');
       }
@@ -50,6 +49,7 @@ export async function readSearchForm(request: FastifyRequest): Promise<{ image: 
 }
 
 function parse(text: string): unknown {
+  if (hasTooManyValues(text)) throw tooManyValues();
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -1,5 +1,6 @@
 import type { MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
+import { textOf } from '../http/json.ts';
 import { ProblemError } from '../problems.ts';
 
 /** A connection that brings nothing for so long is dead. */
@@ -49,8 +50,7 @@ export async function readForm(
         throw new ProblemError('file_missing', `The part \`${name}\` must be a file: give it a filename.`);
       if (!FIELD_NAMES.has(name)) throw field(name, 'is not a field of this form');
       if (part.valueTruncated) throw field(name, `is larger than ${MAX_FIELD_BYTES} bytes`);
-      // @fastify/multipart parses a field that calls itself application/json.
-      const value = typeof part.value === 'string' ? part.value : JSON.stringify(part.value);
+      const value = textOf(part.value);
       if (value.trim() !== '') fields[name] = value;
     }
   } catch (error) {
