@@ -47,9 +47,10 @@ export function addDemo(program: Command, run: Run): void {
     .addHelpText(
       'after',
       `
-A question of the sample is passed when the top moment overlaps the expected span and starts within ${START_TOLERANCE_SECONDS} s of it;
-one of your own, when there is a moment. An answer is passed when it says and cites what it should. The webhook counts as one more check.
-Exit status 1 when any failed.`,
+A question of the sample is passed when the top moment overlaps the expected
+span and starts within ${START_TOLERANCE_SECONDS} s of it; one of your own, when there is a moment. An
+answer is passed when it says and cites what it should. The webhook counts as
+one more check. Exit status 1 when any failed.`,
     )
     .action((video: string | undefined, questions: string[], options: DemoOptions) =>
       run((context) => demo(video, questions, options, context)),

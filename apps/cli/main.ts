@@ -55,6 +55,7 @@ const program = new Command('cuepoint')
   .description('Ask long videos anything; get the second it happens.')
   .version(VERSION)
   .showHelpAfterError('(cuepoint --help says what there is)')
+  .configureHelp({ minWidthToWrap: 30 }) // what commands do, in 80 columns
   .configureOutput({ writeErr: (text) => process.stderr.write(text) })
   .exitOverride();
 for (const add of [addUp, addIndex, addReindex, addSearch, addAsk, addLabels, addModels, addDoctor, addDemo])
