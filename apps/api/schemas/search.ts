@@ -149,7 +149,7 @@ const evidence = z.object({
   end: seconds.optional(),
   text: z.string().optional(),
   highlights: z
-    .array(z.tuple([z.number().int(), z.number().int()]))
+    .array(z.array(z.number().int()).length(2)) // a tuple is `items: false`, which generators of clients do not read
     .optional()
     .meta({ description: 'Words of `text` that were asked for: [from, to) in UTF-16 units, as JavaScript counts' }),
   thumbnailUrl: z.string().optional(),
