@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiFixture, multipart, rawRequest, startApi } from '../fixtures/api.ts';
@@ -84,6 +85,13 @@ describe('A mistake', () => {
     expect(detail).toMatch(/takes text\/vtt, .*; the Content-Type is application\/json\.$/);
     expect(await details(post('/v1/videos'), 'multipart/mixed; boundary=b')).toContain('takes multipart/form-data, ');
     expect(await details(post('/v1/ask'), 'text/plain')).toContain('takes application/json;');
+  });
+
+  it('is a body that is compressed', async () => {
+    const call = request(api.url).post('/v1/search').set('content-type', json).set('content-encoding', 'gzip');
+    const { status, body } = await call.send(gzipSync('{"query":"a"}'));
+    expect([status, body.code]).toEqual([415, 'content_type_unsupported']);
+    expect(body.detail).toContain('Content-Encoding');
   });
 
   it('of a megabyte is told at once, in few words', async () => {

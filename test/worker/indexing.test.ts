@@ -7,6 +7,7 @@ import { Webhook } from 'standardwebhooks';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { connectRedis } from '#store';
+import { importBuilt } from '../fixtures/api.ts';
 import { ffmpeg, makeAudio, makeVideo, overwriteMedia, tempDir, truncate } from '../fixtures/media.ts';
 import { collect, SAMPLE, type System, startSystem, TENANT, type WorkerProcess } from './harness.ts';
 
@@ -244,6 +245,8 @@ describe('a worker', () => {
   });
 
   it('tells the webhook of a video, signed, once more after a 500, with the same id and body', async () => {
+    const { webhookPayloadSchema } =
+      await importBuilt<typeof import('../../apps/api/schemas/index.ts')>('schemas/index.js');
     using hook = await endpoint(500, 204);
     const id = v7();
     const { id: webhookId, secret } = await listen(hook.url, id);
@@ -255,7 +258,9 @@ describe('a worker', () => {
     expect(second?.body).toBe(first?.body);
     expect(second?.headers['webhook-id']).toBe(first?.headers['webhook-id']);
     for (const { headers, body } of hook.requests) {
-      expect(new Webhook(secret).verify(body, headers)).toMatchObject({
+      const sent = new Webhook(secret).verify(body, headers);
+      expect(webhookPayloadSchema.parse(sent)).toEqual(sent); // as /openapi.json describes it, and no field more
+      expect(sent).toMatchObject({
         type: 'video.ready',
         timestamp: expect.any(String),
         data: {

@@ -193,6 +193,9 @@ function refuseOtherTypes(request: FastifyRequest): void {
   const json = FORM_ROUTES.includes(route) ? [FORM_TYPE, JSON_TYPE] : [JSON_TYPE];
   const taken = route === CAPTIONS_ROUTE && method === 'PUT' ? CAPTION_TYPES : json;
   const type = mediaType(request);
+  const coding = headers['content-encoding']?.toLowerCase() ?? 'identity';
+  if (coding !== 'identity')
+    throw new ProblemError('content_type_unsupported', 'Bodies are taken without a Content-Encoding.');
   if (taken.includes(type)) return;
   const detail = `This address takes ${taken.join(', ')}; the Content-Type is ${type ? type.slice(0, 100) : 'missing'}.`;
   throw new ProblemError('content_type_unsupported', detail);

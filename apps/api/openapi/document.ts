@@ -5,7 +5,7 @@ import { KEYS } from './operation.ts';
 import { ask, labels, search } from './questions.ts';
 import { system } from './system.ts';
 import { videos } from './videos.ts';
-import { webhooks } from './webhooks.ts';
+import { events, webhooks } from './webhooks.ts';
 
 /** OpenAPI 3.1 of all routes, from the schemas that validate them. */
 export function apiDocument() {
@@ -21,6 +21,7 @@ export function apiDocument() {
     security: KEYS,
     tags: ['Videos', 'Media', 'Search', 'Ask', 'Webhooks', 'System'].map((name) => ({ name })),
     paths: { ...videos, ...media, ...search, ...labels, ...ask, ...webhooks, ...system },
+    webhooks: events,
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'Not needed where no keys are configured' },

@@ -3,6 +3,27 @@ import type { ZodOpenApiPathsObject } from 'zod-openapi';
 import * as schemas from '../schemas/index.ts';
 import { json, operation } from './operation.ts';
 
+/** What endpoints hear. */
+export const events: ZodOpenApiPathsObject = Object.fromEntries(
+  schemas.webhookEvents.map((event) => [
+    event,
+    {
+      post: {
+        tags: ['Webhooks'],
+        operationId: event.replace('.', '_'),
+        summary: event === 'video.ready' ? 'A video can be asked of' : 'A video could not be indexed',
+        description:
+          'Sent at least once, as Standard Webhooks has it. Any 2xx within 15 seconds takes it; 410 ends the tries; after anything else there are eight more, ' +
+          'after 5 s, 30 s, 5 min, 30 min, 2 h, 5 h, 7 h and 10 h. Events may come in another order than they happened.',
+        security: [],
+        requestParams: { header: schemas.webhookHeaders },
+        requestBody: json(schemas.webhookPayloadSchema),
+        responses: { '2XX': { description: 'Taken' } },
+      },
+    },
+  ]),
+);
+
 export const webhooks: ZodOpenApiPathsObject = {
   '/v1/webhooks': {
     post: operation({
@@ -10,7 +31,7 @@ export const webhooks: ZodOpenApiPathsObject = {
       operationId: 'createWebhook',
       summary: 'Hear of every video that is ready or failed',
       description:
-        'Requests follow the Standard Webhooks specification. There may be 100, beside those of uploads (`webhookUrl`).',
+        'Requests follow the Standard Webhooks specification; `webhooks` of this document says what they hold. There may be 100, beside those of uploads (`webhookUrl`).',
       requestBody: json(schemas.createWebhookSchema),
       answers: [
         {
