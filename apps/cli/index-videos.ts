@@ -88,6 +88,7 @@ async function indexOne(
     id = added.id;
     const video = await followWithBars(client, id, label, terminal, signal);
     terminal.line(outcome(video, terminal));
+    terminal.line(terminal.style('dim', `  id ${id}`)); // which --video and `labels` take
     terminal.record({ type: 'video', source, ...summary(video) });
     return video.status === 'ready';
   } catch (error) {

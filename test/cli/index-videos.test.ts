@@ -22,6 +22,7 @@ test('without a running api, index starts one for the duration; what is no media
   expect(videos).toMatchObject([
     { source: wrong, status: 'failed', error: { code: expect.stringMatching(/^media_|^not_/) } },
   ]);
+  expect(stderr).toContain(`id ${videos[0]?.id}`); // for people, too: `labels` asks for it
   expect(records.at(-1)).toEqual({ type: 'summary', ready: 0, failed: 1 });
   expect(status).toBe(1);
 });
