@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import type { Logger } from 'pino';
-import type { VideoRef, VideoStatus } from '#store';
+import { type VideoRef, type VideoStatus, videoFolder } from '#store';
 import { fromReason } from './problems.ts';
 import { Stores } from './stores.ts';
 import { LOGGER } from './tokens.ts';
@@ -11,7 +11,7 @@ const REST_MS = 60_000;
 
 /**
  * Mends what a crash left between two writes: a video without its job, a failed plan that nobody recorded, a deletion that nobody
- * works on. Every worker does this, at start and every 30 s; doing it twice does nothing more.
+ * works on, the blobs of an upload that has no record. Every worker does this, at start and every 30 s; doing it twice does nothing more.
  */
 @Injectable()
 export class Reconcile implements OnModuleDestroy {
@@ -44,6 +44,20 @@ export class Reconcile implements OnModuleDestroy {
       }
     } catch (err) {
       this.log.warn({ err }, 'unfinished videos were not looked after');
+    }
+    try {
+      await this.#abandoned();
+    } catch (err) {
+      this.log.warn({ err }, 'left-overs of uploads were not removed');
+    }
+  }
+
+  async #abandoned(): Promise<void> {
+    const { catalog, blobs } = this.stores;
+    for (const ref of await catalog.abandonedUploads()) {
+      await blobs.deletePrefix(videoFolder(ref));
+      await catalog.endUpload(ref.tenant, ref.videoId, true);
+      this.log.warn({ videoId: ref.videoId }, 'an upload was cut off before it was accepted; what it left is removed');
     }
   }
 

@@ -20,6 +20,8 @@ export const keys = {
   videos: (tenant: Tenant, status?: VideoStatus) => (status ? key('videos', tenant, status) : key('videos', tenant)),
   /** Sorted set of `tenant:videoId`: queued, indexing and deleting videos of all tenants. */
   unfinished: key('unfinished'),
+  /** Sorted set of `tenant:videoId`: uploads without a record, by when they were last heard of (seconds); +inf: they never get one. */
+  uploads: key('uploads'),
   /** Sorted set of the video ids of a tenant whose names changed last, by a number that goes up with each change. Gone with the last video. */
   renamed: (tenant: Tenant) => key('renamed', tenant),
   /** Channel that has a message for each change of a video. */
@@ -55,6 +57,7 @@ export const videoKeys = (tenant: Tenant, id: string): string[] => [
   keys.videos(tenant),
   ...LISTED.map((status) => keys.videos(tenant, status)),
   keys.renamed(tenant),
+  keys.uploads,
 ];
 
 export const unfinishedMember = (tenant: Tenant, id: string): string => `${encodeURIComponent(tenant)}:${id}`;

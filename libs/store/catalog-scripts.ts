@@ -30,6 +30,8 @@ interface Scripts {
   cuepointFinishClaim(...args: string[]): Promise<number>;
   cuepointReleaseClaim(...args: string[]): Promise<number>;
   cuepointCreateWebhook(...args: string[]): Promise<number>;
+  cuepointMarkUpload(...args: string[]): Promise<number>;
+  cuepointAbandonedUploads(...args: string[]): Promise<string[]>;
   cuepointCreateDelivery(...args: string[]): Promise<number>;
   cuepointRecordAttempt(...args: string[]): Promise<number>;
 }
@@ -43,6 +45,7 @@ const changeVideo = `
 local change = cjson.decode(ARGV[1])
 local id, member, channel = ARGV[2], ARGV[3], ARGV[4]
 local listings = {${LISTED.map((status, index) => `['"${status}"'] = KEYS[${index + 5}]`).join(', ')}}
+local uploads = KEYS[${LISTED.length + 6}]
 local unfinished = {['"queued"'] = true, ['"indexing"'] = true, ['"deleting"'] = true}
 
 local function reply()
@@ -77,7 +80,9 @@ if change.remove then
 end
 if status and old[3] == change.call then return reply() end
 if change.create then
-  if status then return nil end
+  -- What an upload left that was given up is being removed.
+  if status or redis.call('ZSCORE', uploads, member) == 'inf' then return nil end
+  redis.call('ZREM', uploads, member)
 else
   if not status or status == '"deleting"' then return nil end
   if change.run and run ~= change.run then return nil end
@@ -174,6 +179,21 @@ redis.call('SADD', KEYS[2], ARGV[2])
 redis.call('SET', KEYS[1], ARGV[1])
 return 1`;
 
+/** KEYS: uploads. ARGV: member, `new` or `kept`. By one clock, that of Redis. */
+const markUpload = `
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if score == 'inf' or (not score and ARGV[2] ~= 'new') then return 0 end
+redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])
+return 1`;
+
+/** KEYS: uploads. ARGV: seconds of silence. A hundred at a time. */
+const abandonedUploads = `
+local before = string.format('%.0f', tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1]))
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', before, 'BYSCORE')) do
+  redis.call('ZADD', KEYS[1], '+inf', member)
+end
+return redis.call('ZRANGE', KEYS[1], '+inf', '+inf', 'BYSCORE', 'LIMIT', 0, 100)`;
+
 /**
  * KEYS: webhook, delivery, deliveries of the webhook, deliveries about the video.
  * ARGV: delivery, state, attempts, created at, oldest to keep, seconds to keep, delivery id, webhook id.
@@ -212,6 +232,8 @@ export function withScripts(redis: Redis): ScriptedRedis {
   redis.defineCommand('cuepointFinishClaim', { lua: finishClaim, numberOfKeys: 1 });
   redis.defineCommand('cuepointReleaseClaim', { lua: releaseClaim, numberOfKeys: 1 });
   redis.defineCommand('cuepointCreateWebhook', { lua: createWebhook, numberOfKeys: 2 });
+  redis.defineCommand('cuepointMarkUpload', { lua: markUpload, numberOfKeys: 1 });
+  redis.defineCommand('cuepointAbandonedUploads', { lua: abandonedUploads, numberOfKeys: 1 });
   redis.defineCommand('cuepointCreateDelivery', { lua: createDelivery, numberOfKeys: 4 });
   redis.defineCommand('cuepointRecordAttempt', { lua: recordAttempt, numberOfKeys: 1 });
   return redis as ScriptedRedis;

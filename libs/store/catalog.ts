@@ -6,6 +6,7 @@ import { Claims, type IdempotencyClaim } from './catalog-claims.ts';
 import { keys, parseUnfinishedMember, RENAMED, unfinishedMember, videoKeys } from './catalog-keys.ts';
 import { fieldsOf, json, OPTIONAL, parseVideo, stageFields } from './catalog-record.ts';
 import { type ScriptedRedis, type VideoChange, withScripts } from './catalog-scripts.ts';
+import { Uploads } from './catalog-uploads.ts';
 import { StoreError } from './errors.ts';
 import { closeRedis } from './redis.ts';
 import {
@@ -36,6 +37,7 @@ export class Catalog {
   readonly #redis: ScriptedRedis;
   readonly #changes: Changes;
   readonly #claims: Claims;
+  readonly #uploads: Uploads;
 
   /** `claimMs`: how long a claimed Idempotency-Key outlives the process that claimed it. */
   constructor(
@@ -45,9 +47,10 @@ export class Catalog {
     this.#redis = withScripts(redis);
     this.#changes = new Changes(redis);
     this.#claims = new Claims(this.#redis, claimMs);
+    this.#uploads = new Uploads(this.#redis);
   }
 
-  /** Writes a new video; adding one that is there is an error. */
+  /** Writes a new video; adding one that is there is an error, and so is one whose upload has been given up. */
   async createVideo(video: Video): Promise<void> {
     const set = {
       ...fieldsOf(video),
@@ -57,7 +60,20 @@ export class Catalog {
     };
     for (const stage of STAGES) Object.assign(set, stageFields(stage, video.stages[stage]).set);
     const created = await this.#change(video.tenant, video.id, { create: true, set, now: json(video.updatedAt) });
-    if (!created) throw new Error(`Video ${video.id} is in the catalog already`);
+    if (!created) throw new Error(`Video ${video.id} is in the catalog already, or its upload was given up`);
+    this.#uploads.accepted(video.tenant, video.id);
+  }
+  /** Before anything of an upload is stored; kept while this process lives, until the record is written (`createVideo`) or the upload has ended. */
+  beginUpload(tenant: Tenant, videoId: string): Promise<void> {
+    return this.#uploads.begin(tenant, videoId);
+  }
+  /** There will be no record. `isRemoved`: nothing is left of it; else a worker removes that. */
+  async endUpload(tenant: Tenant, videoId: string, isRemoved: boolean): Promise<void> {
+    await (isRemoved ? this.#uploads.end(tenant, videoId) : this.#uploads.abandon(tenant, videoId));
+  }
+  /** Uploads that a crash cut off before their record was written, of all tenants: their blobs can go, and then `endUpload` is called. */
+  abandonedUploads(silentSeconds?: number): Promise<{ tenant: Tenant; videoId: string }[]> {
+    return this.#uploads.abandoned(silentSeconds);
   }
   /** Videos being deleted are not found. Stage progress is included. */
   async getVideo(tenant: Tenant, id: string): Promise<Video | undefined> {
@@ -376,6 +392,7 @@ export class Catalog {
   /** Ends all watching, and closes the connection it was given and the one it opened. */
   async close(): Promise<void> {
     this.#claims.close();
+    this.#uploads.close();
     this.#changes.close();
     await closeRedis(this.redis);
   }

@@ -18,7 +18,7 @@ export const sourceKey = (of: OfVideo): string => `${videoFolder(of)}/source`;
 export const thumbnailsFolder = (of: OfVideo): string => `${videoFolder(of)}/thumbnails`;
 export const thumbnailKey = (of: OfVideo, atMs: number): string => `${thumbnailsFolder(of)}/${Math.round(atMs)}.jpg`;
 type WithCaptions = { tenant: string; id: string; captionsFile?: { name?: string } };
-/** Where the caption file lies that the uploader has given. One that came after the video has a name, so that the record says which of several is meant. */
+/** Where the caption file lies that the uploader has given. It has a name, so that the record says which of several is meant; older ones that came with their video have none. */
 export const captionsFolder = ({ tenant, id, captionsFile }: WithCaptions): string =>
   `${videoFolder({ tenant, videoId: id })}/captions${captionsFile?.name === undefined ? '' : `-${captionsFile.name}`}`;
 /** Its key: one with a name has the folder to itself, which can be removed. */

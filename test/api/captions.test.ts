@@ -35,9 +35,8 @@ describe('Captions', () => {
       .attach('captions', Buffer.from(SRT), 'a.srt')
       .attach('file', Buffer.alloc(100, 7), 'a.mp4');
     expect(before.status).toBe(202);
-    expect(await api.blobs.stat(captionsKey({ tenant: 'default', id: before.body.id }))).toEqual({
-      sizeBytes: SRT.length,
-    });
+    const given = captionsKey(await record(before.body.id));
+    expect(await api.blobs.stat(given)).toEqual({ sizeBytes: SRT.length });
   });
 
   it('that are none refuse the upload, and nothing stays behind', async () => {
@@ -96,6 +95,17 @@ describe('Captions', () => {
     await put(id, SRT);
     await request(api.url).delete(`/v1/videos/${id}/captions`);
     expect(await api.blobFiles()).not.toEqual(expect.arrayContaining(files));
+  });
+
+  it('that came with their video go when others take their place', async () => {
+    const { body } = await upload()
+      .attach('file', Buffer.alloc(100, 7), 'a.mp4')
+      .attach('captions', Buffer.from(SRT), 'a.srt');
+    const first = captionsKey(await record(body.id));
+    expect((await put(body.id, SRT)).status).toBe(202);
+    const second = captionsKey(await record(body.id));
+    const files = (await api.blobFiles()).filter((path) => path.includes(body.id));
+    expect(files.map((path) => [first, second].findIndex((key) => path.endsWith(key))).sort()).toEqual([-1, 1]);
   });
 
   it('refuse what they cannot be', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Catalog, connectRedis } from '#store';
 import { eventually, KEYS, multipart, rawRequest } from '../fixtures/api.ts';
 import { type RedisFixture, startRedis } from '../fixtures/redis.ts';
 
@@ -98,6 +99,23 @@ describe('The api process', () => {
     socket.write(body.subarray(100_000));
     expect(String((await answer)[0])).toMatch(/^HTTP\/1.1 202 /);
     expect(await ended).toEqual([0, null]);
+  });
+
+  it('marks an upload whose file is stored and that kill -9 keeps from its record, so that a worker can remove it', async () => {
+    const { child, url } = await start();
+    const { body, type } = multipart([{ name: 'file', value: Buffer.alloc(5000, 3), filename: 'a.mp4' }]);
+    const head = ['POST /v1/videos HTTP/1.1', `content-type: ${type}`, `content-length: ${body.length + 1000}`];
+    const socket = await rawRequest(url, head);
+    // The last bytes of the form are still to come.
+    socket.write(`${body.subarray(0, body.length - 4)}\r\ncontent-disposition: form-data; name="title"\r\n\r\n`);
+    const stored = (): Promise<string[]> => readdir(join(dataDir, 'blobs', 'default')).catch(() => []);
+    const before = await stored();
+    await eventually(async () => (await stored()).length > before.length, 'the file is stored');
+    child.kill('SIGKILL');
+    const [videoId] = (await stored()).filter((id) => !before.includes(id));
+    const catalog = new Catalog(connectRedis(redis.url));
+    expect(await catalog.abandonedUploads(0)).toEqual([{ tenant: 'default', videoId }]);
+    await catalog.close();
   });
 
   it('keeps an acknowledged upload through kill -9 of itself and of Redis, and ends when its parent is gone', async () => {

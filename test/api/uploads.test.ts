@@ -158,6 +158,10 @@ describe('An upload', () => {
       async () => (await send([file(media(400_000))], { 'idempotency-key': 'cut-off' })).status === 202,
       'the key is free',
     );
+    await eventually(
+      async () => !(await api.connection.exists('{cuepoint}:uploads')),
+      'nothing is thought to be under way',
+    );
     // Who hangs up is no fault of the server: nobody should be called for it.
     expect((await request(api.url).get('/metrics')).text).not.toMatch(/status="500"/);
   });

@@ -283,6 +283,24 @@ describe('deleting a video', () => {
   });
 });
 
+describe('an upload', () => {
+  it('that is silent is given up: nothing makes a video of it any more, and it is told of until its end', async () => {
+    const [alive, dead, accepted] = [video(), video(), video()];
+    for (const { tenant, id } of [alive, dead, accepted]) await catalog.beginUpload(tenant, id);
+    await catalog.createVideo(accepted);
+    expect(await catalog.abandonedUploads()).toEqual([]);
+    const { redis } = catalog;
+    await redis.zadd('{cuepoint}:uploads', Math.round(Date.now() / 1000) - 25 * 3600, `${dead.tenant}:${dead.id}`);
+    const givenUp = [{ tenant: dead.tenant, videoId: dead.id }];
+    for (let round = 0; round < 2; round++) expect(await catalog.abandonedUploads()).toEqual(givenUp);
+    // Its machine slept for a day.
+    await expect(catalog.createVideo(dead)).rejects.toThrow('given up');
+    await catalog.endUpload(dead.tenant, dead.id, true);
+    await catalog.createVideo(alive);
+    expect(await redis.exists('{cuepoint}:uploads')).toBe(0);
+  });
+});
+
 describe('the list of videos', () => {
   it('is newest first and pages through all of them once, also while videos come and go', async () => {
     const ids = [];

@@ -50,6 +50,14 @@ describe('a worker that starts', () => {
     await writeFile(join(incoming, 'half'), 'x');
     await utimes(join(incoming, 'half'), new Date(), new Date(Date.now() - 120_000));
 
+    // An api died between the blob of an upload and its record, yesterday; another one has just stored its own.
+    const [yesterday, now] = [v7(), v7()];
+    for (const id of [yesterday, now]) {
+      await system.catalog.beginUpload(TENANT, id);
+      await system.blobs.put(`${TENANT}/${id}/source`, createReadStream(path));
+    }
+    await system.catalog.redis.zadd('{cuepoint}:uploads', Date.now() / 1000 - 25 * 3600, `${TENANT}:${yesterday}`);
+
     await system.startWorker();
     expect(await system.finished(plan)).toMatchObject({ status: 'ready' });
     expect(await system.finished(flow)).toMatchObject({ status: 'ready' });
@@ -57,6 +65,9 @@ describe('a worker that starts', () => {
     const unfinished = async () => (await collect(system.catalog.unfinished())).map(({ videoId }) => videoId);
     await expect.poll(unfinished, { timeout: 10_000 }).toEqual([]);
     expect(await readdir(incoming)).not.toContain('half');
+    const folders = await readdir(join(system.dataDir, 'blobs', TENANT));
+    expect(folders).toEqual(expect.arrayContaining([plan, flow, now]));
+    expect(folders).not.toContain(yesterday);
     await expect(createReadStream(`${system.dataDir}/blobs/${TENANT}/${cleanup}/source`).toArray()).rejects.toThrow(
       'ENOENT',
     );

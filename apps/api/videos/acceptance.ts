@@ -82,9 +82,15 @@ export class Acceptance {
   /** Removes what an upload that was not accepted left behind. */
   async undo(tenant: Tenant, videoId: string, webhook?: Webhook): Promise<void> {
     if (webhook) await this.catalog.deleteWebhook(tenant, webhook.id).catch(() => {});
-    await this.blobs
-      .deletePrefix(videoFolder({ tenant, videoId }))
-      .catch((error) => this.log.warn({ err: error, videoId }, 'an upload that was not accepted could not be removed'));
+    const isRemoved = await this.blobs.deletePrefix(videoFolder({ tenant, videoId })).then(
+      () => true,
+      (error) => {
+        this.log.warn({ err: error, videoId }, 'an upload that was not accepted could not be removed; a worker will');
+        return false;
+      },
+    );
+    // Nobody waits for a Redis that is away: what it does not hear now it finds out in a day.
+    this.catalog.endUpload(tenant, videoId, isRemoved).catch(() => {});
   }
 
   async #write(video: Video, webhook: Webhook | undefined): Promise<void> {

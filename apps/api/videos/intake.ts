@@ -9,6 +9,7 @@ import {
   type BlobInfo,
   type BlobStore,
   Catalog,
+  newId,
   sourceKey,
   type Tenant,
   type Video,
@@ -93,7 +94,8 @@ export class IntakeService {
       await this.#checkWebhook(words);
       const { info, filename, contentType } = stored;
       const source = { kind: 'upload', blobKey: sourceKey({ tenant, videoId }), ...info, contentType } as const;
-      const captionsFile = captions && (await this.captions.store({ tenant, id: videoId }, captions));
+      const captionsFile =
+        captions && (await this.captions.store({ tenant, id: videoId, captionsFile: { name: newId() } }, captions));
       const accepting = draft(tenant, videoId, filename, words, source, captionsFile);
       const claimNow = claimed;
       stored = claimed = undefined; // From here on the acceptance cleans up.
@@ -110,6 +112,7 @@ export class IntakeService {
     const { maxUploadBytes: maxBytes, minFreeDiskBytes: minFreeBytes } = this.config.http;
     const filename = displayName(file.filename);
     const contentType = declaredType(file.mimetype, filename);
+    await this.catalog.beginUpload(of.tenant, of.videoId);
     const info = await this.blobs.put(sourceKey(of), file.file, { maxBytes, minFreeBytes, contentType, signal });
     if (info.sizeBytes === 0) {
       await this.blobs.deletePrefix(videoFolder(of));
