@@ -14,6 +14,13 @@ const PART_BYTES = 8 * 1024 ** 2;
 const MAX_PARTS = 10_000;
 const DEFAULT_MAX_BYTES = 160 * 1024 ** 3;
 const FILES_AT_ONCE = 16;
+const CONNECT_MS = 5_000;
+/** A store hangs that has not begun to answer after this. The SDK asks three times, so a client hears of it after 45 s. */
+const ANSWER_MS = 15_000;
+/** One that takes nothing of an upload for so long hangs. An upload that moves is not cut off, however slow: what the kernel holds of it at 1 Mbit/s takes half of this. */
+const STILL_MS = 60_000;
+/** What is read may rest longer: whoever watches a video lets it wait. */
+const READ_STILL_MS = 300_000;
 /** Longer than the slowest upload: 20 GB at 1 Mbit/s take 45 hours. */
 const ABANDONED_MS = 3 * 24 * 3600_000;
 /** What `put` uploads in parts: `tenant/videoId/source`. Whatever else is in the bucket belongs to others. */
@@ -30,16 +37,22 @@ interface Copy {
 
 /** Blobs in a bucket of S3 or a store that speaks its protocol. Uploads go in parts, so memory does not grow with them. */
 export class S3Blobs implements BlobStore {
-  readonly #open: () => Promise<S3>;
-  #opened?: Promise<S3>;
+  readonly #open: (requestHandler: object) => Promise<S3>;
+  readonly #waits: { answerMs: number; stillMs: number };
+  #reading?: Promise<S3>;
+  #uploading?: Promise<S3>;
   readonly #bucket: string;
   /** Local copies that someone holds, by key. */
   readonly #copies = new Map<string, Copy>();
   #swept = false;
 
-  constructor({ bucket, endpoint, region, accessKeyId, secretAccessKey }: S3Options) {
+  constructor(
+    { bucket, endpoint, region, accessKeyId, secretAccessKey }: S3Options,
+    waits: { answerMs: number; stillMs: number } = { answerMs: ANSWER_MS, stillMs: STILL_MS },
+  ) {
     this.#bucket = bucket;
-    this.#open = async () => {
+    this.#waits = waits;
+    this.#open = async (requestHandler) => {
       const { S3 } = await import('@aws-sdk/client-s3');
       return new S3({
         region,
@@ -49,7 +62,7 @@ export class S3Blobs implements BlobStore {
         requestChecksumCalculation: 'WHEN_REQUIRED',
         responseChecksumValidation: 'WHEN_REQUIRED',
         credentials: accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : undefined,
-        requestHandler: { connectionTimeout: 5000, socketTimeout: 300_000 },
+        requestHandler: { connectionTimeout: CONNECT_MS, ...requestHandler },
       });
     };
   }
@@ -68,7 +81,7 @@ export class S3Blobs implements BlobStore {
     try {
       const { Upload } = await import('@aws-sdk/lib-storage');
       const upload = new Upload({
-        client: await this.#s3(),
+        client: await this.#uploads(),
         partSize: Math.max(PART_BYTES, Math.ceil((maxBytes ?? DEFAULT_MAX_BYTES) / MAX_PARTS)),
         params: { Bucket: this.#bucket, Key: checkKey(key), Body: meter, ContentType: contentType },
       });
@@ -90,7 +103,7 @@ export class S3Blobs implements BlobStore {
   }
   async putFiles(files: { key: string; path: string }[]): Promise<void> {
     for (const { key } of files) checkKey(key);
-    const s3 = await this.#s3();
+    const s3 = await this.#uploads();
     await eachOf(files, FILES_AT_ONCE, async ({ key, path }) => {
       const { size } = await stat(path);
       const params = { Bucket: this.#bucket, Key: key, Body: createReadStream(path), ContentLength: size };
@@ -171,8 +184,21 @@ export class S3Blobs implements BlobStore {
 
   /** The client, made (and the SDK loaded) when it is first needed. */
   #s3(): Promise<S3> {
-    this.#opened ??= this.#open();
-    return this.#opened;
+    // Each of those who read holds a connection: nobody else must wait for one.
+    const agent = { maxSockets: Number.POSITIVE_INFINITY };
+    this.#reading ??= this.#open({
+      requestTimeout: this.#waits.answerMs,
+      throwOnRequestTimeout: true,
+      socketTimeout: READ_STILL_MS,
+      httpAgent: agent,
+      httpsAgent: agent,
+    });
+    return this.#reading;
+  }
+  /** That for uploads, whose answer may take as long as their bytes move. */
+  #uploads(): Promise<S3> {
+    this.#uploading ??= this.#open({ socketTimeout: this.#waits.stillMs });
+    return this.#uploading;
   }
   async #get(key: string, range?: string, signal?: AbortSignal): Promise<Readable> {
     const request = { Bucket: this.#bucket, Key: checkKey(key), Range: range };

@@ -11,7 +11,7 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type BlobStore, captionsFolder, captionsKey, DiskBlobs, newId, openBlobs, StoreAway } from '#store';
+import { type BlobStore, captionsFolder, captionsKey, DiskBlobs, newId, openBlobs, S3Blobs, StoreAway } from '#store';
 
 const MiB = 1024 ** 2;
 // The bucket is for tests alone: a test of `sweep` ends every upload of ours in it.
@@ -374,6 +374,32 @@ describe('a bucket that cannot be used', () => {
       await expect(attempt()).rejects.toBeInstanceOf(StoreAway);
     await new Promise((resolve) => server.close(resolve));
     await expect(blobs.ping()).rejects.toBeInstanceOf(StoreAway);
+  });
+});
+
+describe('a bucket that hangs', () => {
+  it('is a store that is away; an upload that takes its time and a reader who rests are not cut off', async () => {
+    let answers = false;
+    const server = createServer(async (request, response) => {
+      if (!answers) return;
+      if (request.method === 'PUT') await sleep(500);
+      const body = request.method === 'GET' ? Buffer.alloc(9 * MiB) : '';
+      response.writeHead(200, { etag: '"e"', 'content-length': body.length }).end(body);
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const options = { bucket: 'b', endpoint, region: 'r', accessKeyId: 'a', secretAccessKey: 'b' };
+    const blobs = new S3Blobs(options, { answerMs: 300, stillMs: 1_000 });
+    const put = () => blobs.put('t/v/source', Readable.from(['x']));
+    const attempts = [blobs.stat('t/v/source'), blobs.get('t/v/source'), blobs.deletePrefix('t/v'), put()];
+    await Promise.all(attempts.map((attempt) => expect(attempt).rejects.toBeInstanceOf(StoreAway)));
+    answers = true;
+    expect((await put()).sizeBytes).toBe(1);
+    const reading = await blobs.get('t/v/source');
+    await sleep(800);
+    expect(await buffer(reading)).toHaveLength(9 * MiB);
+    server.closeAllConnections();
+    server.close();
   });
 });
 
