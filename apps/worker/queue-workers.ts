@@ -134,7 +134,10 @@ export class QueueWorkers implements BeforeApplicationShutdown {
         const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (waits - 1)) * (1 + Math.random() / 10);
         await job.moveToDelayed(Date.now() + Math.round(waitMs), token);
         const { code } = problemOf(error);
-        log.warn({ err: error, code, waits, waitMs }, 'a store is away, the job waits for it');
+        const what = isDiskFull(error)
+          ? 'the disk is full, the job waits for room'
+          : 'a store is away, the job waits for it';
+        log.warn({ err: error, code, waits, waitMs }, what);
         throw new DelayedError();
       }
       const { retryable, ...problem } = problemOf(error);

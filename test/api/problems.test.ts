@@ -197,6 +197,29 @@ describe('Without Redis', () => {
   });
 });
 
+describe('With a Redis that hangs', () => {
+  it('requests are told so within five seconds, nothing of an upload stays, and all goes on when it answers', async () => {
+    const files = await api.blobFiles();
+    api.redis.pause();
+    const startedAt = Date.now();
+    const answers = await Promise.all([
+      request(api.url).get('/v1/videos'),
+      request(api.url).post('/v1/videos').attach('file', Buffer.alloc(9, 1), 'a.mp4'),
+      request(api.url).get('/health/ready'),
+    ]);
+    api.redis.resume();
+    expect(Date.now() - startedAt).toBeLessThan(6_500);
+    expect(answers.map(({ status, body }) => [status, body.code ?? body.status])).toEqual([
+      [503, 'store_unavailable'],
+      [503, 'store_unavailable'],
+      [503, 'not_ready'],
+    ]);
+    expect((await request(api.url).get('/v1/videos')).status).toBe(200);
+    expect(await api.blobFiles()).toEqual(files);
+    await expect.poll(() => api.connection.exists('{cuepoint}:uploads')).toBe(0);
+  });
+});
+
 describe('Without Qdrant and the object store', () => {
   it('health names both', async () => {
     const away = 'http://127.0.0.1:9';

@@ -88,6 +88,19 @@ describe.concurrent('a video that is half indexed becomes ready by itself, with 
     expect(await everything(system, await system.finished(VIDEO))).toEqual(await undisturbed);
   });
 
+  it('after a redis-server that took no writes, and then hung for longer than locks last, by the same worker', async ({
+    expect,
+  }) => {
+    await using system = await halfIndexed();
+    await system.catalog.redis.config('SET', 'maxmemory', '1');
+    await sleep(3_000);
+    await system.catalog.redis.config('SET', 'maxmemory', '0');
+    system.redis.pause();
+    await sleep(32_000);
+    system.redis.resume();
+    expect(await everything(system, await system.finished(VIDEO))).toEqual(await undisturbed);
+  });
+
   it('after kill -9 of everything at once', async ({ expect }) => {
     await using system = await halfIndexed();
     await Promise.all([killWorkers(system), system.redis.kill()]);

@@ -45,7 +45,7 @@ it('a full disk costs a job none of its tries', async ({ skip }) => {
     const worker = await system.startWorker();
     const logged = (msg: string) => worker.logs.filter((line) => line.msg === msg);
     await expect
-      .poll(() => logged('a store is away, the job waits for it'), { timeout: 60_000 })
+      .poll(() => logged('the disk is full, the job waits for room'), { timeout: 60_000 })
       .toEqual([expect.objectContaining({ queue: 'frames', code: 'disk_full', waits: 1 })]);
     rmSync(filler);
     const { status, warnings, counts } = await system.finished(id);
