@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { connectRedis } from '#store';
+import { kill } from '../faults/product.ts';
 import { cuepoint, Running, run, SAMPLE, temporaryFolder, until } from './processes.ts';
 
 const started: Running[] = [];
@@ -132,6 +133,23 @@ test('a Redis that was left behind on the data folder is ended before npm start 
   after.disconnect();
   npm.signal('SIGKILL');
   await until(() => processesOf(folder.path).length === 0, 'all ends');
+});
+
+test('an api that dies while all is being started is told with its last words, or started again once it has listened', async () => {
+  await using folder = temporaryFolder();
+  const first = up(folder.path);
+  await until(() => kill(folder.path, ['api']).length > 0, 'an api to kill');
+  const { status, records } = await first.ended();
+  expect(records).toMatchObject([{ type: 'error', code: 'service_failed', message: expect.stringContaining('api') }]);
+  expect(status).toBe(1);
+  expect(processesOf(folder.path)).toEqual([]);
+
+  const second = up(folder.path);
+  const log = join(folder.path, 'logs', 'api.log');
+  await until(() => existsSync(log) && readFileSync(log, 'utf8').includes('"listening"'), 'the api to listen');
+  expect(kill(folder.path, ['api'])).toEqual(['api']);
+  const { url } = await second.record('ready');
+  expect((await fetch(`${url}/health/ready`)).status).toBe(200);
 });
 
 test('Ctrl-C while all is being started ends it all, with its own status and no other words', async () => {
