@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { Redis } from 'ioredis';
@@ -10,10 +11,11 @@ import { inspectProfile } from '#models';
 import { checkFfmpeg, configureFfmpeg } from '#video';
 import { ApiClient, findRunningApi } from './client.ts';
 import { type Context, dataDirOption, jsonOption, type Run } from './command.ts';
-import { findProgram, portIsFree } from './embedded/index.ts';
+import { findProgram, portIsFree, socketPath } from './embedded/index.ts';
 import { configWith } from './environment.ts';
 import { CliError, problemOf } from './errors.ts';
 import { bytes } from './format.ts';
+import { unknownMedia } from './unknown-media.ts';
 
 /** What a check found; `mend` says what to do about it. */
 interface Finding {
@@ -28,6 +30,8 @@ const OLDEST_NODE = [22, 19] as const;
 /** Less free space than this is worth a word. */
 const COMFORTABLE_BYTES = 10e9;
 const REACH_TIMEOUT_MS = 5_000;
+/** Ten pages of a bucket take a few seconds. */
+const MEDIA_TIMEOUT_MS = 15_000;
 const INSTALL =
   process.platform === 'darwin' ? 'brew install ffmpeg redis' : 'sudo apt-get install -y ffmpeg redis-server';
 
@@ -90,6 +94,22 @@ const CHECKS: Record<string, Check> = {
   },
 
   redis: async (config) => (config.redisUrl ? checkRedisUrl(config.redisUrl) : checkRedisServer()),
+
+  media: async (config, signal) => {
+    // The embedded Redis runs while `cuepoint up` does.
+    const running = !config.redisUrl && (await findRunningApi(config.dataDir));
+    const url = config.redisUrl ?? (running ? `unix:${socketPath(config.dataDir, 'redis.sock')}` : undefined);
+    if (!url) return undefined;
+    // A Redis or bucket that is away is named by its own check.
+    const looking = unknownMedia(config, connectOnce(url)).catch(() => undefined);
+    const found = await Promise.race([looking, sleep(MEDIA_TIMEOUT_MS, undefined, { ref: false, signal })]);
+    if (!found) return undefined;
+    return {
+      state: 'warn',
+      message: `of ${found.of} videos in ${found.where}, Redis knows nothing of ${found.unknown}, such as ${found.example}`,
+      mend: 'see that REDIS_URL names the Redis they were uploaded with, and that it has its data. Where those are lost: upload the file `source` of each folder again, and remove the folder',
+    };
+  },
 
   data: async ({ dataDir }) => {
     const parent = existingParent(dataDir);
@@ -214,18 +234,22 @@ async function checkRedisServer(): Promise<Omit<Finding, 'check'>> {
   return { state: 'ok', message: `redis-server ${/v=([\d.]+)/.exec(stdout)?.[1] ?? stdout.trim()}` };
 }
 
-/** A server that may forget what it took would lose uploads that were answered 202. */
-async function checkRedisUrl(url: string): Promise<Omit<Finding, 'check'>> {
-  const { checkWritable, durabilityRisks } = await import('#store'); // most commands need none of it
+/** Tries once and waits for no answer longer than a person would. */
+function connectOnce(url: string): Redis {
   const options = {
     lazyConnect: true,
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
     connectTimeout: REACH_TIMEOUT_MS,
+    commandTimeout: REACH_TIMEOUT_MS,
   };
-  const redis = url.startsWith('unix:')
-    ? new Redis({ ...options, path: url.slice('unix:'.length) })
-    : new Redis(url, options);
+  return url.startsWith('unix:') ? new Redis({ ...options, path: url.slice('unix:'.length) }) : new Redis(url, options);
+}
+
+/** A server that may forget what it took would lose uploads that were answered 202. */
+async function checkRedisUrl(url: string): Promise<Omit<Finding, 'check'>> {
+  const { checkWritable, durabilityRisks } = await import('#store'); // most commands need none of it
+  const redis = connectOnce(url);
   const where = url.replace(/\/\/[^@/]*@/, '//…@');
   let lastError: Error | undefined;
   redis.on('error', (error) => {

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { copyFile, type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { copyFile, type FileHandle, mkdir, open, opendir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { BlobInfo, BlobStore, PutOptions } from './blobs.ts';
-import { checkKey, checkPrefix, eachOf, Meter, notFound } from './blobs-stream.ts';
+import { checkKey, checkPrefix, eachOf, isVideoId, Meter, notFound } from './blobs-stream.ts';
 import { StoreError } from './errors.ts';
 
 /** The free space is looked at again each time this much has been written. */
@@ -104,6 +104,13 @@ export class DiskBlobs implements BlobStore {
   async deletePrefix(prefix: string): Promise<void> {
     // Retries: a job that does not know yet may write into the folder while it is emptied.
     await rm(join(this.root, checkPrefix(prefix)), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+  }
+  async *videos(): AsyncGenerator<{ tenant: string; videoId: string }> {
+    for (const tenant of (await readdir(this.root).catch(unlessMissing)) ?? []) {
+      if (tenant.startsWith('.')) continue;
+      const folder = await opendir(join(this.root, tenant)).catch(unlessMissing);
+      for await (const { name } of folder ?? []) if (isVideoId(name)) yield { tenant, videoId: name };
+    }
   }
   async ping(): Promise<void> {
     await this.freeBytes();

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { S3 } from '@aws-sdk/client-s3';
 import type { BlobInfo, BlobStore, PutOptions, S3Options } from './blobs.ts';
-import { checkKey, checkPrefix, eachOf, Meter, notFound } from './blobs-stream.ts';
+import { checkKey, checkPrefix, eachOf, isVideoId, Meter, notFound } from './blobs-stream.ts';
 import { StoreAway, StoreError } from './errors.ts';
 
 const PART_BYTES = 8 * 1024 ** 2;
@@ -24,7 +24,7 @@ const READ_STILL_MS = 300_000;
 /** Longer than the slowest upload: 20 GB at 1 Mbit/s take 45 hours. */
 const ABANDONED_MS = 3 * 24 * 3600_000;
 /** What `put` uploads in parts: `tenant/videoId/source`. Whatever else is in the bucket belongs to others. */
-const OURS = /^[^/]+\/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\/source$/;
+const isOurs = (key: string) => /^[^/]+\/([^/]+)\/source$/.test(key) && isVideoId(key.split('/')[1] ?? '');
 /** Local copies: `cuepoint-blob-<pid>-<random>`. */
 const COPY = 'cuepoint-blob-';
 
@@ -158,6 +158,11 @@ export class S3Blobs implements BlobStore {
         throw new Error(`${errors.length} blobs under ${folder} were not deleted: ${first.Code} ${first.Message}`);
     }
   }
+  async *videos(): AsyncGenerator<{ tenant: string; videoId: string }> {
+    for await (const tenant of this.#folders('')) {
+      for await (const videoId of this.#folders(`${tenant}/`)) if (isVideoId(videoId)) yield { tenant, videoId };
+    }
+  }
   async ping(signal?: AbortSignal): Promise<void> {
     const s3 = await this.#s3();
     await s3.headBucket({ Bucket: this.#bucket }, { abortSignal: signal }).catch((error) => {
@@ -174,7 +179,7 @@ export class S3Blobs implements BlobStore {
     for (let markers: { KeyMarker?: string; UploadIdMarker?: string } = {}; ; ) {
       const page = await s3.listMultipartUploads({ Bucket: this.#bucket, ...markers }).catch(fail);
       for (const { Key = '', UploadId, Initiated } of page.Uploads ?? []) {
-        if (!OURS.test(Key) || !Initiated || Date.now() - Initiated.getTime() < maxAgeMs) continue;
+        if (!isOurs(Key) || !Initiated || Date.now() - Initiated.getTime() < maxAgeMs) continue;
         await s3.abortMultipartUpload({ Bucket: this.#bucket, Key, UploadId }).catch(fail);
       }
       if (!page.IsTruncated) return;
@@ -199,6 +204,16 @@ export class S3Blobs implements BlobStore {
   #uploads(): Promise<S3> {
     this.#uploading ??= this.#open({ socketTimeout: this.#waits.stillMs });
     return this.#uploading;
+  }
+  /** Names of the folders right under a prefix. */
+  async *#folders(prefix: string): AsyncGenerator<string> {
+    const s3 = await this.#s3();
+    for (let token: string | undefined, more = true; more; more = token !== undefined) {
+      const request = { Bucket: this.#bucket, Prefix: prefix, Delimiter: '/', ContinuationToken: token };
+      const page = await s3.listObjectsV2(request).catch(fail);
+      for (const { Prefix = '' } of page.CommonPrefixes ?? []) yield Prefix.slice(prefix.length, -1);
+      token = page.NextContinuationToken;
+    }
   }
   async #get(key: string, range?: string, signal?: AbortSignal): Promise<Readable> {
     const request = { Bucket: this.#bucket, Key: checkKey(key), Range: range };

@@ -35,6 +35,9 @@ export function checkKey(key: string): string {
 }
 export const checkPrefix = (prefix: string): string => checkKey(prefix.endsWith('/') ? prefix.slice(0, -1) : prefix);
 
+/** Names a video's folder has, and no folder of others in the same bucket is likely to. */
+export const isVideoId = (name: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name);
+
 export const notFound = (key: string): StoreError => new StoreError('blob_not_found', `There is no blob ${key}`);
 
 /** Runs `work` on all items, at most `concurrency` at a time. Stops taking new ones at the first error and throws it when all have ended. */

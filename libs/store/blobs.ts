@@ -46,6 +46,8 @@ export interface BlobStore {
   ping(signal?: AbortSignal): Promise<void>;
   /** Free bytes where blobs go; undefined when the store has no such limit (S3). */
   freeBytes(): Promise<number | undefined>;
+  /** Of which videos there are blobs, as far as their folders tell. Pages of a bucket are read as they are asked for. */
+  videos(): AsyncIterable<{ tenant: string; videoId: string }>;
   /** Removes what uploads left behind that a crash cut off; those of living processes stay. The api calls it when it starts. */
   sweep(maxAgeMs?: number): Promise<void>;
 }

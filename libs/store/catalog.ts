@@ -63,6 +63,15 @@ export class Catalog {
     if (!created) throw new Error(`Video ${video.id} is in the catalog already, or its upload was given up`);
     this.#uploads.accepted(video.tenant, video.id);
   }
+  /** Those of which there is neither a record nor an upload under way. */
+  async unknownOf<T extends { tenant: Tenant; videoId: string }>(videos: T[]): Promise<T[]> {
+    if (videos.length === 0) return [];
+    const [records, uploads] = await Promise.all([
+      Promise.all(videos.map(({ tenant, videoId }) => this.#redis.exists(keys.video(tenant, videoId)))),
+      this.#redis.zmscore(keys.uploads, ...videos.map(({ tenant, videoId }) => unfinishedMember(tenant, videoId))),
+    ]);
+    return videos.filter((_, i) => records[i] === 0 && uploads[i] === null);
+  }
   /** Before anything of an upload is stored; kept while this process lives, until the record is written (`createVideo`) or the upload has ended. */
   beginUpload(tenant: Tenant, videoId: string): Promise<void> {
     return this.#uploads.begin(tenant, videoId);

@@ -41,6 +41,29 @@ test('the doctor warns of a Redis that may forget jobs', async () => {
   expect(status).toBe(0);
 });
 
+test('the doctor tells of videos that Redis knows nothing of, and of a Redis that hangs', async () => {
+  const api = await startApi();
+  const upload = async () => {
+    const form = new FormData();
+    form.append('file', new Blob(['some bytes']), 'a.mp4');
+    return (await fetch(`${api.url}/v1/videos`, { method: 'POST', body: form })).json() as Promise<{ id: string }>;
+  };
+  const [{ id: lost }] = [await upload(), await upload()];
+  const doctor = async () => {
+    const { records } = await run(['doctor', '--json', '--data-dir', api.config.dataDir], { REDIS_URL: api.redis.url });
+    return Object.fromEntries(records.map((record) => [record.check, record]));
+  };
+  expect(await doctor()).not.toHaveProperty('media');
+  await api.connection.del(`{cuepoint}:video:default:${lost}`);
+  const { media } = await doctor();
+  expect(media).toMatchObject({ state: 'warn', message: expect.stringContaining(`of 1, such as default/${lost}`) });
+  expect(await api.blobFiles()).toHaveLength(2);
+  api.redis.pause();
+  expect((await doctor()).redis).toMatchObject({ state: 'fail', message: expect.stringContaining('does not answer') });
+  api.redis.resume();
+  await api.close();
+});
+
 test('the doctor fails where Redis answers but takes no writes', async () => {
   const redis = await startRedis();
   const connection = connectRedis(redis.url);

@@ -219,6 +219,14 @@ for (const { name, open, pending, here } of stores) {
       // What a folder is to S3.
       expect(captionsKey(later).startsWith(`${captionsFolder(later)}/`)).toBe(true);
     });
+    it('tell of which videos they are', async () => {
+      const ids = [randomUUID(), randomUUID()].sort();
+      for (const each of [`${ids[0]}/source`, `${ids[1]}/thumbnails/1.jpg`, 'backup/2026.tar'])
+        await blobs.put(`${tenant}/${each}`, Readable.from(['x']));
+      const found: string[] = [];
+      for await (const video of blobs.videos()) if (video.tenant === tenant) found.push(video.videoId);
+      expect(found.sort()).toEqual(ids);
+    });
     it.each(['', '/', '/etc/passwd', '../x', 'a/../b', 'a/./b', 'a//b', '.incoming/x', 'a\\b', 'a/\0', 'a/ b', 'ä'])(
       'refuse the key %j, which could lie outside their folder',
       async (bad) => {

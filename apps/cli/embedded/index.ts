@@ -20,6 +20,7 @@ export { fetchModels } from './models.ts';
 export { portIsFree } from './ports.ts';
 export { findProgram } from './redis-server.ts';
 export { killAll } from './service.ts';
+export { socketPath } from './sockets.ts';
 
 export interface EmbeddedOptions {
   /** Name of the command, for whoever finds the data folder in use. */
