@@ -28,6 +28,7 @@ export const search: ZodOpenApiPathsObject = {
         'cursor_invalid',
         'video_not_found',
         'frame_not_found',
+        'disk_full',
         'body_too_large',
         'content_type_unsupported',
         'models_loading',

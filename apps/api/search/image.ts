@@ -1,4 +1,10 @@
 import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { decodePicture, MediaError } from '#video';
@@ -17,20 +23,28 @@ const CODES: Partial<Record<MediaError['code'], ProblemCode>> = {
   media_timeout: 'image_invalid',
 };
 
-/** A search by a picture as a form: `image`, and the rest of the request as JSON in `request`. */
-export async function readSearchForm(request: FastifyRequest): Promise<{ image: Buffer; fields: unknown }> {
-  let image: Buffer | undefined;
+/** A picture in a file that is there until it is disposed of, and its SHA-256 in base64. */
+export interface Picture extends AsyncDisposable {
+  path: string;
+  digest: string;
+}
+
+/**
+ * A search by a picture as a form: `image`, and the rest of the request as JSON in `request`. The picture waits for its turn in a file: forty of
+ * 20 MB took a gigabyte of memory.
+ */
+export async function readSearchForm(request: FastifyRequest): Promise<{ image: Picture; fields: unknown }> {
+  await using folder = new AsyncDisposableStack();
+  const path = join(folder.adopt(await mkdtemp(join(tmpdir(), 'cuepoint-search-')), removeFolder), 'picture');
+  let digest: string | undefined;
   let fields: unknown = {};
   try {
     for await (const part of request.parts({
       limits: { fileSize: MAX_IMAGE_BYTES, fieldSize: MAX_REQUEST_BYTES, files: 1, fields: 1, parts: 2 },
     })) {
       if (part.type === 'file' && part.fieldname === 'image') {
-        image = await part.toBuffer().catch((error: Error) => {
-          if (!part.file.truncated) throw error;
-          return undefined;
-        });
-        if (image === undefined || part.file.truncated)
+        digest = await save(part.file, path);
+        if (part.file.truncated)
           throw new ProblemError('image_too_large', `A picture may have at most ${MAX_IMAGE_BYTES} bytes.`);
       } else if (part.type === 'field' && part.fieldname === 'request') {
         if (part.valueTruncated)
@@ -42,10 +56,23 @@ export async function readSearchForm(request: FastifyRequest): Promise<{ image: 
     }
   } catch (error) {
     if (error instanceof ProblemError) throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
+      throw new ProblemError('disk_full', 'There is no room for the picture.', { cause: error });
     throw new ProblemError('multipart_invalid', (error as Error).message, { cause: error });
   }
-  if (!image) throw new ProblemError('file_missing', 'Send the picture as a part named `image`.');
-  return { image, fields };
+  if (digest === undefined) throw new ProblemError('file_missing', 'Send the picture as a part named `image`.');
+  const kept = folder.move();
+  return { image: { path, digest, [Symbol.asyncDispose]: () => kept.disposeAsync() }, fields };
+}
+
+const removeFolder = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true });
+
+/** Gives the digest of what it wrote. */
+async function save(file: Readable, path: string): Promise<string> {
+  const hash = createHash('sha256');
+  file.on('data', (chunk) => hash.update(chunk));
+  await pipeline(file, createWriteStream(path));
+  return hash.digest('base64');
 }
 
 function parse(text: string): unknown {
@@ -58,19 +85,18 @@ function parse(text: string): unknown {
 }
 
 /** What else a form asks, validated as a JSON request is. A digest of the picture stands in for its `image`: a cursor goes with its own picture. */
-export function formRequest(fields: unknown, picture: Uint8Array): z.output<typeof searchSchema> {
+export function formRequest(fields: unknown, { digest }: Picture): z.output<typeof searchSchema> {
   const isObject = typeof fields === 'object' && fields !== null && !Array.isArray(fields);
   if (isObject && 'image' in fields) throw new ProblemError('request_invalid', 'image: is the file of this form.');
-  const image = createHash('sha256').update(picture).digest('base64');
-  return validate(searchSchema, isObject ? { ...fields, image } : fields);
+  return validate(searchSchema, isObject ? { ...fields, image: digest } : fields);
 }
 
 let decoding: Promise<unknown> = Promise.resolve();
-/** One at a time: a large photo takes a hundred MB to decode. Throws `image_invalid`, `image_too_large`. */
-export function decodeImage(bytes: Uint8Array) {
+/** Bytes, or the path of a file. One at a time: a large photo takes a hundred MB to decode. Throws `image_invalid`, `image_too_large`. */
+export function decodeImage(picture: Uint8Array | string) {
   const decoded = decoding.then(async () => {
     try {
-      return await decodePicture(bytes);
+      return await decodePicture(typeof picture === 'string' ? await readFile(picture) : picture);
     } catch (error) {
       const code = error instanceof MediaError ? CODES[error.code] : undefined;
       throw code ? new ProblemError(code, (error as Error).message, { cause: error }) : error;

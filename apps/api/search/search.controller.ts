@@ -25,7 +25,8 @@ export class SearchController {
       if (!request.isMultipart())
         return await this.searching.search(tenant, validate(searchSchema, request.body), gone.signal);
       const { image, fields } = await readSearchForm(request);
-      return await this.searching.search(tenant, formRequest(fields, image), gone.signal, image);
+      await using _ = image;
+      return await this.searching.search(tenant, formRequest(fields, image), gone.signal, image.path);
     } catch (error) {
       if (!gone.signal.aborted) throw error;
       return undefined;

@@ -24,7 +24,7 @@ const COME_SINCE = 50;
 interface Prepared {
   encoder: TextEncoder;
   place: Place;
-  image: Uint8Array | undefined;
+  image: string | undefined;
   /** Milliseconds of each step; it adds its own. */
   steps: Record<string, number>;
   /** Aborts when nobody waits for it any more. */
@@ -44,8 +44,8 @@ export class SearchService {
     private readonly links: Links,
   ) {}
 
-  /** `image`: bytes of the picture, where it came as a file. Throws the reason of `signal`. */
-  async search(tenant: Tenant, request: SearchRequest, signal: AbortSignal, image?: Uint8Array): Promise<SearchResult> {
+  /** `image`: path of the picture, where it came as a file. Throws the reason of `signal`. */
+  async search(tenant: Tenant, request: SearchRequest, signal: AbortSignal, image?: string): Promise<SearchResult> {
     const startedAt = performance.now();
     const place = placeOf(request);
     checkTexts(request);
@@ -119,7 +119,7 @@ export class SearchService {
     tenant: Tenant,
     request: SearchRequest,
     videoIds: string[] | undefined,
-    image: Uint8Array | undefined,
+    image: string | undefined,
     limit: number,
     signal: AbortSignal,
   ): Promise<Moment[]> {
