@@ -9,6 +9,8 @@ const weight = z.number().min(0).max(10);
 const videoId = z.uuid().toLowerCase();
 const EXAMPLE = { query: 'the teacher draws a cell on the board', limit: 10 };
 
+const ANY = Number.POSITIVE_INFINITY;
+
 /** Which videos, and what of them. */
 export const searchFilter = z
   .strictObject({
@@ -32,7 +34,7 @@ export const searchFilter = z
       .meta({ description: 'Only videos recorded before: none whose date is not known' }),
   })
   .superRefine((filter, context) => {
-    const { from = 0, to = from + 1, minDuration = 0, maxDuration = minDuration } = filter;
+    const { from = 0, to = ANY, minDuration = 0, maxDuration = ANY } = filter;
     const refuse = (path: keyof typeof filter, message: string) =>
       context.addIssue({ code: 'custom', path: [path], message });
     if (from >= to) refuse('from', 'from lies before to');
