@@ -90,12 +90,19 @@ export class Jobs {
     await this.#queues.deliver.add('deliver', data, { ...JOB_OPTIONS.deliver, jobId: jobIds.deliver(data) });
   }
 
-  /** Removes what a deleted or cancelled video has left. A clean-up that had given up starts again. */
-  async addCleanup(video: { tenant: string; videoId: string }): Promise<void> {
+  /** Removes what a deleted or cancelled video has left, after `delayMs`. A clean-up that had given up starts again; one that is there keeps its time. */
+  async addCleanup(video: { tenant: string; videoId: string }, delayMs = 0): Promise<void> {
     const data = { tenant: video.tenant, videoId: video.videoId };
     const jobId = jobIds.cleanup(data);
     if ((await this.#queues.cleanup.getJobState(jobId)) === 'failed') await this.#queues.cleanup.remove(jobId);
-    await this.#queues.cleanup.add('cleanup', data, { ...JOB_OPTIONS.cleanup, jobId });
+    await this.#queues.cleanup.add('cleanup', data, { ...JOB_OPTIONS.cleanup, jobId, delay: delayMs });
+  }
+
+  /** Lets a clean-up that is delayed begin now. */
+  async hastenCleanup(video: { tenant: string; videoId: string }): Promise<void> {
+    const job = await this.#queues.cleanup.getJob(jobIds.cleanup(video));
+    // A worker may take it in the same moment.
+    if (await job?.isDelayed()) await job?.promote().catch(() => {});
   }
 
   /** Plans a run once more whose jobs are lost: what is left of them goes first. */

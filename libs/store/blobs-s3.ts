@@ -24,7 +24,10 @@ const READ_STILL_MS = 300_000;
 /** Longer than the slowest upload: 20 GB at 1 Mbit/s take 45 hours. */
 const ABANDONED_MS = 3 * 24 * 3600_000;
 /** What `put` uploads in parts: `tenant/videoId/source`. Whatever else is in the bucket belongs to others. */
-const isOurs = (key: string) => /^[^/]+\/([^/]+)\/source$/.test(key) && isVideoId(key.split('/')[1] ?? '');
+const isOurs = (key: string): boolean => {
+  const [, videoId = '', ...file] = key.split('/');
+  return isVideoId(videoId) && file.join('/') === 'source';
+};
 /** Local copies: `cuepoint-blob-<pid>-<random>`. */
 const COPY = 'cuepoint-blob-';
 

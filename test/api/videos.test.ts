@@ -97,6 +97,21 @@ describe('Videos', () => {
     expect(metrics.text).toMatch(/cuepoint_jobs\{queue="cleanup",state="waiting"\} [1-9]/);
   });
 
+  it('that are cancelled are cleaned up even if the api dies in that moment: it is asked for before anything changes', async () => {
+    const { id } = await add('busy');
+    const cleanups = async (state: string) => {
+      const { text } = await alice().get('/metrics');
+      return Number(new RegExp(`cuepoint_jobs\\{queue="cleanup",state="${state}"\\} (\\d+)`).exec(text)?.[1]);
+    };
+    const waiting = await cleanups('waiting');
+    await setVideo(api, { id, tenant: 'alice' }, { status: 'ready' });
+    expect((await alice().post(`/v1/videos/${id}/cancel`)).status).toBe(409);
+    expect([await cleanups('delayed'), await cleanups('waiting')]).toEqual([1, waiting]);
+    await setVideo(api, { id, tenant: 'alice' }, { status: 'indexing' });
+    expect((await alice().post(`/v1/videos/${id}/cancel`)).status).toBe(202);
+    expect([await cleanups('delayed'), await cleanups('waiting')]).toEqual([0, waiting + 1]);
+  });
+
   it('can be cancelled while they wait or are indexed, and then tried again', async () => {
     const { id } = await add('stop');
     await setVideo(api, { id, tenant: 'alice' }, { status: 'indexing' });

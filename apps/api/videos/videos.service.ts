@@ -5,6 +5,9 @@ import { Catalog, type Reindex, type SpeechTask, type Tenant, type Video, type V
 import { FramesModelsService } from '../models/frames-models.service.ts';
 import { type ProblemCode, ProblemError } from '../problems.ts';
 
+/** What is between asking for a clean-up and the change that it cleans up after takes no longer. */
+const CANCEL_PATIENCE_MS = 30_000;
+
 /** null removes. */
 type Patch = {
   title?: string;
@@ -48,10 +51,13 @@ export class VideosService {
     if (!(await this.catalog.markDeleting(tenant, id))) throw notFound(id);
     await this.jobs.removeWaiting({ tenant, videoId: id, run: video.run });
     await this.jobs.addCleanup({ tenant, videoId: id });
+    await this.jobs.hastenCleanup({ tenant, videoId: id });
   }
 
   async cancel(tenant: Tenant, id: string): Promise<Video> {
     const video = await this.get(tenant, id);
+    // Before the change, after which nobody would ask for it again if this process ended. It does nothing to a video that is not cancelled.
+    await this.jobs.addCleanup({ tenant, videoId: id }, CANCEL_PATIENCE_MS);
     const cancelled = await this.catalog.patchVideo(
       { tenant, videoId: id },
       { status: 'cancelled', finishedAt: Date.now() },
@@ -59,7 +65,7 @@ export class VideosService {
     );
     if (!cancelled) return this.#refuse(tenant, id, 'not_cancellable');
     await this.jobs.removeWaiting({ tenant, videoId: id, run: video.run });
-    await this.jobs.addCleanup({ tenant, videoId: id }); // of what was indexed so far; the original stays
+    await this.jobs.hastenCleanup({ tenant, videoId: id }); // of what was indexed so far; the original stays
     return cancelled;
   }
 
