@@ -11,6 +11,8 @@ export interface VideoChange {
   /** Only when the video has one of these statuses. */
   from?: string[];
   create?: boolean;
+  /** Only while its upload is marked as under way. */
+  begun?: boolean;
   remove?: boolean;
   /** Counts `run` up and forgets the progress of shards. */
   newRun?: boolean;
@@ -80,8 +82,10 @@ if change.remove then
 end
 if status and old[3] == change.call then return reply() end
 if change.create then
-  -- What an upload left that was given up is being removed.
-  if status or redis.call('ZSCORE', uploads, member) == 'inf' then return nil end
+  if status then return nil end
+  local mark = redis.call('ZSCORE', uploads, member)
+  -- What an upload left that was given up is being removed, or gone.
+  if change.begun and (not mark or mark == 'inf') then return nil end
   redis.call('ZREM', uploads, member)
 else
   if not status or status == '"deleting"' then return nil end

@@ -20,9 +20,9 @@ export class Uploads {
 
   async begin(tenant: Tenant, videoId: string): Promise<void> {
     const member = unfinishedMember(tenant, videoId);
-    await this.redis.cuepointMarkUpload(keys.uploads, member, 'new');
     this.#held.add(member);
     this.#timer ??= setInterval(() => this.#keep(), KEEP_MS).unref();
+    await this.redis.cuepointMarkUpload(keys.uploads, member, 'new');
   }
   /** The record is written: the mark went with that. */
   accepted(tenant: Tenant, videoId: string): void {

@@ -7,7 +7,7 @@ import { keys, parseUnfinishedMember, RENAMED, unfinishedMember, videoKeys } fro
 import { fieldsOf, json, OPTIONAL, parseVideo, stageFields } from './catalog-record.ts';
 import { type ScriptedRedis, type VideoChange, withScripts } from './catalog-scripts.ts';
 import { Uploads } from './catalog-uploads.ts';
-import { StoreError } from './errors.ts';
+import { StoreAway, StoreError } from './errors.ts';
 import { closeRedis } from './redis.ts';
 import {
   type Delivery,
@@ -50,8 +50,8 @@ export class Catalog {
     this.#uploads = new Uploads(this.#redis);
   }
 
-  /** Writes a new video; adding one that is there is an error, and so is one whose upload has been given up. */
-  async createVideo(video: Video): Promise<void> {
+  /** Writes a new video; adding one that is there is an error. `begun`: it needs its `beginUpload`; StoreAway where that has been given up. */
+  async createVideo(video: Video, { begun = false } = {}): Promise<void> {
     const set = {
       ...fieldsOf(video),
       id: json(video.id),
@@ -59,8 +59,14 @@ export class Catalog {
       createdAt: json(video.createdAt),
     };
     for (const stage of STAGES) Object.assign(set, stageFields(stage, video.stages[stage]).set);
-    const created = await this.#change(video.tenant, video.id, { create: true, set, now: json(video.updatedAt) });
-    if (!created) throw new Error(`Video ${video.id} is in the catalog already, or its upload was given up`);
+    const created = await this.#change(video.tenant, video.id, {
+      create: true,
+      begun,
+      set,
+      now: json(video.updatedAt),
+    });
+    if (!created && begun) throw new StoreAway('The upload stood still for too long and was given up.');
+    if (!created) throw new Error(`Video ${video.id} is in the catalog already`);
     this.#uploads.accepted(video.tenant, video.id);
   }
   /** Those of which there is neither a record nor an upload under way. */

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { Catalog, connectRedis, newId, type Video, type VideoStatus } from '#store';
+import { Catalog, connectRedis, newId, StoreAway, type Video, type VideoStatus } from '#store';
 import { type RedisFixture, startRedis } from '../fixtures/redis.ts';
 
 let server: RedisFixture;
@@ -287,16 +287,18 @@ describe('an upload', () => {
   it('that is silent is given up: nothing makes a video of it any more, and it is told of until its end', async () => {
     const [alive, dead, accepted] = [video(), video(), video()];
     for (const { tenant, id } of [alive, dead, accepted]) await catalog.beginUpload(tenant, id);
-    await catalog.createVideo(accepted);
+    await catalog.createVideo(accepted, { begun: true });
     expect(await catalog.abandonedUploads()).toEqual([]);
     const { redis } = catalog;
     await redis.zadd('{cuepoint}:uploads', Math.round(Date.now() / 1000) - 25 * 3600, `${dead.tenant}:${dead.id}`);
     const givenUp = [{ tenant: dead.tenant, videoId: dead.id }];
     for (let round = 0; round < 2; round++) expect(await catalog.abandonedUploads()).toEqual(givenUp);
     // Its machine slept for a day.
-    await expect(catalog.createVideo(dead)).rejects.toThrow('given up');
+    const late = () => expect(catalog.createVideo(dead, { begun: true })).rejects.toBeInstanceOf(StoreAway);
+    await late();
     await catalog.endUpload(dead.tenant, dead.id, true);
-    await catalog.createVideo(alive);
+    await late();
+    await catalog.createVideo(alive, { begun: true });
     expect(await redis.exists('{cuepoint}:uploads')).toBe(0);
   });
 });

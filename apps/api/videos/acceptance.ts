@@ -96,7 +96,7 @@ export class Acceptance {
   async #write(video: Video, webhook: Webhook | undefined): Promise<void> {
     // The webhook first: a video that is ready in a moment must find it.
     if (webhook) await this.catalog.createWebhook(webhook);
-    await this.catalog.createVideo(video);
+    await this.catalog.createVideo(video, { begun: video.source.kind === 'upload' });
   }
 }
 
