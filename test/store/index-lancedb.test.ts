@@ -12,6 +12,9 @@ import { type FrameHit, openVectorIndex, type VectorIndex } from '#store';
 import { clusteredFrames, clusteredQueries } from '../bench/search-data.ts';
 import { direction, frame, MODEL, passage } from './index-rows.ts';
 
+const { LanceFolder }: typeof import('../../libs/store/lancedb-folder.ts') = await import(
+  '../../dist/libs/store/lancedb-folder.js' as string
+);
 const WIDE = { id: 'test/wide', dimension: 128 };
 /** An index at 4,000 rows, so that a test sees what a library of 10,000 frames has. */
 const SMALL = { indexRows: 4000, exactRows: 500 };
@@ -194,6 +197,21 @@ describe('The vector index in LanceDB', () => {
     }
     await index.close();
     await expect(index.listFrames(MODEL, 't', 'v')).rejects.toThrow(/closed/i);
+  });
+
+  it('keeps a table open until its tables have changed so often, and whoever reads the old one goes on', async () => {
+    await (await open({})).upsertPassages([passage('t', 'v', 0, 'word')]);
+    const folder = await LanceFolder.open(dir, { keepVersionsMs: 1000, keepUnknownMs: 1000, renewAfter: 3 });
+    const first = await folder.find('passages');
+    const isFirst = async () => (await folder.find('passages')) === first;
+    folder.changed();
+    folder.changed();
+    await sleep(100);
+    expect(await isFirst()).toBe(true);
+    folder.changed();
+    while (await isFirst()) await sleep(20);
+    expect(await first?.countRows()).toBe(1);
+    await folder.close();
   });
 
   it('takes a folder from before passages had a kind', async () => {

@@ -1,4 +1,13 @@
-import { type Direction, modalitiesOf, NTH, normal, type Question, readQuestion, trimmed } from './question.ts';
+import {
+  type Direction,
+  modalitiesOf,
+  NTH,
+  normal,
+  type Question,
+  readQuestion,
+  trimmed,
+  VIDEO_NOUNS,
+} from './question.ts';
 
 /** What a conversation keeps of one question and its answer. */
 export interface Turn {
@@ -32,7 +41,7 @@ const ELSE =
   /^(?:(?:and|so) )*what else\b.*\b(?:there|then|around (?:it|that)|(?:in|at|during) (?:that|this|the same) (?:scene|moment|part|place|time|point))$/;
 const AROUND_MS = 30_000;
 const ELSE_ABOUT = /^(?:(?:and|so) )*what else\b.* about (.+)$/;
-const VIDEOS = '(?:videos?|films?|movies?|clips?|recordings?|lectures?|talks?)';
+const VIDEOS = `(?:${VIDEO_NOUNS}|talks?)`;
 /** "In the second video", "the other one"; the same video by another word. */
 const THE_OTHER = new RegExp(
   `\\b(?:the (?<which>first|second|third|fourth|fifth|last|other)s? (?:(?<noun>${VIDEOS})|ones?)|(?<same>that|the same) ${VIDEOS})(?= (?:too|also|as well|say|says|show|shows|mention|mentions|talk|talks|about|have|has|is|are|what|when|where|who|why|how)\\b|$)`,
@@ -42,7 +51,7 @@ const OF_IT = /^(?:(?:and|so|ok|okay|what|how) |about )*(?:(?:in|of|from|for) )?
 const COMPARE_THEM = new RegExp(
   `^(?:(?:and|so|ok|okay|now|please|can you) )*(?:compare|contrast|what(?:'s| is| are) the differences? between|how do) (?:them|(?:those|these|the|both)(?: two)?|they)(?: ${VIDEOS})?(?: differ| compare)?$`,
 );
-const THIS_VIDEO = /\b(?:this|that|these|those) (?:video|film|movie|clip|recording|lecture|talk)s?\b/;
+const THIS_VIDEO = new RegExp(`\\b(?:this|that|these|those) ${VIDEOS}\\b`);
 /** Words that stand for the topic before. "They say" is whoever speaks, and "says that" begins what is said. */
 const PRONOUN =
   /\b(?:it|its|them|their|him|her|his|those|these|that one|this one|(?:they|he|she)\b(?! (?:say|said|talk|mention|discuss|explain|tell|told|speak|spoke|show|count|ask|start|begin|meet)))\b|\b(?:that|this)(?:$|(?= (?:said|shown|mentioned|seen|happens?|happening)\b))/;

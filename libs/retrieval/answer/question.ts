@@ -61,7 +61,9 @@ const SUMMARY_OF_TOPIC =
   /\bsummar(?:y|i[sz]e)\b.*\b(?:said|says?|told|talks?|discuss(?:ed)?|mention(?:ed|s)?) (?:about|of|on) (.+)$/;
 const COMPARISON =
   /\b(?:compar(?:e|es|ed|ing|ison)|differences? between|differ|versus|vs|in common|both (?:of the )?videos)\b/;
-const VIDEOS = '(?:of (?:the|these|my|our) )?(?:videos?|films?|movies?|clips?|recordings?|lectures?|episodes?)';
+/** What people call a video, as part of a pattern. */
+export const VIDEO_NOUNS = 'videos?|films?|movies?|clips?|recordings?|lectures?';
+const VIDEOS = `(?:of (?:the|these|my|our) )?(?:${VIDEO_NOUNS}|episodes?)`;
 const COUNT_VIDEOS = new RegExp(`\\b(?:how many|number of) ${VIDEOS}\\b`);
 const WHICH_VIDEOS = new RegExp(
   `\\b(?:which|what|(?:is|are) there|do (?:i|we|you) have)(?: an?| any| some)? ${VIDEOS}\\b(?: (?:called|named|titled)\\b)?|^(?:and )?which (?:ones?|of (?:them|these|those|the two))(?= (?:has|have|shows?|mentions?|talks?|is about)\\b)`,

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isFunctionWord, termOf, terms, wordsOf } from '#store';
 import type { Evidence } from '../index.ts';
 import { readQuery } from '../query.ts';
@@ -11,6 +12,8 @@ const MIN_LETTERS = 4;
 const LONG = 8;
 /** Whose words are read, the newest first: those of an hour take about ten ms. */
 const MAX_VIDEOS = 20;
+/** Passages between two turns of the event loop: a few ms. */
+const BATCH = 250;
 
 /** Of a question, not of what is looked for. */
 const RELATIONS = new Set(
@@ -50,7 +53,7 @@ const says = ({ text = '', language }: Evidence, word: string): boolean =>
 export async function respelled(
   sources: AnswerSources,
   unheard: string[],
-  { videoIds }: Asked,
+  { videoIds, signal }: Asked,
 ): Promise<Map<string, string>> {
   const wanted = unheard.filter((word) => word.length >= MIN_LETTERS && !/\p{N}/u.test(word));
   const near = new Map<string, string>();
@@ -58,9 +61,13 @@ export async function respelled(
   const said = new Set<string>();
   for (const { id, title } of await sources.videos(videoIds, MAX_VIDEOS)) {
     for (const word of wordsOf(title)) said.add(word);
-    for (const { text } of await sources.passages(id)) for (const word of wordsOf(text)) said.add(word);
+    for (const [i, { text }] of (await sources.passages(id)).entries()) {
+      for (const word of wordsOf(text)) said.add(word);
+      if (i % BATCH === BATCH - 1) await nextTurn(undefined, { signal });
+    }
   }
   for (const word of wanted) {
+    await nextTurn(undefined, { signal });
     const most = word.length < LONG ? 1 : 2;
     const like = [...said].flatMap((other) => {
       if (other[0] !== word[0] || Math.abs(other.length - word.length) > most) return [];
