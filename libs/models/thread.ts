@@ -13,6 +13,13 @@ import type {
 import { ModelError } from './errors.ts';
 import { newGate, shutGate } from './gate.ts';
 
+/**
+ * onnxruntime (1.29 and later) would tell Microsoft of the models it opens (file names, hashes, hardware, times) and keep a device id in the user's cache.
+ * Nothing of that leaves here. It reads this once, in the process that starts its threads.
+ */
+// biome-ignore lint/style/noProcessEnv: the only way to tell it
+process.env.ORT_DISABLE_TELEMETRY = '1';
+
 interface Pending {
   resolve(value: never): void;
   reject(reason: unknown): void;
