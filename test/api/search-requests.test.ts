@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import request from 'supertest';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type ClipModel, openClip, resolveProfile } from '#models';
 import { type FrameRow, frameId, passageId } from '#store';
 import { API_KEYS, type ApiFixture, KEYS, setVideo, startApi } from '../fixtures/api.ts';
+import { tempDir } from '../fixtures/media.ts';
 
 const NOWHERE = '0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e';
 let api: ApiFixture;
@@ -328,6 +330,30 @@ describe('What is wrong with a search', () => {
       .set('x-api-key', KEYS.alice)
       .attach('image', bytes, 'x.png');
     expect([answer.status, answer.body.code]).toEqual([status, code]);
+  });
+
+  it('is told of a picture that the temporary folder has no room for, before and while it comes', async ({ skip }) => {
+    await using temp = await tempDir();
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,nr_inodes=1', 'tmpfs', temp.path], { stdio: 'pipe' });
+    } catch {
+      skip('only root may mount a small disk');
+    }
+    vi.stubEnv('TMPDIR', temp.path);
+    try {
+      const post = () => request(api.url).post('/v1/search').set('x-api-key', KEYS.alice);
+      const outgrown = Buffer.alloc(1024 ** 2, 0xff);
+      // For the root alone, for the folder, too, and for the picture's file, but not for what is in it.
+      for (const inodes of [1, 2, 3]) {
+        execFileSync('mount', ['-o', `remount,nr_inodes=${inodes}`, temp.path]);
+        const answer = await post().attach('image', outgrown, 'x.png');
+        expect([inodes, answer.status, answer.body.code]).toEqual([inodes, 507, 'disk_full']);
+        expect(readdirSync(temp.path)).toEqual([]);
+      }
+    } finally {
+      vi.unstubAllEnvs();
+      execFileSync('umount', [temp.path]);
+    }
   });
 
   it('is told of forms that are none of ours', async () => {

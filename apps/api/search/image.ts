@@ -35,7 +35,10 @@ export interface Picture extends AsyncDisposable {
  */
 export async function readSearchForm(request: FastifyRequest): Promise<{ image: Picture; fields: unknown }> {
   await using folder = new AsyncDisposableStack();
-  const path = join(folder.adopt(await mkdtemp(join(tmpdir(), 'cuepoint-search-')), removeFolder), 'picture');
+  const made = await mkdtemp(join(tmpdir(), 'cuepoint-search-')).catch((error: unknown) => {
+    throw isFull(error) ? noRoom(error) : error;
+  });
+  const path = join(folder.adopt(made, removeFolder), 'picture');
   let digest: string | undefined;
   let fields: unknown = {};
   try {
@@ -56,8 +59,7 @@ export async function readSearchForm(request: FastifyRequest): Promise<{ image: 
     }
   } catch (error) {
     if (error instanceof ProblemError) throw error;
-    if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
-      throw new ProblemError('disk_full', 'There is no room for the picture.', { cause: error });
+    if (isFull(error)) throw noRoom(error);
     throw new ProblemError('multipart_invalid', (error as Error).message, { cause: error });
   }
   if (digest === undefined) throw new ProblemError('file_missing', 'Send the picture as a part named `image`.');
@@ -65,6 +67,8 @@ export async function readSearchForm(request: FastifyRequest): Promise<{ image: 
   return { image: { path, digest, [Symbol.asyncDispose]: () => kept.disposeAsync() }, fields };
 }
 
+const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
+const noRoom = (cause: unknown) => new ProblemError('disk_full', 'There is no room for the picture.', { cause });
 const removeFolder = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true });
 
 /** Gives the digest of what it wrote. */
