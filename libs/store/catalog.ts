@@ -35,7 +35,7 @@ const PAGE = 100;
 /** Videos, webhooks and their deliveries in Redis. Every change of a video is one atomic step and wakes its watchers. */
 export class Catalog {
   readonly #redis: ScriptedRedis;
-  readonly #changes: Changes;
+  readonly #changes: Changes<Video>;
   readonly #claims: Claims;
   readonly #uploads: Uploads;
 
@@ -45,7 +45,7 @@ export class Catalog {
     { claimMs = 60_000 }: { claimMs?: number } = {},
   ) {
     this.#redis = withScripts(redis);
-    this.#changes = new Changes(redis);
+    this.#changes = new Changes<Video>(redis);
     this.#claims = new Claims(this.#redis, claimMs);
     this.#uploads = new Uploads(this.#redis);
   }

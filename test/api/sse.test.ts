@@ -19,11 +19,7 @@ it('An event stream shows no sign of life to a client that does not read, so tha
     await new Promise((resolve) => signal.addEventListener('abort', resolve));
     yield* [];
   };
-  const sending = sendEvents(reply as never, new AbortController().signal, never, () => ({
-    id: '',
-    event: '',
-    data: {},
-  }));
+  const sending = sendEvents(reply as never, new AbortController().signal, never, () => Buffer.alloc(0));
   vi.advanceTimersByTime(60_000);
   const beats = written.length;
   expect(beats).toBeGreaterThan(3);

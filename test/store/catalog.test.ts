@@ -407,6 +407,25 @@ describe('watching a video', () => {
     expect(seen.at(-1)).toBe('499');
     expect(seen.length).toBeLessThan(25);
   });
+  it('is read once for all who watch, who are told in turns that leave room for other work', async () => {
+    const { id, ref } = await add();
+    const stop = new AbortController();
+    const watches = Array.from({ length: 200 }, () => catalog.watch('acme', id, stop.signal));
+    await Promise.all(watches.map((watch) => watch.next()));
+    let turn = 0;
+    const toldIn = new Set<number>();
+    const waiting = watches.map((watch) => watch.next().finally(() => toldIn.add(turn)));
+    const count = () => {
+      turn++;
+      if (!stop.signal.aborted) setImmediate(count);
+    };
+    count();
+    await catalog.patchVideo(ref, { title: 'b' });
+    const records = new Set((await Promise.all(waiting)).map(({ value }) => value));
+    stop.abort();
+    expect([...records].map(({ title }) => title)).toEqual(['b']);
+    expect(toldIn.size).toBeGreaterThan(1);
+  });
   it('of nothing ends at once', async () => {
     const watch = catalog.watch('acme', newId(), new AbortController().signal);
     expect((await watch.next()).done).toBe(true);

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { z } from 'zod';
 import type { Tenant } from '#store';
 import { CurrentTenant } from '../auth/index.ts';
-import { sendEvents } from '../events/sse.ts';
+import { eventBytes, sendEvents } from '../events/sse.ts';
 import { problemBody, toProblem } from '../problems.ts';
 import { askSchema, type PublicAnswer } from '../schemas/index.ts';
 import { LOGGER, SHUTDOWN } from '../tokens.ts';
@@ -57,7 +57,7 @@ export class AskController {
       }
     }
     let sent = 0;
-    await sendEvents<Sent>(reply, this.shutdown, all, ({ event, data }) => ({ id: String(++sent), event, data }));
+    await sendEvents<Sent>(reply, this.shutdown, all, ({ event, data }) => eventBytes(String(++sent), event, data));
   }
 }
 

@@ -9,10 +9,13 @@ import { eventsQuery } from '../schemas/index.ts';
 import { LOGGER, SHUTDOWN } from '../tokens.ts';
 import { publicVideo } from '../videos/public-video.ts';
 import { VideosService } from '../videos/videos.service.ts';
-import { sendEvents } from './sse.ts';
+import { eventBytes, sendEvents } from './sse.ts';
 
 @Controller('v1/videos')
 export class EventsController {
+  /** All streams of a video are given one and the same record of a change. */
+  readonly #bytes = new WeakMap<Video, Buffer>();
+
   constructor(
     private readonly videos: VideosService,
     private readonly catalog: Catalog,
@@ -41,8 +44,14 @@ export class EventsController {
       reply,
       this.shutdown,
       (signal) => until(this.catalog.watch(tenant, id, signal), isLast),
-      (video) => ({ id: eventId(video), event: 'video', data: publicVideo(video, this.links) }),
+      (video) => this.#eventOf(video),
     ).catch((error) => this.log.warn({ err: error, videoId: id }, 'an event stream broke off'));
+  }
+
+  #eventOf(video: Video): Buffer {
+    const bytes = this.#bytes.get(video) ?? eventBytes(eventId(video), 'video', publicVideo(video, this.links));
+    this.#bytes.set(video, bytes);
+    return bytes;
   }
 }
 

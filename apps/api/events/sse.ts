@@ -3,12 +3,16 @@ import type { FastifyReply } from 'fastify';
 
 const HEARTBEAT_MS = 15_000;
 
-/** Sends an event for each item, until the items end, the client goes, or `shutdown` fires. `items` must stop on its signal. */
+/** An event as it is sent. */
+export const eventBytes = (id: string, event: string, data: unknown): Buffer =>
+  Buffer.from(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+
+/** Sends an event (`eventBytes`) for each item, until the items end, the client goes, or `shutdown` fires. `items` must stop on its signal. */
 export async function sendEvents<T>(
   reply: FastifyReply,
   shutdown: AbortSignal,
   items: (signal: AbortSignal) => AsyncIterable<T>,
-  event: (item: T) => { id: string; event: string; data: unknown },
+  event: (item: T) => Buffer,
 ): Promise<void> {
   const gone = new AbortController();
   const signal = AbortSignal.any([gone.signal, shutdown]);
@@ -28,8 +32,7 @@ export async function sendEvents<T>(
   try {
     for await (const item of items(signal)) {
       if (signal.aborted) break;
-      const { id, event: name, data } = event(item);
-      const flowing = raw.write(`id: ${id}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+      const flowing = raw.write(event(item));
       if (!flowing) await drained(raw, signal);
     }
   } finally {
