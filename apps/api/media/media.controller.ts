@@ -58,7 +58,9 @@ export class MediaController {
     });
     if (matches(request.headers['if-none-match'], etag)) return void reply.code(304).send();
     const ifRange = request.headers['if-range'];
-    const range = parseRange(ifRange === undefined || ifRange === etag ? request.headers.range : undefined, size);
+    // Of HEAD a range means nothing (RFC 9110, 14.2).
+    const isAsked = request.method === 'GET' && (ifRange === undefined || ifRange === etag);
+    const range = parseRange(isAsked ? request.headers.range : undefined, size);
     if (range === 'unsatisfiable') {
       throw new ProblemError('range_not_satisfiable', `The file has ${size} bytes.`, {
         headers: { 'content-range': `bytes */${size}`, 'content-disposition': '' },
