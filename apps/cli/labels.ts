@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Label } from './client.ts';
 import { type Context, type Run, withApiOptions } from './command.ts';
+import { CliError } from './errors.ts';
 import { clock, columns, span } from './format.ts';
 import { type SessionOptions, withApi } from './session.ts';
 
@@ -23,7 +24,9 @@ export function addLabels(program: Command, run: Run): void {
 async function show(video: string, options: LabelsOptions, context: Context): Promise<void> {
   const { terminal, signal } = context;
   await withApi('labels', options, context, async (client) => {
-    const { videoId, complete, labels } = await client.labels(video, options.labels, signal);
+    const { videoId, complete, labels } = await client
+      .labels(video, options.labels, signal)
+      .catch((error: unknown) => Promise.reject(inTheseOptions(error)));
     for (const label of labels) {
       terminal.record({ type: 'label', videoId, ...label });
       terminal.result(labelLine(label));
@@ -31,6 +34,12 @@ async function show(video: string, options: LabelsOptions, context: Context): Pr
     if (labels.length === 0) terminal.line('None of these labels is seen.');
     if (!complete) terminal.line(`${terminal.style('yellow', '!')} The video is still being indexed.`);
   });
+}
+
+/** The api speaks of its own parameters. */
+function inTheseOptions(error: unknown): unknown {
+  const isMissing = error instanceof CliError && error.code === 'labels_missing';
+  return isMissing ? new CliError(error.code, 'Name some (--labels "a car,a dog"), or set LABELS for the api.') : error;
 }
 
 /** `label  in view  confidence  when`, in columns. */

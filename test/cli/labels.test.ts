@@ -58,3 +58,14 @@ test('`cuepoint labels` says where nothing is seen, and what a video lacks', asy
   const unknown = await labels('0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e');
   expect([unknown.status, unknown.stderr]).toEqual([1, expect.stringContaining('video_not_found')]);
 });
+
+test('`cuepoint labels` without --labels, of an api that has none, says how to name some', async () => {
+  const without = await startApi();
+  try {
+    const added = await request(without.url).post('/v1/videos').attach('file', Buffer.alloc(9), 'a.mp4');
+    const ended = await Running.start([CLI, 'labels', added.body.id, '--api', without.url]).ended();
+    expect([ended.status, ended.stderr]).toEqual([1, expect.stringContaining('labels_missing: Name some (--labels "')]);
+  } finally {
+    await without.close();
+  }
+});

@@ -56,10 +56,7 @@ export const media: ZodOpenApiPathsObject = {
         }),
         query: schemas.signedQuery,
       },
-      answers: [
-        { status: 200, description: 'The picture', content: { 'image/jpeg': binary } },
-        notChanged,
-      ],
+      answers: [{ status: 200, description: 'The picture', content: { 'image/jpeg': binary } }, notChanged],
       problems: ['video_not_found', 'thumbnail_not_found'],
     }),
   },
