@@ -4,7 +4,7 @@ import { importBuilt } from '../fixtures/api.ts';
 const { endWhenSlow } = await importBuilt<typeof import('../../apps/api/videos/upload.ts')>('videos/upload.js');
 afterEach(() => void vi.useRealTimers());
 
-it.each([
+it.each<[string, { bytesASecond: number; paused?: boolean }, boolean]>([
   ['that brings a byte a second is ended', { bytesASecond: 1 }, true],
   ['that brings 2 KB a second goes on', { bytesASecond: 2048 }, false],
   ['that waits for us goes on', { bytesASecond: 0, paused: true }, false],
