@@ -7,6 +7,7 @@ import type { Metrics } from '../health/metrics.ts';
 import { ProblemError, problemBody, toProblem } from '../problems.ts';
 import { hasTooManyValues, tooManyValues } from './json.ts';
 import { answerPages, answerPreflight, isPreflight } from './pages.ts';
+import { endWhenSlow } from './slow-forms.ts';
 
 /** Body of a request that is not an upload. */
 const MAX_JSON_BYTES = 1024 * 1024;
@@ -19,7 +20,7 @@ const FORM_ROUTES = ['/v1/videos', '/v1/search'];
 /** How long a client may go on sending what nobody reads after it got its answer. */
 const LINGER_MS = 5_000;
 
-/** Fastify with our limits; uploads set their own clock (videos/upload.ts). */
+/** Fastify with our limits; forms have their own clock (slow-forms.ts). */
 export function createAdapter(): FastifyAdapter {
   return new FastifyAdapter({
     logger: false,
@@ -98,9 +99,9 @@ export function addHooks(
   });
   server.addHook('preParsing', async (request) => {
     refuseOtherTypes(request);
-    if (isMultipart(request)) return;
     const { raw } = request;
     if (raw.complete) return;
+    if (isMultipart(request)) return endWhenSlow(raw);
     const timer = setTimeout(() => raw.complete || raw.destroy(), JSON_BODY_MS);
     raw.once('close', () => clearTimeout(timer)).once('end', () => clearTimeout(timer));
   });

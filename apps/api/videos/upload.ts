@@ -3,9 +3,6 @@ import type { FastifyRequest } from 'fastify';
 import { textOf } from '../http/json.ts';
 import { ProblemError } from '../problems.ts';
 
-/** An upload that brings less than this in a minute (some 1 KB/s, below any line that a video is sent by) is dead, or there to hold what it takes. */
-const MIN_BYTES_A_MINUTE = 64 * 1024;
-const LOOK_MS = 5_000;
 const MAX_FIELD_BYTES = 128 * 1024;
 const FIELD_NAMES = new Set([
   'title',
@@ -25,7 +22,7 @@ export type FormFields = Record<string, string>;
 /**
  * Reads a multipart body: `onFile` gets the stream of each file (`file`, `captions`) as it arrives, with the fields that came before it, and must
  * take all of it.
- * Gives all fields. There is no limit on how long an upload takes, only on how slow it is.
+ * Gives all fields. There is no limit on how long an upload takes, only on how slow it is (http/slow-forms.ts).
  */
 export async function readForm(
   request: FastifyRequest,
@@ -33,7 +30,6 @@ export async function readForm(
 ): Promise<FormFields> {
   const fields: FormFields = {};
   const given = new Set<string>();
-  const stopWatching = endWhenSlow(request);
   try {
     for await (const part of request.parts({
       limits: { fileSize: Number.POSITIVE_INFINITY, fieldSize: MAX_FIELD_BYTES },
@@ -56,8 +52,6 @@ export async function readForm(
     }
   } catch (error) {
     throw brokenBody(error);
-  } finally {
-    stopWatching();
   }
   if (!given.has('file')) throw new ProblemError('file_missing', 'Send the media as a part named `file`.');
   return fields;
@@ -83,20 +77,3 @@ function brokenBody(error: unknown): unknown {
 
 /** The client went before its upload was whole: nobody hears this, but log and metrics should not call it a fault of ours. */
 export const cutOff = (cause?: unknown) => new ProblemError('multipart_invalid', 'The upload was cut off.', { cause });
-
-/** Drops the connection when next to nothing arrives though we are ready to take it (when we are the slow side, the request is paused). */
-export function endWhenSlow({ raw }: FastifyRequest): () => void {
-  raw.socket.setTimeout(0);
-  let bytes = raw.socket.bytesRead;
-  let since = Date.now();
-  const timer = setInterval(() => {
-    if (raw.socket.bytesRead - bytes >= MIN_BYTES_A_MINUTE || raw.isPaused() || raw.complete) {
-      bytes = raw.socket.bytesRead;
-      since = Date.now();
-    } else if (Date.now() - since >= 60_000) {
-      raw.destroy(cutOff(new Error('the upload is too slow')));
-    }
-  }, LOOK_MS);
-  timer.unref();
-  return () => clearInterval(timer);
-}
