@@ -88,6 +88,8 @@ function toNetError(error: unknown, url: URL): NetError {
     if (cause.message === 'bad port') {
       return badPort(url);
     }
+    if ((cause as NodeJS.ErrnoException).code === 'ENOTFOUND')
+      return new NetError('request_failed', `There is no host ${url.hostname}`, true);
     if (!cause.cause) return new NetError('request_failed', `${url.host}: ${cause.message}`, true);
   }
   return new NetError('request_failed', `${url.host}: ${String(error)}`, true);

@@ -67,6 +67,13 @@ describe('an address a user aims at', () => {
   it('is refused without a word of what its name resolves to', async () => {
     await expect(checkUrl('http://localhost/', 'none')).rejects.toThrow(/^localhost is a private address; [^\d]+$/);
   });
+  it('is told to be of no host in plain words', async () => {
+    const { message } = (await checkUrl('http://nowhere.invalid:1234/', 'all').catch(
+      (error: Error) => error as Error,
+    )) as Error;
+    // Where no name server is reached, that is said.
+    expect(message).toMatch(/^There is no host nowhere\.invalid$|EAI_AGAIN/);
+  });
   it('is looked up with one other at most, however many ask: files need the same threads', async () => {
     const { lookup } = dns;
     let now = 0;

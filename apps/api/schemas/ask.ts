@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import 'zod-openapi';
-import { EXAMPLE_VIDEO_ID, seconds } from './common.ts';
+import { EXAMPLE_VIDEO_ID, notEmpty, seconds } from './common.ts';
 import { momentSchema, searchFilter } from './search.ts';
 
 const EXAMPLE_CONVERSATION_ID = '0190f8a4-6b1f-7c74-8d2e-3a5b7c9d1e2f';
 
 export const askSchema = z
   .strictObject({
-    question: z.string().trim().min(1).max(1000).meta({ example: 'When is the weather first mentioned?' }),
+    question: notEmpty.max(1000).meta({ example: 'When is the weather first mentioned?' }),
     videoIds: z
       .array(z.uuid().toLowerCase())
       .min(1)

@@ -13,6 +13,9 @@ export const deliveryIdParams = webhookIdParams.extend({
   deliveryId: z.string().meta({ description: 'Id of the delivery: the `webhook-id` of its requests' }),
 });
 
+/** What people write, without the space around it. */
+export const notEmpty = z.string().trim().min(1, 'must not be empty');
+
 /** ISO 639-1 where there is such a code (`de` for `deu` and `ger`): so passages are kept, and compared. */
 export const languageCode = z
   .string()

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import 'zod-openapi';
 import { label, MAX_LABELS } from '#config';
-import { EXAMPLE_VIDEO_ID, givenDateTime, languageCode, seconds } from './common.ts';
+import { EXAMPLE_VIDEO_ID, givenDateTime, languageCode, notEmpty, seconds } from './common.ts';
 import { heldLabel } from './labels.ts';
 
-const words = z.string().trim().min(1).max(1000);
+const words = notEmpty.max(1000);
 const weight = z.number().min(0).max(10);
 const videoId = z.uuid().toLowerCase();
 const EXAMPLE = { query: 'the teacher draws a cell on the board', limit: 10 };

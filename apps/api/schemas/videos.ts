@@ -2,9 +2,9 @@ import { z } from 'zod';
 import 'zod-openapi';
 import { SPEECH_TASKS, TRANSCRIBE } from '#store';
 import { hasTooManyValues } from '../http/json.ts';
-import { dateTime, EXAMPLE_VIDEO_ID, httpUrl, languageCode, seconds, webhookSecret } from './common.ts';
+import { dateTime, EXAMPLE_VIDEO_ID, httpUrl, languageCode, notEmpty, seconds, webhookSecret } from './common.ts';
 
-const title = z.string().trim().min(1).max(300);
+const title = notEmpty.max(300);
 const FEW_ENTRIES = 'has at most 50 entries';
 const metadata = z
   .record(z.string().min(1).max(64), z.string().max(1000))
