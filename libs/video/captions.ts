@@ -194,7 +194,13 @@ async function plain(lines: string[]): Promise<string> {
   }
   return kept.join('\n').toWellFormed();
 }
-const plainLine = (line: string): string =>
+const plainLine = (line: string): string => {
+  const text = withoutMarkup(line);
+  return DRAWING.test(text) ? '' : text;
+};
+/** Shapes that SubStation draws, of which ffmpeg leaves the commands: `m 0 0 l 100 0 100 100`. */
+const DRAWING = /^m -?[\d.]+ -?[\d.]+( ([mnlbspc]|-?[\d.]+))*$/;
+const withoutMarkup = (line: string): string =>
   line
     .replace(/<\/?[a-z0-9][^<>]{0,200}>/gi, '')
     .replace(/\{\\[^{}]{0,200}\}/g, '')

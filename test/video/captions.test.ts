@@ -101,6 +101,13 @@ describe('parseCaptions', () => {
     ]);
   });
 
+  test('leaves out the shapes that SubStation draws, as ffmpeg writes them down', async () => {
+    const { cues } = await read(
+      '00:01.000 --> 00:02.000\nm 0 0 l 100 0 100.5 -20 b 1 2 3 4 5 6\n\n00:02.000 --> 00:03.000\nm 4 4 you\n',
+    );
+    expect(cues).toEqual([{ startMs: 2000, endMs: 3000, text: 'm 4 4 you' }]);
+  });
+
   test('finds nothing in what is no caption file, fast', async () => {
     expect(await read('')).toEqual({ cues: [], broken: 0 });
     expect((await read('#EXTM3U\nfile:///etc/passwd\n')).cues).toEqual([]);
