@@ -174,9 +174,10 @@ const ONE_AFTER_THE_OTHER: Problem = {
 };
 
 const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
-function truncations({ durationMs, statedMs, cutMs: { video, audio } = {} }: MediaInfo): Problem[] {
+function truncations({ durationMs, statedMs, endsMidway, cutMs: { video, audio } = {} }: MediaInfo): Problem[] {
   const found: string[] = [];
   if (statedMs) found.push(`says it lasts ${seconds(statedMs)} but ends after ${seconds(durationMs)}`);
+  if (endsMidway && !statedMs) found.push(`ends after ${seconds(durationMs)} in the midst of a fragment`);
   if (video !== undefined) found.push(`lasts ${seconds(durationMs)} but its picture ends after ${seconds(video)}`);
   if (audio !== undefined) found.push(`lasts ${seconds(durationMs)} but its sound ends after ${seconds(audio)}`);
   const message = (what: string) => `The file ${what}: it was cut off, or its headers are wrong`;

@@ -68,8 +68,15 @@ const from = (ms: number) => ['-read_intervals', `${(ms / 1000).toFixed(6)}%`];
 const statedToLast = ({ video, audio }: Tracks, fromMs: number) =>
   ([video && ({ kind: 'video', track: video } as const), audio && ({ kind: 'audio', track: audio } as const)] as const)
     .filter((each) => each !== undefined)
-    .filter(({ track }) => (Number(track.start_time) + Number(track.duration)) * 1000 > fromMs)
+    .filter(({ track }) => statedEndSec(track) * 1000 > fromMs)
     .map(({ kind, track }) => ({ kind, stream: track.index }));
+
+/** On the file's own clock. Matroska says it of each track in a tag; what ffprobe calls the duration of its video is that of the file. */
+function statedEndSec({ start_time, duration, tags = {} }: Stream): number {
+  const [, hours, minutes, seconds] = /^(\d+):(\d+):([\d.]+)$/.exec(tags.DURATION ?? tags['DURATION-eng'] ?? '') ?? [];
+  if (seconds === undefined) return Number(start_time) + Number(duration);
+  return Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
+}
 
 /** Where the last packet ends that is found from `fromMs` (on the file's own clock) on, until each of the `expected` tracks has one; and those that have none. */
 async function endAfter(

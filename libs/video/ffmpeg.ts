@@ -4,6 +4,7 @@ import { availableParallelism, setPriority } from 'node:os';
 import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import fluent from 'fluent-ffmpeg';
+import { endOfWholeFragments } from './boxes.ts';
 import { MediaError } from './errors.ts';
 
 export interface FfmpegSettings {
@@ -53,12 +54,16 @@ const DEMUXERS = [
   ...['mp3', 'aac', 'flac', 'wav', 'w64', 'aiff', 'caf', 'au', 'ac3', 'eac3', 'amr', 'ape', 'wv'],
 ].join(',');
 
-/** Options before `-i` of everything that opens a media file. */
-function safeInput(): string[] {
-  return [
-    ...['-protocol_whitelist', 'file,pipe', '-format_whitelist', DEMUXERS],
-    ...['-max_pixels', `${MAX_PIXELS}`, '-max_alloc', `${MAX_ALLOC_BYTES}`],
-  ];
+/** A media file as an input, and the options before it. */
+async function inputOf(path: string): Promise<{ url: string; safe: string[] }> {
+  const end = await endOfWholeFragments(path).catch(() => undefined); // what cannot be read is told of by ffmpeg
+  return {
+    url: end === undefined ? fileUrl(path) : `subfile,,start,0,end,${end},,:${fileUrl(path)}`,
+    safe: [
+      ...['-protocol_whitelist', end === undefined ? 'file,pipe' : 'file,pipe,subfile', '-format_whitelist', DEMUXERS],
+      ...['-max_pixels', `${MAX_PIXELS}`, '-max_alloc', `${MAX_ALLOC_BYTES}`],
+    ],
+  };
 }
 /** An address that ffmpeg can take for nothing but this local file, whatever its name looks like. */
 export const fileUrl = (path: string): string => `file:${resolve(path)}`;
@@ -193,12 +198,13 @@ function spawnError(binary: 'ffmpeg' | 'ffprobe', error: NodeJS.ErrnoException):
  * Runs ffmpeg on one local file. fluent-ffmpeg builds the command line; running it is ours, because its runner throws outside of any
  * promise when the process cannot be started, and gives no hold on the child for limits.
  */
-export function runFfmpeg(
+export async function* runFfmpeg(
   path: string,
   build: (command: fluent.FfmpegCommand) => void,
   { inputOptions = [], ...options }: RunOptions & { inputOptions?: string[] },
 ): AsyncGenerator<Buffer> {
-  const command = fluent(fileUrl(path)).inputOptions(
+  const { url, safe } = await inputOf(path);
+  const command = fluent(url).inputOptions(
     ...[
       '-hide_banner',
       '-nostdin',
@@ -206,7 +212,7 @@ export function runFfmpeg(
       'error',
       '-max_error_rate',
       '1',
-      ...safeInput(),
+      ...safe,
       '-threads',
       `${settings.threads}`,
     ],
@@ -214,12 +220,13 @@ export function runFfmpeg(
   );
   build(command);
   const args = (command as unknown as { _getArguments(): string[] })._getArguments();
-  return run('ffmpeg', ['-filter_complex_threads', '1', '-filter_threads', '1', ...args], options);
+  yield* run('ffmpeg', ['-filter_complex_threads', '1', '-filter_threads', '1', ...args], options);
 }
 
 /** Runs ffprobe on one local file and gives its output as it comes. */
-export function runFfprobe(path: string, args: string[], options: RunOptions): AsyncGenerator<Buffer> {
-  return run('ffprobe', ['-hide_banner', ...safeInput(), ...args, fileUrl(path)], options);
+export async function* runFfprobe(path: string, args: string[], options: RunOptions): AsyncGenerator<Buffer> {
+  const { url, safe } = await inputOf(path);
+  yield* run('ffprobe', ['-hide_banner', ...safe, ...args, url], options);
 }
 
 /** What `-version` says, and its number: builds from git have none, they count as the newest. */

@@ -1,13 +1,14 @@
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { boxOf, MAX_LOOKED_AT, read } from './boxes.ts';
 import type { MediaInfo } from './probe.ts';
 
 type Look = (file: FileHandle, path: string, signal?: AbortSignal) => Promise<boolean>;
-/** Formats with one header, after which ffmpeg and players take no other: what follows a second one is not seen. */
-const LOOKS: Record<string, Look> = { mov: anotherMovie, matroska: anotherSegment, ogg: anotherLink, wav: anotherWave };
-
-/** Boxes or pages; days of a recording have fewer, and each is one read. A file of empty ones, made to do harm, would take hours. */
-const MAX_LOOKED_AT = 200_000;
+/** Formats with one header, or one sample rate, after which ffmpeg and players take no other: what follows a second one is not seen, or in part. */
+const LOOKS: Record<string, Look> = {
+  ...{ mov: anotherMovie, matroska: anotherSegment, ogg: anotherLink, wav: anotherWave },
+  ...{ flac: anotherFlac, aac: anotherRate },
+};
 
 /** Does another file follow in this one, as where several are joined with `cat`, or a part that begins at an earlier time (a fragmented MP4)? */
 export async function holdsSeveral(
@@ -45,12 +46,6 @@ async function anotherMovie(file: FileHandle, _path: string, signal?: AbortSigna
 /** Of a fragment no more is read: its times stand before its lists of samples, of which the last is left. */
 const FRAGMENT_BYTES = 16_384;
 
-function boxOf(bytes: Buffer, at: number): { type: string; size: number } {
-  if (at + 8 > bytes.length) return { type: '', size: 0 };
-  const size = bytes.readUInt32BE(at);
-  const large = size === 1 && at + 16 <= bytes.length;
-  return { type: bytes.toString('latin1', at + 4, at + 8), size: large ? Number(bytes.readBigUInt64BE(at + 8)) : size };
-}
 function* boxes(bytes: Buffer, from: number): Generator<{ type: string; body: Buffer }> {
   for (let at = from; ; ) {
     const { type, size } = boxOf(bytes, at);
@@ -129,7 +124,45 @@ const riffOf = (head: Buffer) => ({
   size: head.length < 8 ? 0 : head.readUInt32LE(4),
 });
 
-async function read(file: FileHandle, at: number, length: number): Promise<Buffer> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at);
-  return buffer.subarray(0, bytesRead);
+/** A second stream marker with its STREAMINFO block (RFC 9639, 8.1 and 8.2). */
+async function anotherFlac(_file: FileHandle, path: string, signal?: AbortSignal): Promise<boolean> {
+  let rest = Buffer.alloc(0);
+  for await (const chunk of createReadStream(path, { start: FLAC.length, highWaterMark: 2 ** 20, signal })) {
+    const bytes = Buffer.concat([rest, chunk]);
+    if (bytes.includes(FLAC)) return true;
+    rest = bytes.subarray(1 - FLAC.length);
+  }
+  return false;
+}
+const FLAC = Buffer.from('fLaC\x00\x00\x00\x22', 'latin1');
+
+/** An ADTS frame of another sample rate (ISO 14496-3, 1.A.2.2): ffmpeg counts its time by the first. Damage is passed over. */
+async function anotherRate(_file: FileHandle, path: string, signal?: AbortSignal): Promise<boolean> {
+  let first: number | undefined;
+  let rest = Buffer.alloc(0);
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20, signal })) {
+    const bytes = Buffer.concat([rest, chunk]);
+    let at = 0;
+    for (; at + ADTS_BYTES <= bytes.length; ) {
+      const { rate, size } = adtsFrame(bytes, at);
+      const next = at + size;
+      if (size && next + ADTS_BYTES > bytes.length) break;
+      // What looks like a frame is one where another of its rate follows.
+      const another = size ? adtsFrame(bytes, next) : undefined;
+      if (another?.size && another.rate === rate) {
+        first ??= rate;
+        if (rate !== first) return true;
+      }
+      at = size ? next : at + 1;
+    }
+    rest = bytes.subarray(at);
+  }
+  return false;
+}
+const ADTS_BYTES = 7;
+/** Index of its sample rate, and its length; 0: it is no frame. */
+function adtsFrame(bytes: Buffer, at: number): { rate: number; size: number } {
+  const isSync = (bytes.readUInt16BE(at) & 0xfff6) === 0xfff0;
+  const size = (bytes.readUIntBE(at + 3, 3) >> 5) & 0x1fff;
+  return { rate: ((bytes[at + 2] as number) >> 2) & 15, size: isSync && size > ADTS_BYTES ? size : 0 };
 }

@@ -1,4 +1,5 @@
 import { open, stat } from 'node:fs/promises';
+import { endOfWholeFragments } from './boxes.ts';
 import { findDuration } from './duration.ts';
 import { MediaError } from './errors.ts';
 import { MAX_PIXELS, ProcessFailed, runFfprobe } from './ffmpeg.ts';
@@ -60,6 +61,8 @@ export interface MediaInfo {
   statedMs?: number;
   /** When the picture or the sound ends, where that is long before the headers say, though the file goes on. */
   cutMs?: { video?: number; audio?: number };
+  /** It ends in the midst of a fragment (MP4), which is not read. */
+  endsMidway?: true;
   /** The picture or the sound goes on in another track (MPEG-TS), which is not read. */
   moves?: true;
   /** Presentation time of the file's first packet; all times given out by this library have it subtracted. */
@@ -113,6 +116,7 @@ export async function probe(
 ): Promise<MediaInfo> {
   const head = await readHead(path);
   if (isText(head)) throw notRecognised();
+  if (isPicture(head)) throw new MediaError('media_not_recognised', PICTURE);
   const probed = await readHeaders(path, head, signal);
   const container = probed.format?.format_name?.split(',')[0] ?? '';
   const { first, video, audio } = chooseTracks(probed, options.language);
@@ -141,6 +145,7 @@ export async function probe(
     durationMs,
     statedMs,
     cutMs,
+    ...((await endOfWholeFragments(path)) ? { endsMidway: true } : {}),
     ...(container === 'mpegts' && (await tracksMove(path, pids, signal)) ? { moves: true } : {}),
     startMs,
     recordedAt: recordedAt([probed.format, video, audio].map((part) => part?.tags?.creation_time)),
@@ -223,6 +228,13 @@ async function readHead(path: string): Promise<Buffer> {
 function isText(head: Buffer): boolean {
   return head.every((byte) => byte >= 0x20 || byte === 9 || byte === 10 || byte === 12 || byte === 13);
 }
+/** GIF, PNG, JPEG, WebP, and HEIC or AVIF (ISO 23008-12) by their brand, which ffmpeg takes for a video that is broken or of one frame. */
+function isPicture(head: Buffer): boolean {
+  const text = head.toString('latin1', 0, 12);
+  return /^(GIF8|\x89PNG|\xff\xd8\xff|RIFF....WEBP|....ftyp(heic|heix|mif1|avif))/s.test(text);
+}
+const PICTURE =
+  'The file is a picture, not a video. An animation can be indexed once it is a video (ffmpeg -i FILE NEW.mp4).';
 /** ffprobe believes the file's name where the content says nothing: is this really a file cut off, or something else with that name? */
 function looksLikeMedia(head: Buffer): boolean {
   const box = head.toString('latin1', 4, 8);
@@ -241,7 +253,7 @@ async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Pr
     'format_tags=creation_time',
     CHOICE,
     'stream=id,codec_tag_string,sample_aspect_ratio,avg_frame_rate,start_time,duration,field_order,color_transfer,has_b_frames',
-    'stream_tags=rotate,creation_time',
+    'stream_tags=rotate,creation_time,DURATION,DURATION-eng',
     // Whole lists: the names of single entries have changed since ffmpeg 4.4.
     'stream_side_data_list',
     'packet=stream_index',
@@ -287,11 +299,18 @@ function chooseTracks({ streams = [], programs = [], stderr }: Probed, language:
   const known = streams.filter(({ codec_name }) => codec_name !== undefined && codec_name !== 'none');
   const videos = known.filter((stream) => stream.codec_type === 'video' && !isStill(stream));
   const sounds = known.filter((stream) => stream.codec_type === 'audio');
-  const video = chooseVideo(videos, stderr);
+  const undecodable = new Set(
+    [...stderr.matchAll(/Unsupported codec .* for input stream (\d+)/g)].map(([, n]) => Number(n)),
+  );
+  const video = chooseVideo(videos, undecodable);
   // Of several channels in one recording, the sound of another than the picture's is never meant.
   const channel = programs.find((each) => each.streams?.some(({ index }) => index === video?.index));
   const ofPicture = sounds.filter(({ index }) => channel?.streams?.some((stream) => stream.index === index));
-  return { first: videos[0], video, audio: chooseAudio(ofPicture.length > 0 ? ofPicture : sounds, language) };
+  return {
+    first: videos[0],
+    video,
+    audio: chooseAudio(ofPicture.length > 0 ? ofPicture : sounds, undecodable, language),
+  };
 }
 
 const isStill = ({ disposition = {} }: Stream) =>
@@ -301,10 +320,7 @@ const isStill = ({ disposition = {} }: Stream) =>
  * The video that is looked at: one that ffmpeg can decode; one that moves (a thumbnail that is not marked as such is one picture); then the
  * one marked as default, then the most pixels, then the first.
  */
-function chooseVideo(videos: Stream[], stderr: string): Stream | undefined {
-  const undecodable = new Set(
-    [...stderr.matchAll(/Unsupported codec .* for input stream (\d+)/g)].map(([, n]) => Number(n)),
-  );
+function chooseVideo(videos: Stream[], undecodable: Set<number>): Stream | undefined {
   const rank = (stream: Stream) =>
     (pixels(stream) && pixels(stream) <= MAX_PIXELS && !undecodable.has(stream.index) ? 4e12 : 0) +
     (stream.nb_frames === '1' ? 0 : 2e12) +
@@ -314,12 +330,13 @@ function chooseVideo(videos: Stream[], stderr: string): Stream | undefined {
 }
 
 /**
- * The sound track that is listened to: one in the language asked for, if there is such; then the one marked as default; no commentary and
+ * The sound track that is listened to: one that ffmpeg can decode; one in the language asked for, if there is such; then the one marked as default; no commentary and
  * no description for the blind unless there is nothing else; then the most channels, then the first.
  */
-function chooseAudio(streams: Stream[], language?: string): Stream | undefined {
+function chooseAudio(streams: Stream[], undecodable: Set<number>, language?: string): Stream | undefined {
   const wanted = languageOf(language);
-  const rank = ({ disposition = {}, tags = {}, channels = 0 }: Stream) =>
+  const rank = ({ index, disposition = {}, tags = {}, channels = 0 }: Stream) =>
+    (undecodable.has(index) ? 0 : 8e6) +
     (wanted !== undefined && languageOf(tags.language) === wanted ? 4e6 : 0) +
     (disposition.comment || disposition.visual_impaired ? 0 : 2e6) +
     (disposition.default ? 1e6 : 0) +

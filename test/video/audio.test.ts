@@ -283,6 +283,17 @@ describe('decodeAudio', () => {
     });
   });
 
+  test('a track that ffmpeg cannot decode (MPEG-H) gives way to one that it can', async () => {
+    const path = join(dir.path, 'mpegh.mov');
+    const sources = ['-f', 'lavfi', '-i', 'sine=f=300:d=2:r=48000', '-f', 'lavfi', '-i', 'sine=f=600:d=2:r=48000'];
+    await ffmpeg(...sources, '-map', '0', '-map', '1', '-ac:0', '6', '-c:a:0', 'pcm_s16le', '-c:a:1', 'aac', path);
+    const bytes = await readFile(path);
+    bytes.write('mhm1', bytes.indexOf('sowt'), 'latin1');
+    await writeFile(path, bytes);
+    expect((await probe(path)).audio?.codec).toBe('aac');
+    expect(largest(await decode(path, 0, 1000))).toBeGreaterThan(0.05);
+  });
+
   describe('of odd files', () => {
     /** Where a tone of 0.3 s begins, in milliseconds. */
     const onsets = (pcm: Float32Array, startMs = 0) => {

@@ -65,6 +65,30 @@ describe('files nobody planned for', () => {
     await expect(probe(over)).rejects.toMatchObject({ code: 'media_too_large' });
   });
 
+  test('a fragmented MP4 that was cut off in the midst of the header of a fragment gives what stands before it', async () => {
+    const codec = [...codecs.h264, '-g', '25', '-bf', '0'];
+    const output = ['-c:a', 'aac', '-movflags', 'frag_keyframe+empty_moov+default_base_moof'];
+    const whole = await makeVideo(dir.path, { name: 'fragments.mp4', seconds: 4, audio: 'tone', codec, output });
+    const bytes = await readFile(whole);
+    const path = at('cut, in a,,moof: 50%.mp4');
+    await writeFile(path, bytes.subarray(0, bytes.lastIndexOf('moof') + 100));
+    const media = await probe(path);
+    expect(media).toMatchObject({ durationMs: expect.closeTo(3000, -2), endsMidway: true });
+    for (const [startMs, pictures] of [
+      [0, 6],
+      [2000, 2],
+    ] as const) {
+      const found = clocks(await sample(path, { startMs, endMs: 3000 }));
+      expect(found).toEqual(clocks(await sample(whole, { startMs, endMs: 3000 })));
+      expect(found).toHaveLength(pictures);
+    }
+    let samples = 0;
+    for await (const part of decodeAudio(path, { startMs: 0, endMs: 3000 })) samples += part.length;
+    expect(samples / 16).toBeGreaterThan(2800);
+    await writeFile(path, bytes.subarray(0, bytes.indexOf('moof') + 100));
+    await expect(probe(path)).rejects.toMatchObject({ code: 'media_broken' });
+  });
+
   test('timestamps that jump back (two recordings, one after the other) give each cell once, in order', async () => {
     const part = await makeVideo(dir.path, { name: 'part.ts', seconds: 3, codec: codecs.mpeg2 });
     const bytes = await readFile(part);

@@ -41,6 +41,19 @@ describe('files joined with `cat` are noticed', () => {
     expect(await several(await joined('twice.wav', at('part.wav'), at('part.wav')))).toBe(true);
   });
 
+  test('FLAC', async () => {
+    await ffmpeg('-i', video, '-vn', at('part.flac'));
+    expect(await several(at('part.flac'))).toBe(false);
+    expect(await several(await joined('twice.flac', at('part.flac'), at('part.flac')))).toBe(true);
+  });
+
+  test('AAC, where its sample rate changes', async () => {
+    await ffmpeg('-i', video, '-vn', '-ar', '48000', at('first.aac'));
+    await ffmpeg('-i', video, '-vn', '-ar', '24000', at('second.aac'));
+    expect(await several(await joined('same.aac', at('first.aac'), at('first.aac')))).toBe(false);
+    expect(await several(await joined('rates.aac', at('first.aac'), at('second.aac')))).toBe(true);
+  });
+
   test('Ogg, and its length is not that of its last part', async () => {
     expect(await several(at('long.ogg'))).toBe(false);
     const chain = await joined('chain.ogg', at('long.ogg'), at('short.ogg'));

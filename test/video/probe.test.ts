@@ -196,6 +196,14 @@ describe('probe tells what a file is', () => {
     expect(info.cutMs?.video).toBeUndefined();
   });
 
+  test('a still picture with a long sound is whole, as Matroska says of each track', async () => {
+    const still = ['-f', 'lavfi', '-i', 'testsrc=s=64x64:r=25:d=0.04'];
+    await ffmpeg(...still, '-f', 'lavfi', '-i', 'sine=d=12', ...codecs.h264, '-c:a', 'aac', at('still.mkv'));
+    const info = await probe(at('still.mkv'));
+    expect(Math.abs(info.durationMs - 12_000)).toBeLessThan(60);
+    expect(info.cutMs).toBeUndefined();
+  });
+
   test('a display matrix of zeros turns nothing', async () => {
     const bytes = await readFile(video);
     bytes.fill(0, bytes.indexOf('tkhd') + 44, bytes.indexOf('tkhd') + 80);
@@ -239,6 +247,18 @@ describe('probe refuses what cannot be indexed, and says why', () => {
         'media_not_recognised',
       );
     }
+  });
+  test('photos and animations, with what can be done', async () => {
+    const box = (brand: string) => Buffer.from(`\0\0\0\x18ftyp${brand}\0\0\0\0mif1${brand}`, 'latin1');
+    for (const [name, head] of [
+      ['photo.heic', box('heic')],
+      ['photo.avif', box('avif')],
+      ['moving.webp', Buffer.from('RIFF\x24\0\0\0WEBPVP8X\x0a\0\0\0', 'latin1')],
+    ] as const)
+      await expect(probe(await write(name, Buffer.concat([head, Buffer.alloc(5000)])))).rejects.toMatchObject({
+        code: 'media_not_recognised',
+        message: expect.stringMatching(/is a picture.*ffmpeg -i/),
+      });
   });
   test('folders, devices and files that are not there', async () => {
     await mkdir(at('folder.mp4'));
