@@ -11,9 +11,10 @@ import { type SessionOptions, withApi } from './session.ts';
 
 /** What is looked for in folders. A file named outright may have any name: the api looks inside. */
 const MEDIA = new Set(
-  '.3gp .aac .avi .flac .flv .m2ts .m4a .m4v .mkv .mov .mp3 .mp4 .mpeg .mpg .mts .mxf .oga .ogg .ogv .opus .ts .wav .webm .wma .wmv'.split(
-    ' ',
-  ),
+  [
+    '.3g2 .3gp .asf .avi .dv .f4v .flv .m2t .m2ts .m4v .mkv .mov .mp4 .mpe .mpeg .mpg .mts .mxf .ogv .qt .ts .vob .webm .wmv',
+    '.aac .ac3 .aif .aiff .amr .caf .flac .m4a .m4b .mka .mp2 .mp3 .oga .ogg .opus .w64 .wav .weba .wma',
+  ].flatMap((endings) => endings.split(' ')),
 );
 /** Uploads at a time. Indexing itself goes at the worker's pace. */
 const AT_ONCE = 2;

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { run, temporaryFolder } from './processes.ts';
 
@@ -77,6 +77,22 @@ test('what is to become of speech is sent along, of a file and of an address', a
   const sent = JSON.parse(bodies[1] ?? '');
   expect(sent).toEqual({ url: 'http://example.com/a.mp4', task: 'translate', prompt: 'Krebs cycle' });
   expect(wrong.status).not.toBe(0);
+});
+
+test('a folder is searched for what phones, camcorders, discs and recorders write, too', async () => {
+  await using folder = temporaryFolder();
+  const media = ['memo.amr', 'old-phone.3gp', 'tape.dv', 'title.VOB', 'book.m4b', 'studio.aiff', 'card.m2ts'];
+  for (const name of [...media, 'cover.jpg', 'notes.md']) writeFileSync(join(folder.path, name), 'not looked at');
+  const api = createServer((_request, response) => {
+    response.writeHead(400, { 'content-type': 'application/problem+json' });
+    response.end(JSON.stringify({ code: 'request_invalid', detail: 'enough' }));
+  });
+  await new Promise<void>((done) => api.listen(0, '127.0.0.1', done));
+  const { port } = api.address() as AddressInfo;
+  const { records } = await run(['index', folder.path, '--json', '--api', `http://127.0.0.1:${port}`]);
+  api.close();
+  const sources = records.filter(({ type }) => type === 'video').map(({ source }) => basename(String(source)));
+  expect(sources.sort()).toEqual(media.sort());
 });
 
 test('an api that does not answer is named', async () => {
