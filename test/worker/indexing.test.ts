@@ -181,10 +181,20 @@ describe('a worker', () => {
     bytes.fill(0xff, Math.floor(bytes.length * 0.4), Math.floor(bytes.length * 0.6));
     await writeFile(join(media.path, 'hole.mp4'), bytes);
     const hole = await system.addVideo(join(media.path, 'hole.mp4'));
+    const fragments = join(media.path, 'fragments.mp4');
+    await ffmpeg('-i', whole, '-c', 'copy', '-movflags', 'frag_keyframe+empty_moov+default_base_moof', fragments);
+    const recorded = await readFile(fragments);
+    await writeFile(fragments, recorded.subarray(0, recorded.lastIndexOf('moof') + 60));
+    const killed = await system.addVideo(fragments);
     const half = await system.finished(cut.id);
     expect(half).toMatchObject({ status: 'ready', warnings: [{ code: 'media_truncated' }, {}] });
     expect((await system.frames(half)).at(-1)?.endMs).toBe(half.media?.durationMs);
     expect(half.media?.durationMs).toBeLessThan(20_000);
+    const message = expect.stringMatching(/ends after 2\d s in the midst of a fragment/);
+    expect(await system.finished(killed.id)).toMatchObject({
+      status: 'ready',
+      warnings: [{ code: 'media_truncated', message }],
+    });
     expect(await system.finished(hole.id)).toMatchObject({
       status: 'ready',
       media: { durationMs: 30_000 },
