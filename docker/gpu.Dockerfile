@@ -1,6 +1,6 @@
 # The worker for NVIDIA GPUs: onnxruntime's CUDA 12 build on NVIDIA's runtime image. Build from the repository's root:
 #   docker build -f docker/gpu.Dockerfile -t cuepoint-gpu .
-# Run with `--gpus all` and the NVIDIA container toolkit. Not yet run by us on a GPU machine (docs/architecture.md, limits).
+# Run with `--gpus all` and the NVIDIA container toolkit. Not yet run by us on a GPU machine (README.md, limits).
 FROM nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04
 COPY --from=node:24-bookworm-slim /usr/local /usr/local
 RUN apt-get update && apt-get install -y --no-install-recommends ffmpeg tini ca-certificates && rm -rf /var/lib/apt/lists/*
