@@ -1,11 +1,24 @@
 import { randomUUID } from 'node:crypto';
-import { copyFile, type FileHandle, mkdir, open, opendir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import {
+  access,
+  constants,
+  copyFile,
+  type FileHandle,
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  rename,
+  rm,
+  stat,
+  statfs,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { BlobInfo, BlobStore, PutOptions } from './blobs.ts';
 import { checkKey, checkPrefix, eachOf, isVideoId, Meter, notFound } from './blobs-stream.ts';
-import { StoreError } from './errors.ts';
+import { StoreAway, StoreError } from './errors.ts';
 
 /** The free space is looked at again each time this much has been written. */
 const FREE_CHECK_BYTES = 16 * 1024 ** 2;
@@ -13,6 +26,8 @@ const FREE_CHECK_BYTES = 16 * 1024 ** 2;
 const TOUCH_MS = 10_000;
 const ABANDONED_MS = 60_000;
 const FILES_AT_ONCE = 16;
+/** What is said of a disk that had errors and is read-only since, and of a network folder whose server is away. */
+const AWAY = ['EROFS', 'EIO', 'ESTALE', 'ENOTCONN'];
 
 /**
  * Blobs in a folder, any number of processes on it at once. An upload is written to `.incoming` and renamed when it is whole and synced.
@@ -20,6 +35,7 @@ const FILES_AT_ONCE = 16;
  */
 export class DiskBlobs implements BlobStore {
   readonly #incoming: string;
+  #wasThere = false;
 
   constructor(readonly root: string) {
     this.#incoming = join(root, '.incoming');
@@ -34,7 +50,7 @@ export class DiskBlobs implements BlobStore {
     try {
       const target = this.#path(key);
       signal?.throwIfAborted();
-      await mkdir(this.#incoming, { recursive: true });
+      await this.#makeFolder(this.#incoming);
       await this.#checkFree(minFreeBytes);
       temp = join(this.#incoming, randomUUID());
       const file = await open(temp, 'wx');
@@ -46,7 +62,7 @@ export class DiskBlobs implements BlobStore {
       clearInterval(touching);
       await file.close();
       handle = undefined;
-      const made = await mkdir(dirname(target), { recursive: true });
+      const made = await this.#makeFolder(dirname(target));
       signal?.throwIfAborted();
       await rename(temp, target);
       temp = undefined;
@@ -69,8 +85,7 @@ export class DiskBlobs implements BlobStore {
   async putFiles(files: { key: string; path: string }[]): Promise<void> {
     const targets = files.map(({ key, path }) => ({ path, target: this.#path(key) }));
     try {
-      for (const folder of new Set(targets.map(({ target }) => dirname(target))))
-        await mkdir(folder, { recursive: true });
+      for (const folder of new Set(targets.map(({ target }) => dirname(target)))) await this.#makeFolder(folder);
       await eachOf(targets, FILES_AT_ONCE, ({ path, target }) => this.#move(path, target));
     } catch (error) {
       throw translate(error);
@@ -78,10 +93,12 @@ export class DiskBlobs implements BlobStore {
   }
   async stat(key: string): Promise<{ sizeBytes: number } | undefined> {
     const found = await stat(this.#path(key)).catch(unlessMissing);
+    if (!found) await this.#checkThere(true);
     return found?.isFile() ? { sizeBytes: found.size } : undefined;
   }
   async get(key: string, range?: { start: number; end: number }): Promise<Readable> {
     const handle = await open(this.#path(key)).catch(unlessMissing);
+    if (!handle) await this.#checkThere(true);
     if (!handle) throw notFound(key);
     try {
       const found = await handle.stat();
@@ -102,8 +119,12 @@ export class DiskBlobs implements BlobStore {
     return { path: this.#path(key), release: async () => {} };
   }
   async deletePrefix(prefix: string): Promise<void> {
+    await this.#checkThere();
     // Retries: a job that does not know yet may write into the folder while it is emptied.
-    await rm(join(this.root, checkPrefix(prefix)), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+    const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 50 };
+    await rm(join(this.root, checkPrefix(prefix)), options).catch((error) => {
+      throw translate(error);
+    });
   }
   async *videos(): AsyncGenerator<{ tenant: string; videoId: string }> {
     for (const tenant of (await readdir(this.root).catch(unlessMissing)) ?? []) {
@@ -114,9 +135,12 @@ export class DiskBlobs implements BlobStore {
   }
   async ping(): Promise<void> {
     await this.freeBytes();
+    await access(this.root, constants.W_OK).catch((error) => {
+      throw translate(error);
+    });
   }
   async freeBytes(): Promise<number> {
-    await mkdir(this.root, { recursive: true });
+    await this.#makeFolder(this.root);
     const { bavail, bsize } = await statfs(this.root);
     return bavail * bsize;
   }
@@ -125,6 +149,7 @@ export class DiskBlobs implements BlobStore {
    * runs, so age tells the dead ones, which ids of processes in containers would not. What is too young to tell is looked at once more after `maxAgeMs`.
    */
   async sweep(maxAgeMs = ABANDONED_MS): Promise<void> {
+    await this.#checkThere();
     if ((await this.#sweepOnce(maxAgeMs)) === 0) return;
     setTimeout(() => this.#sweepOnce(maxAgeMs).catch(() => {}), maxAgeMs + 1000).unref();
   }
@@ -143,12 +168,29 @@ export class DiskBlobs implements BlobStore {
   #path(key: string): string {
     return join(this.root, checkKey(key));
   }
+  /**
+   * The store's own folder is made with the first below it, and never again: where it was and is no more, its disk is not mounted. Nothing is lost then, and
+   * what was written in its place would be.
+   */
+  async #checkThere(wasThere = this.#wasThere): Promise<void> {
+    if (await stat(this.root).catch(unlessMissing)) this.#wasThere = true;
+    else if (wasThere) throw new StoreAway(`The folder ${this.root} is gone: is its disk mounted?`);
+  }
+  async #makeFolder(path: string): Promise<string | undefined> {
+    await this.#checkThere();
+    const made = await mkdir(path, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+      // So Node says where the file system is read-only: with `recursive`, nothing else can be missing.
+      throw error.code === 'ENOENT' ? new StoreAway(`${path} cannot be made: is its disk read-only?`) : error;
+    });
+    this.#wasThere = true;
+    return made;
+  }
   async #move(path: string, target: string): Promise<void> {
     try {
       await rename(path, target);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
-      await mkdir(this.#incoming, { recursive: true });
+      await this.#makeFolder(this.#incoming);
       const temp = join(this.#incoming, randomUUID());
       try {
         await copyFile(path, temp);
@@ -186,9 +228,10 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 function unlessMissing(error: NodeJS.ErrnoException): undefined {
-  if (!['ENOENT', 'ENOTDIR', 'EISDIR'].includes(error.code ?? '')) throw error;
+  if (!['ENOENT', 'ENOTDIR', 'EISDIR'].includes(error.code ?? '')) throw translate(error);
 }
 function translate(error: unknown): unknown {
-  const { code } = error as NodeJS.ErrnoException;
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  if (AWAY.includes(code)) return new StoreAway(`Media cannot be kept: ${message}`);
   return code === 'ENOSPC' || code === 'EDQUOT' ? new StoreError('disk_full', 'The disk is full') : error;
 }

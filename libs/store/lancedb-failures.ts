@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StoreError } from './errors.ts';
+import { StoreAway, StoreError } from './errors.ts';
 
 const MAX_ATTEMPTS = 12;
 
@@ -20,6 +20,9 @@ export async function retryConflicts<T>(attempt: () => Promise<T>, attempts = MA
     }
   }
 }
+/** A disk with errors, a read-only one, a network folder whose server is away (EIO, EROFS, ENOTCONN, ESTALE), and a table whose disk is not mounted. */
+const AWAY = /os error (?:5|30|107|116)\b|not found: \S+\/_versions(?!\/)/i;
+
 export async function guard<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -31,5 +34,6 @@ export function storeError(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const message = error instanceof Error ? error.message : String(error);
   if (/no space left|os error 28\b/i.test(message)) return new StoreError('disk_full', message, true);
+  if (AWAY.test(message)) return new StoreAway(`Vector index: ${message}`);
   return new StoreError('store_unavailable', `Vector index: ${message}`, true);
 }

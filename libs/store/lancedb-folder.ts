@@ -1,6 +1,7 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { type Connection, connect, type Table } from '@lancedb/lancedb';
 import type * as arrow from 'apache-arrow';
+import { StoreAway } from './errors.ts';
 import { guard, retryConflicts, storeError } from './lancedb-failures.ts';
 import { isOurs, PASSAGES } from './lancedb-query.ts';
 import { passagesShape } from './lancedb-rows.ts';
@@ -48,6 +49,7 @@ export class LanceFolder {
 
   /** Names of our tables; not of one whose folder is all that a process left when it died making it. */
   async written(): Promise<string[]> {
+    await this.#checkThere();
     const names: string[] = [];
     for (;;) {
       const startAfter = names.at(-1);
@@ -85,8 +87,9 @@ export class LanceFolder {
     try {
       return await this.#open(name);
     } catch (error) {
-      if (/not found|does not exist/i.test(String(error))) return undefined;
-      throw storeError(error);
+      if (!/not found|does not exist/i.test(String(error))) throw storeError(error);
+      await this.#checkThere();
+      return undefined;
     }
   }
 
@@ -95,6 +98,12 @@ export class LanceFolder {
     await Promise.all([...this.#writers.values()].map((writer) => writer.idle()));
     for (const table of this.#tables.values()) await table.then((open) => open.close()).catch(() => {});
     this.db.close();
+  }
+
+  /** The folder was made when it was opened: where it is gone its disk is not mounted, and no table is to be made in its place. */
+  async #checkThere(): Promise<void> {
+    const isThere = await stat(this.dir).catch(() => undefined);
+    if (!isThere) throw new StoreAway(`Vector index: the folder ${this.dir} is gone: is its disk mounted?`);
   }
 
   #writer(name: string, open: () => Promise<Table>): TableWriter {

@@ -1,12 +1,15 @@
 /** What is indexed while Qdrant is away waits for it, however long that is, and is whole in the end. So does what finds the disk full. */
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
+import { openBlobs, openVectorIndex, StoreAway } from '#store';
 import { isDiskFull } from '../../apps/worker/problems.ts';
 import { makeVideo, tempDir } from '../fixtures/media.ts';
 import { startQdrantStandIn } from '../store/index-qdrant.ts';
+import { frame, MODEL } from '../store/index-rows.ts';
 import { startSystem } from './harness.ts';
 
 it('an outage of the store costs a job none of its tries', async () => {
@@ -55,6 +58,81 @@ it('a full disk costs a job none of its tries', async ({ skip }) => {
     execFileSync('umount', [blobs]);
   }
 }, 120_000);
+
+it('a disk that is not mounted costs a job none of its tries', async () => {
+  await using media = await tempDir();
+  await using system = await startSystem();
+  const video = await system.addVideo(await makeVideo(media.path, { seconds: 2, picture: 'testsrc2' }));
+  const blobs = join(system.dataDir, 'blobs');
+  renameSync(blobs, `${blobs}-elsewhere`);
+  const worker = await system.startWorker();
+  const logged = (msg: string) => worker.logs.filter((line) => line.msg === msg);
+  await expect
+    .poll(() => logged('a store is away, the job waits for it'), { timeout: 60_000 })
+    .toEqual([expect.objectContaining({ queue: 'plan', waits: 1 })]);
+  renameSync(`${blobs}-elsewhere`, blobs);
+  expect(await system.finished(video.id)).toMatchObject({ status: 'ready', warnings: [] });
+  expect(logged('job failed')).toEqual([]);
+}, 120_000);
+
+it('where a disk is not mounted any more nothing is written, and all is there when it is back', async () => {
+  await using folder = await tempDir();
+  const disk = join(folder.path, 'disk');
+  const blobs = openBlobs({ dir: join(disk, 'blobs') });
+  const index = await openVectorIndex({ lanceDir: join(disk, 'lance') });
+  await blobs.put('t/v/source', Readable.from(['x']));
+  await index.upsertFrames(MODEL, [frame('t', 'v', 0)]);
+  const other = { id: 'test/other', dimension: MODEL.dimension };
+  renameSync(disk, `${disk}-elsewhere`);
+  for (const refused of [
+    () => blobs.put('t/w/source', Readable.from(['y'])),
+    () => blobs.local('t/v/source'),
+    () => blobs.stat('t/v/source'),
+    () => blobs.deletePrefix('t/v'),
+    () => blobs.ping(),
+    () => index.upsertFrames(MODEL, [frame('t', 'w', 0)]),
+    () => index.upsertFrames(other, [frame('t', 'w', 0)]),
+    () => index.deleteVideo('t', 'v'),
+  ])
+    await expect(refused(), String(refused)).rejects.toThrow(StoreAway);
+  expect(existsSync(disk)).toBe(false);
+  renameSync(`${disk}-elsewhere`, disk);
+  expect(await blobs.stat('t/v/source')).toEqual({ sizeBytes: 1 });
+  await index.upsertFrames(other, [frame('t', 'w', 0)]);
+  expect(await index.listFrames(MODEL, 't', 'v')).toHaveLength(1);
+  await index.close();
+});
+
+it('a disk that is read-only is away', async ({ skip }) => {
+  await using folder = await tempDir();
+  const mount = (...args: string[]) => execFileSync('mount', [...args, folder.path], { stdio: 'pipe' });
+  try {
+    mount('-t', 'tmpfs', '-o', 'size=8m', 'tmpfs');
+  } catch {
+    skip('only root may mount a small disk');
+  }
+  try {
+    const blobs = openBlobs({ dir: join(folder.path, 'blobs') });
+    const index = await openVectorIndex({ lanceDir: join(folder.path, 'lance') });
+    await blobs.put('t/v/source', Readable.from(['x']));
+    await index.upsertFrames(MODEL, [frame('t', 'v', 0)]);
+    mount('-o', 'remount,ro');
+    for (const refused of [
+      () => blobs.put('t/v/source', Readable.from(['y'])),
+      () => blobs.put('t/w/source', Readable.from(['y'])),
+      () => blobs.putFiles([{ key: 't/w/thumbnails/1.jpg', path: '/dev/null' }]),
+      () => blobs.deletePrefix('t/v'),
+      () => blobs.ping(),
+      () => index.upsertFrames(MODEL, [frame('t', 'w', 0)]),
+      () => index.deleteVideo('t', 'v'),
+    ])
+      await expect(refused(), String(refused)).rejects.toThrow(StoreAway);
+    expect(await blobs.stat('t/v/source')).toEqual({ sizeBytes: 1 });
+    await index.close();
+  } finally {
+    execFileSync('umount', [folder.path]);
+  }
+});
 
 it('what ffmpeg says of a full disk is known', async ({ skip }) => {
   if (!existsSync('/dev/full')) skip('there is no /dev/full here');
