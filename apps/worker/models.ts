@@ -66,7 +66,8 @@ export class Models implements OnApplicationShutdown {
   async forFrames(wanted: FramesModel | undefined): Promise<{ clip: ClipModel; profile: string }> {
     if (!this.#clip || !this.#resolved) throw new Error('A frames job was taken before CLIP was loaded');
     const own = { clip: this.#clip, profile: this.#resolved.profile };
-    const model = wanted ?? (await this.stores.catalog.framesModel());
+    // None is active where Redis has lost its data since this worker began.
+    const model = wanted ?? (await this.stores.catalog.framesModel()) ?? (await this.#offer());
     if (!model || model.id === own.clip.id) return own;
     try {
       return { ...own, clip: await this.#other(model) };
@@ -145,10 +146,10 @@ export class Models implements OnApplicationShutdown {
     return openClip(clip.folder, { device: models.device, threads: models.threads, id, towers: 'image' });
   }
 
-  /** Without an active model, or with one that no video needs, this worker's own becomes it. */
-  async #offer(): Promise<void> {
+  /** Without an active model, or with one that no video needs, this worker's own becomes it. Gives the one that is active then. */
+  async #offer(): Promise<FramesModel | undefined> {
     const own = this.#framesModel;
-    if (!own) return;
+    if (!own) return undefined;
     const active = await this.stores.catalog.offerFramesModel(own);
     if (active.id !== own.id)
       this.log.warn(
@@ -158,6 +159,7 @@ export class Models implements OnApplicationShutdown {
     await this.stores.index
       .nameActiveFrames(active)
       .catch((err: unknown) => this.log.warn({ err }, 'the active frames were not named in the index'));
+    return active;
   }
 
   /** Does without an optional part that is broken, unless it was asked for by name. */

@@ -73,6 +73,13 @@ describe('a worker that starts', () => {
     );
   });
 
+  it('makes its model the active one again where Redis has lost its data meanwhile', async () => {
+    await system.catalog.redis.del('{cuepoint}:frames-model');
+    const { id } = await system.addVideo(path);
+    const { models } = await system.finished(id);
+    expect((await system.catalog.framesModel())?.id).toBe(models?.clip);
+  });
+
   it('takes no shard while its models cannot be had, says why, and keeps the jobs', async () => {
     await using lame = await startSystem({ MODEL_PROFILE: 'tiny', CLIP_MODEL: `${media.path}/nothing-here` });
     await lame.startWorker();
