@@ -10,6 +10,7 @@ import { Metrics } from './health/metrics.ts';
 import { addHooks, createAdapter } from './http/server.ts';
 import { createLogger, nestLogger } from './logger.ts';
 import { serveDocsAssets } from './openapi/docs.controller.ts';
+import { ProblemError } from './problems.ts';
 import { openResources } from './resources.ts';
 import { ModelsService } from './search/models.service.ts';
 import { invalidRequest, ValidationPipe } from './validation.ts';
@@ -51,7 +52,7 @@ export async function createApp(config: Config): Promise<Api> {
     const models = app.get(ModelsService);
     models.start();
     const close = async (graceMs = 10_000) => {
-      shutdown.abort();
+      shutdown.abort(shuttingDown());
       await finish(app, graceMs);
       app.get(Metrics).close();
       await models.close();
@@ -63,6 +64,10 @@ export async function createApp(config: Config): Promise<Api> {
     throw error;
   }
 }
+
+/** For requests that come now, and answers that are cut off. */
+const shuttingDown = () =>
+  new ProblemError('shutting_down', 'Ask again in a moment.', { headers: { connection: 'close', 'retry-after': '5' } });
 
 /** Waits for running requests; cuts off those that take too long. */
 async function finish(app: NestFastifyApplication, graceMs: number): Promise<void> {

@@ -370,6 +370,19 @@ describe('With a chat model', () => {
     expect(text).not.toContain(KEY);
   });
 
+  it('an answer that the end of the api cuts off says so', async () => {
+    const api = await startApi({ API_KEYS, LLM_BASE_URL: llm.url, LLM_MODEL: 'm' });
+    await add(api, 'Cells', [[30_000, 'the mitochondria is the powerhouse']]);
+    llm.behave((response) => begin(response).write(piece('It is ')));
+    const question = 'what is the mitochondria?';
+    const answers = Promise.all([events({ question }, api), ask({ question }, api)]);
+    await expect.poll(() => llm.requests.length, { timeout: 10_000 }).toBe(2);
+    await api.close();
+    const [streamed, { status, body }] = await answers;
+    expect(streamed.at(-1)).toMatchObject({ event: 'error', data: { status: 503, code: 'shutting_down' } });
+    expect({ status, code: body.code }).toEqual({ status: 503, code: 'shutting_down' });
+  });
+
   it('its request ends when the client goes', async () => {
     llm.behave((response) => begin(response).write(piece('It is ')));
     for (const stream of [true, false]) {

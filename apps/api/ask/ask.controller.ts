@@ -37,27 +37,27 @@ export class AskController {
       if (request.stream) await this.#stream(reply, first, events);
       else await reply.send(await answerOf(first, events));
     } catch (error) {
-      if (!gone.signal.aborted) throw error;
+      if (!gone.signal.aborted) throw this.shutdown.aborted ? this.shutdown.reason : error;
     } finally {
       await events.return(undefined);
     }
   }
 
   async #stream(reply: FastifyReply, first: IteratorResult<AskEvent>, events: AsyncGenerator<AskEvent>): Promise<void> {
-    const { log } = this;
+    const { log, shutdown } = this;
     const { url, id: requestId } = reply.request;
     async function* all(): AsyncGenerator<Sent> {
       try {
         if (!first.done) yield first.value;
         yield* events;
       } catch (error) {
-        const problem = toProblem(error);
+        const problem = toProblem(shutdown.aborted ? shutdown.reason : error);
         log.warn({ err: error, reqId: requestId, code: problem.code }, 'an answer broke off');
         yield { event: 'error', data: problemBody(problem, url, requestId) };
       }
     }
     let sent = 0;
-    await sendEvents<Sent>(reply, this.shutdown, all, ({ event, data }) => eventBytes(String(++sent), event, data));
+    await sendEvents<Sent>(reply, shutdown, all, ({ event, data }) => eventBytes(String(++sent), event, data));
   }
 }
 

@@ -7,7 +7,10 @@ const HEARTBEAT_MS = 15_000;
 export const eventBytes = (id: string, event: string, data: unknown): Buffer =>
   Buffer.from(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
 
-/** Sends an event (`eventBytes`) for each item, until the items end, the client goes, or `shutdown` fires. `items` must stop on its signal. */
+/**
+ * Sends an event (`eventBytes`) for each item, until the items end, the client goes, or `shutdown` fires. `items` must stop on its signal; what they still
+ * have to say then is sent.
+ */
 export async function sendEvents<T>(
   reply: FastifyReply,
   shutdown: AbortSignal,
@@ -31,7 +34,7 @@ export async function sendEvents<T>(
   const heartbeat = setInterval(() => raw.writableNeedDrain || raw.write(': \n\n'), HEARTBEAT_MS);
   try {
     for await (const item of items(signal)) {
-      if (signal.aborted) break;
+      if (gone.signal.aborted) break;
       const flowing = raw.write(event(item));
       if (!flowing) await drained(raw, signal);
     }

@@ -84,11 +84,7 @@ export function addHooks(
     const params = (request.params ?? {}) as { id?: string };
     if (params.id !== undefined) params.id = params.id.toLowerCase();
     if (request.routeOptions.config.access !== 'probe') answerPages(request, reply);
-    if (shutdown.aborted) {
-      throw new ProblemError('shutting_down', 'Ask again in a moment.', {
-        headers: { connection: 'close', 'retry-after': '5' },
-      });
-    }
+    shutdown.throwIfAborted();
     await gate(request);
     // `curl -X POST -d ''` names a type for a body of nothing.
     if (request.headers['content-length'] === '0' && !isMultipart(request)) delete request.headers['content-type'];
