@@ -265,7 +265,7 @@ async function checkRedisUrl(url: string): Promise<Omit<Finding, 'check'>> {
       return {
         state: 'fail',
         message: `Redis answers at ${where}, but: ${refusal}`,
-        mend: 'see to its memory (maxmemory) and its disk, or name the primary where this is a replica',
+        mend: 'see to its memory (maxmemory), its disk and what its user may do (ACL), or name the primary where this is a replica',
       };
     const risks = await durabilityRisks(redis);
     return risks.length
@@ -273,12 +273,6 @@ async function checkRedisUrl(url: string): Promise<Omit<Finding, 'check'>> {
       : { state: 'ok', message: `Redis answers at ${where}; no setting that it shows puts uploads at risk` };
   } catch (error) {
     const { message } = error as Error;
-    if (/unknown command|NOPERM|no permissions/i.test(message))
-      return {
-        state: 'warn',
-        message: `Redis answers at ${where}, but does not tell its settings`,
-        mend: 'see that it has maxmemory-policy noeviction and appendonly yes',
-      };
     throw new CliError('redis_unreachable', `Redis at ${where} does not answer: ${lastError?.message || message}`);
   } finally {
     redis.disconnect();

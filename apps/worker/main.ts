@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import { loadConfig } from '#config';
-import { durabilityRisks } from '#store';
+import { checkWritable, durabilityRisks, isForbidden } from '#store';
 import { checkFfmpeg, configureFfmpeg } from '#video';
 import { Heartbeat } from './heartbeat.ts';
 import { createLogger, nestLogger } from './logger.ts';
@@ -59,13 +59,22 @@ async function start(): Promise<void> {
     .catch((err: unknown) => log.warn({ err }, 'left-overs of fetched files were not removed'));
   app.get(Models).start();
   app.get(Heartbeat).start();
-  app.get(QueueWorkers).start();
+  void checkWritable(app.get(Stores).redis)
+    .catch((err: unknown) => {
+      // BullMQ would ask again and again without a pause, whatever its user is allowed later.
+      if (isForbidden(err)) throw err;
+      log.warn({ err }, 'Redis takes no writes');
+    })
+    .then(() => app.get(QueueWorkers).start())
+    .catch(fail);
   app.get(Reconcile).start();
   process.send?.({ type: 'ready' });
 }
 
-start().catch((err: unknown) => {
+function fail(err: unknown): void {
   log.fatal({ err }, err instanceof Error ? err.message : 'worker did not start');
   process.exitCode = 1;
   setTimeout(() => process.exit(1), 200).unref(); // pino's transport may still be writing
-});
+}
+
+start().catch(fail);

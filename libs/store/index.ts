@@ -5,7 +5,7 @@ export { S3Blobs } from './blobs-s3.ts';
 export { Catalog } from './catalog.ts';
 export { StoreAway, StoreError } from './errors.ts';
 export * from './ids.ts';
-export { awayIfRefused, checkWritable, connectRedis, durabilityRisks } from './redis.ts';
+export { awayIfRefused, checkWritable, connectRedis, durabilityRisks, isForbidden } from './redis.ts';
 export * from './types.ts';
 export * from './vector-index.ts';
 export { MAX_LISTED } from './vector-index-common.ts';

@@ -24,17 +24,29 @@ export async function closeRedis(redis: Redis): Promise<void> {
   if (redis.status !== 'end') redis.disconnect();
 }
 
-/** How a server says that it is there but takes no writes for now: memory or disk full, a replica, still loading. From within a script, too. */
-const REFUSAL = /\b(OOM|READONLY|MISCONF|LOADING|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|EXECABORT)\b/;
+/**
+ * How a server says that it is there but takes no writes for now: memory or disk full, a replica, still loading, or its user may not (ACL). From within a
+ * script, too.
+ */
+const REFUSAL =
+  /\b(OOM|READONLY|MISCONF|LOADING|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|EXECABORT|NOPERM|NOAUTH)\b|The user executing the script/;
 /** Such an answer as StoreAway, since what was asked can be asked again later; anything else as it is. */
 export function awayIfRefused(error: unknown): unknown {
   const { name, message } = (error ?? {}) as { name?: unknown; message?: unknown };
   const isRefusal = name === 'ReplyError' && typeof message === 'string' && REFUSAL.test(message);
   return isRefusal ? new StoreAway(`Redis takes no writes: ${message}`) : error;
 }
-/** Rejects where the server does not answer, or answers and takes no writes (StoreAway): a replica and one whose memory is full still say PONG. */
+/** The server is well, and its user may not do what was asked. */
+export const isForbidden = (error: unknown): boolean =>
+  /NOPERM|The user executing the script/.test(String((error as Error)?.message));
+
+const PROBE = `redis.call('SET', KEYS[1], '', 'PX', 1) redis.call('PUBLISH', KEYS[1], '')`;
+/**
+ * Rejects where the server does not answer, or answers and takes no writes (StoreAway): a replica and one whose memory is full still say PONG. Asks for what
+ * the catalog and BullMQ cannot do without and an ACL may forbid: scripts, channels, INFO.
+ */
 export async function checkWritable(redis: Redis): Promise<void> {
-  await redis.set(keys.probe, '', 'PX', 1).catch((error: unknown) => {
+  await Promise.all([redis.eval(PROBE, 1, keys.probe), redis.info('server')]).catch((error: unknown) => {
     throw awayIfRefused(error);
   });
 }

@@ -69,11 +69,23 @@ test('the doctor fails where Redis answers but takes no writes', async () => {
   const connection = connectRedis(redis.url);
   await connection.config('SET', 'maxmemory', '1');
   const { status, records } = await run(['doctor', '--json'], { REDIS_URL: redis.url });
-  connection.disconnect();
-  await redis.stop();
   const found = records.find(({ check }) => check === 'redis');
   expect(found).toMatchObject({ state: 'fail', message: expect.stringContaining('takes no writes: OOM') });
   expect(status).toBe(1);
+  // Without a channel nobody hears of changes, and without INFO BullMQ takes no job.
+  await connection.config('SET', 'maxmemory', '0');
+  for (const forbidden of [['resetchannels'], ['allchannels', '-info']]) {
+    await connection.call('ACL', 'SETUSER', 'default', ...forbidden);
+    const redisCheck = (await run(['doctor', '--json'], { REDIS_URL: redis.url })).records.find(
+      ({ check }) => check === 'redis',
+    );
+    expect(redisCheck, String(forbidden)).toMatchObject({
+      state: 'fail',
+      message: expect.stringMatching(/takes no writes: (NOPERM|.*can't publish)/),
+    });
+  }
+  connection.disconnect();
+  await redis.stop();
 });
 
 test('the doctor says what the api that runs on the folder lacks', async () => {

@@ -96,3 +96,12 @@ test('a worker that is told to stop while it cannot say which models it has, sin
   expect(await stop()).toBe(0);
   expect(child.signalCode).toBeNull();
 });
+
+test('a Redis user who may not do what is needed ends the worker, which says so', async () => {
+  await using system = await startSystem();
+  await system.catalog.redis.call('ACL', 'SETUSER', 'default', '-info');
+  const { child, logs } = await system.startWorker();
+  await expect.poll(() => child.exitCode, { timeout: 20_000 }).toBe(1);
+  const told = logs.filter(({ level }) => level === 60).map(({ msg }) => msg);
+  expect(told).toEqual([expect.stringContaining("no permissions to run the 'info' command")]);
+});
