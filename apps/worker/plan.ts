@@ -142,9 +142,9 @@ export class PlanHandler implements Handler<'plan'> {
 
   /** Until no job of an earlier run can write any more, and no clean-up can remove what this run writes. */
   async #olderJobsEnd(ref: JobPayloads['plan'], signal: AbortSignal): Promise<void> {
-    const giveUpAt = Date.now() + OLD_JOBS_MS;
+    const giveUpAt = performance.now() + OLD_JOBS_MS;
     while ((await this.stores.jobs.countActive(ref.videoId)) > 1) {
-      if (Date.now() > giveUpAt) throw new Error('Jobs of an earlier run do not end');
+      if (performance.now() > giveUpAt) throw new Error('Jobs of an earlier run do not end');
       await sleep(500, undefined, { signal });
     }
   }

@@ -26,12 +26,12 @@ export class Claims {
 
   async claim(name: string, fingerprint: string): Promise<IdempotencyClaim> {
     const token = randomUUID();
-    const askedAt = Date.now();
+    const askedAt = performance.now();
     const state = await this.redis.cuepointClaim(name, fingerprint, token, String(this.claimMs));
     if (state.startsWith('done:')) return { state: 'done', videoId: state.slice('done:'.length) };
     if (state === 'new') {
       // Whoever asked while Redis was away may have given up since, and would never release it: such a claim is left to run out.
-      const keepUntil = Date.now() - askedAt > PATIENCE_MS ? 0 : askedAt + DAY_MS;
+      const keepUntil = performance.now() - askedAt > PATIENCE_MS ? 0 : askedAt + DAY_MS;
       this.#held.set(name, { token, fingerprint, keepUntil });
       this.#timer ??= setInterval(() => this.#keep(), this.claimMs / 3).unref();
     }
@@ -54,7 +54,7 @@ export class Claims {
 
   #keep(): void {
     for (const [name, { token, keepUntil }] of this.#held) {
-      if (keepUntil < Date.now()) continue;
+      if (keepUntil < performance.now()) continue;
       // One that can't be kept now is tried again in a moment; one that is lost is seen in `finish`.
       this.redis.cuepointKeepClaim(name, token, String(this.claimMs)).catch(() => {});
     }

@@ -28,6 +28,7 @@ export class TableWriter {
   #commits = 0;
   /** Set while an index is made beside the writes: what a compaction rewrote meanwhile would be for nothing, and lie about for days. */
   holdsCompaction = false;
+  readonly resting: Resting = { sinceMs: 0 };
 
   constructor(
     readonly open: () => Promise<Table>,
@@ -94,7 +95,7 @@ export class TableWriter {
     this.exclusive(async (table) => {
       if (this.holdsCompaction) return;
       const { numRows, fragmentStats } = await table.stats();
-      if (fragmentStats.numSmallFragments > 64 + numRows / 5000) await compact(table, this.keep);
+      if (fragmentStats.numSmallFragments > 64 + numRows / 5000) await compact(table, this.keep, this.resting);
     }, 1).catch(() => {});
     this.#group = group;
   }
@@ -104,7 +105,7 @@ export class TableWriter {
 export interface Keeping {
   /** Replaced versions, for a reader that began on one and is still at it. */
   keepVersionsMs: number;
-  /** Files that no version names, counted from the last write: they may be of one that goes on, or of one that another process's commit or a crash ended. */
+  /** Files that no version names, from when this process saw the last write on: they may be of one that goes on, or of one that another process's commit or a crash ended. */
   keepUnknownMs: number;
   /** After so many changes of tables all of the folder is opened anew. */
   renewAfter: number;
@@ -116,15 +117,27 @@ export interface Upkeep {
   hasRested: boolean;
 }
 
+/** Since when a table has had one version, as this process has seen it: by `performance.now()`, since a clock that is set must not make a write look abandoned. */
+export interface Resting {
+  version?: number;
+  sinceMs: number;
+}
+
 /** Merges small fragments, brings the indexes up to date, and drops what nobody reads any more. */
-export async function compact(table: Table, { keepVersionsMs, keepUnknownMs }: Keeping): Promise<Upkeep> {
+export async function compact(
+  table: Table,
+  { keepVersionsMs, keepUnknownMs }: Pick<Keeping, 'keepVersionsMs' | 'keepUnknownMs'>,
+  resting: Resting,
+): Promise<Upkeep> {
   const now = Date.now();
   const writtenAt = (await table.listVersions()).map(({ timestamp }) => timestamp.getTime());
   // A version's own age does not say when it was replaced: a table that rested for an hour has one of an hour, which others read until this moment.
   const replaced = Math.max(0, ...writtenAt.filter((time) => time <= now - keepVersionsMs));
   const { compaction } = await table.optimize({ cleanupOlderThan: new Date(replaced) });
   const isChanged = compaction.filesRemoved > 0;
-  const hasRested = !isChanged && Math.max(...writtenAt) <= now - keepUnknownMs;
+  const version = await table.version();
+  if (resting.version !== version) Object.assign(resting, { version, sinceMs: performance.now() });
+  const hasRested = !isChanged && performance.now() - resting.sinceMs >= keepUnknownMs;
   // Of those Lance removes what is older than the oldest version. By itself it leaves them for seven days: a copy of the table for each compaction
   // that lost against a deletion.
   if (hasRested) await table.optimize({ cleanupOlderThan: new Date(replaced), deleteUnverified: true });

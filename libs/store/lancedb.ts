@@ -301,7 +301,9 @@ export class LanceIndex implements VectorIndex {
       try {
         await writer.exclusive(fillMissingColumns);
         // What a compaction wrote before another process's commit undid it was for nothing: later, not at once again.
-        const done = await writer.exclusive((table) => compact(table, this.tuning), 1).catch(unlessConflict);
+        const done = await writer
+          .exclusive((table) => compact(table, this.tuning, writer.resting), 1)
+          .catch(unlessConflict);
         isChanged ||= done.isChanged;
         hasRested &&= done.hasRested;
         // Not in the writer's turn: writes go on meanwhile.

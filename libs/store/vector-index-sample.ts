@@ -31,12 +31,12 @@ export class SampleCache {
     read: () => Promise<Float32Array[]>,
   ): Promise<Float32Array[]> {
     const known = this.#samples.get(key);
-    const age = known ? Date.now() - known.at : Number.POSITIVE_INFINITY;
+    const age = known ? performance.now() - known.at : Number.POSITIVE_INFINITY;
     if (known && (known.isFull ? age < STALE_MS : known.version === version && age < this.partialMs)) {
       this.#samples.delete(key);
       this.#samples.set(key, known);
       if (known.isFull && age > FRESH_MS) {
-        known.at = Date.now() - FRESH_MS; // one reader at a time
+        known.at = performance.now() - FRESH_MS; // one reader at a time
         this.#read(key, count, version, read).vectors.catch(() => {});
       }
       return known.vectors;
@@ -47,7 +47,7 @@ export class SampleCache {
   }
 
   #read(key: string, count: number, version: unknown, read: () => Promise<Float32Array[]>): Sample {
-    const sample: Sample = { vectors: read(), at: Date.now(), version, isFull: false, bytes: 0 };
+    const sample: Sample = { vectors: read(), at: performance.now(), version, isFull: false, bytes: 0 };
     sample.vectors.then(
       (vectors) => {
         sample.isFull = vectors.length >= count;

@@ -145,7 +145,7 @@ async function* run(binary: 'ffmpeg' | 'ffprobe', args: string[], options: RunOp
   signal?.addEventListener('abort', onAbort, { once: true });
   let waitingSince: number | undefined;
   const watch = setInterval(async () => {
-    if (waitingSince !== undefined && Date.now() - waitingSince > stallMs)
+    if (waitingSince !== undefined && performance.now() - waitingSince > stallMs)
       kill(new MediaError('media_timeout', `${binary} gave nothing for ${Math.round(stallMs / 1000)} s`, true));
     if ((await residentBytes(child.pid)) > settings.maxMemoryBytes)
       kill(new MediaError('media_too_large', `${binary} needs more memory than is allowed to decode this file`));
@@ -154,13 +154,13 @@ async function* run(binary: 'ffmpeg' | 'ffprobe', args: string[], options: RunOp
   try {
     const output = child.stdout?.[Symbol.asyncIterator]() as AsyncIterator<Buffer> | undefined;
     while (output) {
-      waitingSince = Date.now();
+      waitingSince = performance.now();
       const next = await output.next();
       waitingSince = undefined;
       if (next.done) break;
       yield next.value;
     }
-    waitingSince = Date.now();
+    waitingSince = performance.now();
     const { exit, error } = await exited;
     if (killedFor !== undefined) throw killedFor;
     if (error) throw spawnError(binary, error);

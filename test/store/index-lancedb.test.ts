@@ -7,13 +7,16 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, makeArrowTable } from '@lancedb/lancedb';
 import * as arrow from 'apache-arrow';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type FrameHit, openVectorIndex, type VectorIndex } from '#store';
 import { clusteredFrames, clusteredQueries } from '../bench/search-data.ts';
 import { direction, frame, MODEL, passage } from './index-rows.ts';
 
 const { LanceFolder }: typeof import('../../libs/store/lancedb-folder.ts') = await import(
   '../../dist/libs/store/lancedb-folder.js' as string
+);
+const { compact }: typeof import('../../libs/store/lancedb-table.ts') = await import(
+  '../../dist/libs/store/lancedb-table.js' as string
 );
 const WIDE = { id: 'test/wide', dimension: 128 };
 /** An index at 4,000 rows, so that a test sees what a library of 10,000 frames has. */
@@ -143,6 +146,19 @@ describe('The vector index in LanceDB', () => {
     expect(left).not.toContain('abandoned.lance');
     expect(left).toContain('going-on.lance');
     expect(await index.listFrames(MODEL, 't', 'v')).toHaveLength(1);
+  });
+
+  it('takes no write for abandoned because the clock was set', async () => {
+    const index = await open({});
+    await index.upsertFrames(MODEL, [frame('t', 'v', 0)]);
+    const db = await connect(dir);
+    const table = await db.openTable((await db.tableNames())[0] ?? '');
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 24 * 3600_000 });
+    const resting = { sinceMs: 0 };
+    const keep = { keepVersionsMs: 60_000, keepUnknownMs: 60_000 };
+    expect(await compact(table, keep, resting)).toEqual({ isChanged: false, hasRested: false });
+    vi.useRealTimers();
+    expect(await compact(table, { ...keep, keepUnknownMs: 0 }, resting)).toMatchObject({ hasRested: true });
   });
 
   it('is whole after a process was killed in its upkeep, while another writes and reads', async () => {
