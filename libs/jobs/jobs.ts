@@ -70,12 +70,25 @@ export class Jobs {
     });
   }
 
-  /** The captions of a video have changed: they are indexed anew, in whatever state the video is. */
-  async addCaptions({ tenant, videoId }: { tenant: string; videoId: string }): Promise<void> {
+  /**
+   * The captions of a video have changed, or will have after `delayMs`: they are indexed anew, in whatever state the video is. The id of the job is for
+   * `hastenCaptions`.
+   */
+  async addCaptions({ tenant, videoId }: { tenant: string; videoId: string }, delay = 0): Promise<string> {
     const jobId = jobIds.captions({ videoId, change: newId() });
-    // Nobody asks for it by its id, which no one knows.
-    const options = { ...JOB_OPTIONS.captions, jobId, removeOnComplete: true };
+    const options = { ...JOB_OPTIONS.captions, jobId, delay, removeOnComplete: true };
     await this.#queues.captions.add('captions', { tenant, videoId }, options);
+    return jobId;
+  }
+
+  /** Lets such a job that is delayed begin now; where it has begun before the change, another one. */
+  async hastenCaptions(video: { tenant: string; videoId: string }, jobId: string): Promise<void> {
+    const job = await this.#queues.captions.getJob(jobId);
+    const isHastened = await job?.promote().then(
+      () => true,
+      () => false,
+    );
+    if (!isHastened) await this.addCaptions(video);
   }
 
   /** finalize without shards, for a video whose plan has failed for good: it records the failure and sends the event. */

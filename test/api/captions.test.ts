@@ -66,6 +66,29 @@ describe('Captions', () => {
     expect(metrics.text).toMatch(/cuepoint_jobs\{queue="captions",state="waiting"\} 3/);
   });
 
+  it('that change are indexed even if the api dies in that moment: it is asked for before anything changes', async () => {
+    const id = await newVideo();
+    await put(id, SRT);
+    const queued = () =>
+      Promise.all([
+        api.connection.llen('{cuepoint}:captions:wait'),
+        api.connection.zcard('{cuepoint}:captions:delayed'),
+      ]);
+    const [waiting] = await queued();
+    const seen = new Set<string>();
+    const connection = api.connection.duplicate();
+    const monitor = await connection.monitor();
+    monitor.on('monitor', (_time: string, [command = '', key = '', ...rest]: string[]) => {
+      if (/^hm?set$/i.test(command) && key.startsWith(`{cuepoint}:captions:captions-${id}-`)) seen.add('asked');
+      if (/^hdel$/i.test(command) && key.endsWith(id) && rest.includes('captionsFile')) seen.add('changed');
+    });
+    expect((await request(api.url).delete(`/v1/videos/${id}/captions`)).status).toBe(202);
+    await expect.poll(() => [...seen], { timeout: 10_000 }).toEqual(['asked', 'changed']);
+    monitor.disconnect();
+    connection.disconnect();
+    expect(await queued()).toEqual([waiting + 1, 0]);
+  });
+
   it('may be in another language than what is spoken', async () => {
     const id = await newVideo();
     expect((await put(id, SRT, 'text/vtt', '?language=DE')).status).toBe(202);

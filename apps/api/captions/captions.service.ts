@@ -9,6 +9,9 @@ import { Turns } from '../search/turns.ts';
 import { BLOBS, CONFIG } from '../tokens.ts';
 import { VideosService } from '../videos/videos.service.ts';
 
+/** What is between asking for captions to be indexed and the change of them takes no longer. */
+const CHANGE_PATIENCE_MS = 30_000;
+
 /** Caption files that people give: checked here, indexed by a worker. */
 @Injectable()
 export class CaptionsService {
@@ -66,12 +69,15 @@ export class CaptionsService {
     const { tenant, id } = before;
     const remove = (file: Video['captionsFile']) =>
       file && this.blobs.deletePrefix(captionsFolder({ tenant, id, captionsFile: file }));
-    const video = await this.catalog.patchVideo({ tenant, videoId: id }, { captionsFile });
+    const ref = { tenant, videoId: id };
+    // Before the change, after which nobody would ask for it again if this process ended: captions that are removed would be found for ever.
+    const indexing = await this.jobs.addCaptions(ref, CHANGE_PATIENCE_MS);
+    const video = await this.catalog.patchVideo(ref, { captionsFile });
     if (!video) {
       await remove(captionsFile); // deleted meanwhile, and what it had has been removed
       throw new ProblemError('video_not_found', `No video has the id ${id}.`);
     }
-    await this.jobs.addCaptions({ tenant, videoId: id });
+    await this.jobs.hastenCaptions(ref, indexing);
     await remove(before.captionsFile);
     return video;
   }
