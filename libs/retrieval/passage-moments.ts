@@ -1,6 +1,7 @@
 import { type PassageHit, terms } from '#store';
-import { namesAmount } from './amounts.ts';
 import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
+import { names } from './kinds.ts';
+import { weightOf } from './light.ts';
 import { inLanguage, type Query } from './query.ts';
 
 /** Two passages become one moment when so little time lies between them, each matches nearly as much, and the whole stays short. */
@@ -13,86 +14,129 @@ export const SURE_SLOPE = 0.056;
 /** What lacks a phrase in quotes is no more than this likely. */
 const WITHOUT_PHRASE = 0.3;
 
-/** A passage is a moment. How sure it is follows from the share of the query's words that it holds, each word weighed by its rarity. */
+/** What a word of its video's title counts for: a passage that says it goes before. */
+const TITLED = 0.8;
+/** What a word counts for that is said not in the passage itself but within so much time of it, and anywhere else in its video or in its title. */
+const NEAR = 0.5;
+const NEAR_MS = 20_000;
+const ELSEWHERE = 0.25;
+/** What the passages around say makes no sentence sure: the words of a question that was never answered may lie beside each other. It counts for so much. */
+const AROUND = 0.25;
+
+/** What names the kind of thing that is asked for goes before what says so much more. */
+const KIND = 0.05;
+
+/**
+ * A passage is a moment. How sure it is follows from the share of the query's words that it holds, each word weighed by its rarity: who speaks of something
+ * seldom says all of it again in each sentence, so words that are said around it count by a part, and for its rank more than for how sure it is.
+ */
 export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names = new Map()): Candidate[] {
-  const { words } = query;
+  const matches = matching(hits, query, named);
+  const share = sharing(query, matches);
+  const moments: Candidate[] = [];
+  for (const [videoId, ofVideo] of groupByVideo(matches)) {
+    ofVideo.sort((a, b) => a.hit.startMs - b.hit.startMs);
+    const inVideo = new Set([...(named.get(videoId)?.words ?? []), ...ofVideo.flatMap(({ found }) => [...found])]);
+    let open: Open | undefined;
+    for (const [i, match] of ofVideo.entries()) {
+      const { hit, hasPhrases } = match;
+      const { startMs, endMs, text, language } = hit;
+      const own = share(match, NONE, NONE);
+      const within = own === 1 ? own : share(match, saidNear(ofVideo, i), inVideo);
+      const part = hasPhrases ? 1 : WITHOUT_PHRASE;
+      const confidence = part * Math.max(sureness(own), AROUND * sureness(within));
+      // By how much of the query is said; what names the kind of thing that is asked for, then BM25, decide among those that say as much.
+      const score = part * within + (match.isOfKind ? KIND : 0) + 1e-3 * Math.tanh(hit.score / 10);
+      const evidence = { kind: 'passage', atMs: startMs, endMs, text, language, score: hit.score, confidence } as const;
+      if (open && joins(open, hit, own) && hasPhrases === open.hasPhrases) {
+        const { moment } = open;
+        open.own = Math.max(open.own, own);
+        moment.endMs = Math.max(moment.endMs, endMs);
+        moment.evidence = [...moment.evidence, evidence].sort((a, b) => b.score - a.score);
+        moment.confidence = Math.max(moment.confidence, confidence);
+        moment.score = Math.max(moment.score, score);
+      } else {
+        open = { moment: { videoId, startMs, endMs, score, confidence, evidence: [evidence] }, own, hasPhrases };
+        moments.push(open.moment);
+      }
+    }
+  }
+  return moments.sort(byScore);
+}
+const sureness = (share: number): number => logistic((share - SURE_SHARE) / SURE_SLOPE);
+
+interface Match {
+  hit: PassageHit;
+  videoId: string;
+  /** Words of the query that it says, or names what they ask for. */
+  found: Set<string>;
+  /** Words that hold for all that its video says. */
+  titled: string[];
+  hasPhrases: boolean;
+  /** It names each kind of thing that is asked for. */
+  isOfKind: boolean;
+}
+/** Passages that say any of the query's words. */
+function matching(hits: PassageHit[], query: Query, named: Names): Match[] {
   const askedIn = remembering((language: string | undefined) => ({
-    words: inLanguage(words, language),
+    words: inLanguage(query.words, language),
     phrases: query.phrases.map((phrase) => terms(phrase, language)),
   }));
-  const texts = hits.map((hit) => {
+  const texts = hits.flatMap((hit) => {
     const inOrder = terms(hit.text, hit.language);
     const own = new Set(inOrder);
     const asked = askedIn(hit.language);
     const hasPhrases = asked.phrases.every((phrase) => contains(inOrder, phrase));
     const said = [...asked.words].flatMap(([term, word]) => (own.has(term) ? [word] : []));
-    return { hit, hasPhrases, said };
+    return said.length > 0 ? [{ hit, hasPhrases, said }] : [];
   });
   const titled = titledWords(texts, named);
-  const matches = texts.map(({ hit, hasPhrases, said }) => {
-    // Neither what the title says nor an amount makes a match by itself.
-    const amounts = query.amounts.length > 0 && namesAmount(hit.text) ? query.amounts : [];
-    const found = said.length > 0 ? [...new Set([...said, ...amounts, ...titled(hit.videoId)])] : [];
-    return { hit, hasPhrases, found };
+  return texts.map(({ hit, hasPhrases, said }) => {
+    const { videoId, text } = hit;
+    // Neither what the title says nor the kind of thing that is asked for makes a match by itself.
+    const kinds = query.kinds.filter(({ kind }) => names(kind, text));
+    const found = new Set([...said, ...kinds.flatMap(({ words }) => words)]);
+    return { hit, videoId, found, titled: titled(videoId), hasPhrases, isOfKind: kinds.length === query.kinds.length };
   });
-  const rarity = rarityOf(
-    words,
-    matches.map((match) => match.found),
-  );
-  const totalIn = remembering((language: string | undefined) => sum([...askedIn(language).words.values()].map(rarity)));
-  const missable = remembering((language: string | undefined) =>
-    [...askedIn(language).words.values()].filter((word) => query.optional.includes(word)),
-  );
-  const share = (said: Iterable<string>, language: string | undefined): number => {
-    const found = new Set(said);
-    const total =
-      totalIn(language) -
-      sum(
-        missable(language)
-          .filter((word) => !found.has(word))
-          .map(rarity),
-      );
-    return total > 0 ? Math.min(1, sum([...found].map(rarity)) / total) : 0;
-  };
+}
 
-  const moments: (Candidate & { share: number })[] = [];
-  const matching = matches
-    .filter((match) => match.found.length > 0)
-    .map((match) => ({ ...match, videoId: match.hit.videoId }));
-  for (const ofVideo of groupByVideo(matching).values()) {
-    let open: Open | undefined;
-    for (const { hit, found, hasPhrases } of ofVideo.sort((a, b) => a.hit.startMs - b.hit.startMs)) {
-      const own = share(found, hit.language);
-      const sureness = (part: number): number =>
-        logistic((part - SURE_SHARE) / SURE_SLOPE) * (hasPhrases ? 1 : WITHOUT_PHRASE);
-      const evidence = {
-        kind: 'passage',
-        atMs: hit.startMs,
-        endMs: hit.endMs,
-        text: hit.text,
-        language: hit.language,
-        score: hit.score,
-        confidence: sureness(own),
-      } as const;
-      if (open && joins(open.moment, hit, own) && hasPhrases === open.hasPhrases) {
-        for (const word of found) open.found.add(word);
-        open.moment.endMs = Math.max(open.moment.endMs, hit.endMs);
-        // Words that two sentences share out between them are half of what one sentence with all of them says.
-        open.most = Math.max(open.most, own);
-        open.moment.share = (open.most + share(open.found, hit.language)) / 2;
-        open.moment.evidence = [...open.moment.evidence, evidence].sort((a, b) => b.score - a.score);
-      } else {
-        const { videoId, startMs, endMs } = hit;
-        const moment = { videoId, startMs, endMs, score: 0, share: own, confidence: 0, evidence: [evidence] };
-        open = { moment, found: new Set(found), most: own, hasPhrases };
-        moments.push(moment);
-      }
-      open.moment.confidence = sureness(open.moment.share);
-      // By how much of the query is said; BM25 decides among those that say as much.
-      open.moment.score = (hasPhrases ? 1 : WITHOUT_PHRASE) * open.moment.share + 1e-3 * Math.tanh(hit.score / 10);
+type Sharing = (match: Match, near: ReadonlySet<string>, inVideo: ReadonlySet<string>) => number;
+/** How much of the query a passage has, by rarity, with what is said near it and in its video. */
+function sharing(query: Query, matches: Match[]): Sharing {
+  const rarity = rarityOf(query.words, matches);
+  const isAsked = (word: string): boolean => query.kinds.some((asked) => asked.words.includes(word));
+  const wordsIn = remembering((language: string | undefined) =>
+    [...new Set(inLanguage(query.words, language).values())].map((word) => ({
+      word,
+      weight: rarity(word) * (isAsked(word) ? 1 : weightOf(word)),
+      isOptional: query.optional.includes(word),
+    })),
+  );
+  return ({ hit, found, titled }, near, inVideo) => {
+    let [total, held] = [0, 0];
+    for (const { word, weight, isOptional } of wordsIn(hit.language)) {
+      const isHeld = found.has(word) || titled.includes(word);
+      if (isOptional && !isHeld) continue;
+      const part = isHeld ? (found.has(word) ? 1 : TITLED) : near.has(word) ? NEAR : inVideo.has(word) ? ELSEWHERE : 0;
+      total += weight;
+      held += part * weight;
+    }
+    return total > 0 ? held / total : 0;
+  };
+}
+
+const NONE: ReadonlySet<string> = new Set();
+/** Words of the query that are said shortly before or after a passage of a video's, which are in time order. */
+function saidNear(ofVideo: Match[], at: number): Set<string> {
+  const { startMs, endMs } = (ofVideo[at] as Match).hit;
+  const near = new Set<string>();
+  for (const step of [-1, 1]) {
+    for (let other = ofVideo[at + step], i = at + step; other; i += step, other = ofVideo[i]) {
+      if (Math.max(other.hit.startMs - endMs, startMs - other.hit.endMs) > NEAR_MS) break;
+      for (const word of other.found) near.add(word);
     }
   }
-  return moments.sort(byScore);
+  return near;
 }
 
 /**
@@ -114,15 +158,14 @@ function titledWords(texts: { hit: PassageHit; said: string[] }[], named: Names)
 }
 
 interface Open {
-  moment: Candidate & { share: number };
-  found: Set<string>;
-  /** Largest share of one passage. */
-  most: number;
+  moment: Candidate;
+  /** Largest share of one passage, whatever is said around it. */
+  own: number;
   hasPhrases: boolean;
 }
 
-function joins(moment: Candidate & { share: number }, next: PassageHit, share: number): boolean {
-  const alike = Math.min(share, moment.share) >= MERGE_SHARE * Math.max(share, moment.share);
+function joins({ moment, own }: Open, next: PassageHit, share: number): boolean {
+  const alike = Math.min(share, own) >= MERGE_SHARE * Math.max(share, own);
   const isShort = next.endMs - moment.startMs <= MAX_MERGED_MS;
   return alike && isShort && next.startMs - moment.endMs <= MAX_GAP_MS;
 }
@@ -132,9 +175,11 @@ export function contains(words: string[], phrase: string[]): boolean {
 }
 
 /** Of a word, how rare it is among the hits: every passage with any of the words is among them unless they are many. */
-function rarityOf(words: string[], found: string[][]): (word: string) => number {
-  const counts = new Map(words.map((word) => [word, found.filter((some) => some.includes(word)).length]));
-  return rarityIn(found.length, (word) => counts.get(word) ?? 0);
+function rarityOf(words: string[], matches: Match[]): (word: string) => number {
+  const countOf = (word: string): number =>
+    matches.filter(({ found, titled }) => found.has(word) || titled.includes(word)).length;
+  const counts = new Map(words.map((word) => [word, countOf(word)]));
+  return rarityIn(matches.length, (word) => counts.get(word) ?? 0);
 }
 /** The idf of BM25 (Robertson & Zaragoza 2009, with the 1 + that keeps it positive) among `texts` that are known and as many that are not. */
 export function rarityIn(texts: number, countOf: (word: string) => number): (word: string) => number {
@@ -149,4 +194,3 @@ function remembering<Key, Value>(make: (key: Key) => Value): (key: Key) => Value
     return value;
   };
 }
-const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);

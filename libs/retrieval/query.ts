@@ -1,5 +1,5 @@
-import { termOf, terms, wordsOf } from '#store';
-import { amountsAsked } from './amounts.ts';
+import { numberTwin, termOf, terms, wordsOf } from '#store';
+import { type Kind, kindsAsked } from './kinds.ts';
 import type { Modality } from './search.ts';
 
 /** Words that ask, not words that are looked for: how people begin ("show me the part where they talk about ..."). */
@@ -42,9 +42,8 @@ const LEAD = new RegExp(
   ].join('|')}) (?=\\S)`,
   'i',
 );
-/** "Which day is it sunny?": what says it names the day, and need not say the word. English only. */
-const CLASS =
-  /\b(?:what|which)\s+(day|date|month|year|season|colou?r|number|name|kind|sort|type|person|place|city|town|country|animal|language|age)s?\b/gi;
+/** "Which city has the most bridges?": what says it names the city, and need not say the word (days, amounts and more: `kinds.ts`). English only. */
+const CLASS = /\b(?:what|which)\s+(name|kind|sort|type|place|city|town|country|animal|language)s?\b/gi;
 /** "What does the coach say about the defence?": whoever speaks says no such word of himself. English only. */
 const SPEAKER =
   /\b(?:does|do|did) (?:the |an? |my |our |this |that )?(\S+(?: \S+)?) (?:says?|talk|speak|mention|explain|discuss|tell|ask|describe|recommend|suggest)\b|\b(?:when|where|why|how|what|part|moment) (?:the |my |our |this |that )(\S+) (?:says|said|talks|talked|speaks|spoke|mentions|mentioned|explains|explained|discusses|discussed|tells|told|asks|asked|describes|described)\b/gi;
@@ -56,10 +55,10 @@ export interface Query {
   said: string;
   /** Words of what is said, each once. */
   words: string[];
-  /** Those of them that are not missed where they are not said: "day" of "which day is it sunny", and who says it. */
+  /** Those of them that are not missed where they are not said: "city" of "which city has the most bridges", and who says it. */
   optional: string[];
-  /** Those that ask for an amount: what names one has them. */
-  amounts: string[];
+  /** What kinds of thing it asks for, with the words that say so: what names such a thing has them. */
+  kinds: { kind: Kind; words: string[] }[];
   /** Parts in quotes: what is said holds their words one after the other. */
   phrases: string[];
   /** What must not be there ("a beach -people"). */
@@ -111,7 +110,7 @@ export function readQuery(text: string): Query {
   const all = [...new Set(wordsOf(said))];
   const content = all.filter((word) => !ASKING.has(termOf(word) ?? ''));
   const only = (some: string[]): string[] => (holdsMore(content, some) ? some : []);
-  const amounts = only(amountsAsked(said).flatMap(wordsOf));
+  const kinds = kindsAsked(said).map(({ kind, words }) => ({ kind, words: only(words.flatMap(wordsOf)) }));
   const named = [CLASS, SPEAKER].flatMap((pattern) =>
     [...said.matchAll(pattern)].flatMap(([, one, other]) => wordsOf((one ?? other) as string)),
   );
@@ -119,7 +118,7 @@ export function readQuery(text: string): Query {
     seen,
     said,
     optional: only(named),
-    amounts,
+    kinds,
     words: content.some((word) => termOf(word)) ? content : all,
     phrases,
     without: without.map((one) => one.trim()).filter(Boolean),
@@ -149,12 +148,15 @@ function leaning(text: string, hasQuote: boolean): Query['weights'] {
   return speech ? { frames: LEAN, passages: 1 } : { frames: 1, passages: LEAN };
 }
 
-/** Words by what they are in a language; of two with one stem the first, and none of those that say nothing by themselves. */
+/** Words by what they are in a language, a number in both of its forms; of two with one stem the first, and none of those that say nothing by themselves. */
 export function inLanguage(words: readonly string[], language: string | undefined): Map<string, string> {
   const found = new Map<string, string>();
   for (const word of words) {
     const term = termOf(word, language);
-    if (term !== undefined && !found.has(term)) found.set(term, word);
+    if (term === undefined || found.has(term)) continue;
+    found.set(term, word);
+    const twin = numberTwin(word);
+    if (twin !== undefined) found.set(twin, word);
   }
   return found;
 }

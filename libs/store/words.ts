@@ -36,7 +36,8 @@ import { stopwords as swedishStops } from '@orama/stopwords/swedish';
 const ENGLISH_STOPS = (
   'a about am an and are as at be been being but by can could did do does doing don for from had has have having he her hers him his how i if in ' +
   'into is it its it me my of on or our ours she should so some than that the their theirs them then there these they this those to was we were ' +
-  'what when where which while who whom why will with would you your yours must shall s t d ll m re ve'
+  'what when where which while who whom why will with would you your yours must shall s t d ll m re ve ' +
+  'aren couldn didn doesn hadn hasn haven isn shouldn wasn weren wouldn'
 ).split(' ');
 /** The same of Spanish: the library's list holds "verdad", "tiempo" and "trabajo". */
 const SPANISH_STOPS = (
@@ -177,6 +178,23 @@ export function terms(text: string, language?: string): string[] {
   return found;
 }
 
+/** Numbers as they are said, by how they are written in digits: what is asked for as "exhibit 14" may be heard as "fourteen". English only. */
+const NUMBERS = [
+  ...'zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty'
+    .split(' ')
+    .map((word, i) => [word, `${i}`]),
+  ...'thirty forty fifty sixty seventy eighty ninety'.split(' ').map((word, i) => [word, `${10 * (i + 3)}`]),
+  ...'first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth'
+    .split(' ')
+    .map((word, i) => [word, `${i + 1}${['st', 'nd', 'rd'][i] ?? 'th'}`]),
+] as [string, string][];
+const TWINS = new Map(NUMBERS.flatMap(([word, digits]) => [[word, digits] as const, [digits, word] as const]));
+/** The term of a number in its other form: of "14" and "fourteen" each other's. */
+export function numberTwin(word: string): string | undefined {
+  const twin = TWINS.get(word);
+  return twin === undefined ? undefined : termOf(twin);
+}
+
 /** Of words that are asked for: what they are in each language. */
 const inAllLanguages = new Map<string, string[]>();
 function termsInAll(word: string): string[] {
@@ -184,6 +202,8 @@ function termsInAll(word: string): string[] {
   if (!found) {
     if (inAllLanguages.size >= MAX_KNOWN) inAllLanguages.clear();
     const each = [...LANGUAGES.keys(), 'und'].flatMap((language) => termOf(word, language) ?? []);
+    const twin = numberTwin(word);
+    if (twin !== undefined) each.push(twin);
     found = [...new Set(each)];
     inAllLanguages.set(word, found);
   }

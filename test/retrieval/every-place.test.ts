@@ -135,3 +135,27 @@ it('is as sure of a place whatever way of finding it the words point at', async 
   expect((await found('the pelican in the picture')).moments).toHaveLength(200);
   expect((await found('a car they talk about')).moments.length).toBeGreaterThan(100);
 });
+
+it('Looking through eleven hours in which each sentence has the word gives way to others', async () => {
+  const [hours] = OTHERS as [string];
+  const texts = Array.from({ length: 500 }, (_, i) => `the curlew ${i} sings over the marsh for ${i} minutes or so`);
+  // Sentences without a pause, ten thousand of them as Qdrant or LanceDB gives them: what reading them takes is not asked here.
+  const hits = Array.from({ length: 10_000 }, (_, i) => ({
+    ...{ tenant: 't', videoId: hours, language: 'en', text: texts[i % 500] as string, score: 1 },
+    ...{ id: `${i}`, startMs: i * 4000, endMs: i * 4000 + 3900 },
+  }));
+  const heard = Object.create(index, { searchPassages: { value: async () => hits } }) as VectorIndex;
+  const query = { tenant: 't', query: 'how long does a curlew sing', modalities: ['passages' as const] };
+  const look = () => everyPlace({ index: heard, encoder }, query);
+  await look();
+  let turns = 0;
+  let isRunning = true;
+  const tick = () => {
+    turns += 1;
+    if (isRunning) setImmediate(tick);
+  };
+  setImmediate(tick);
+  await look();
+  isRunning = false;
+  expect(turns).toBeGreaterThan(15);
+});

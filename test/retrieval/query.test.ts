@@ -35,8 +35,9 @@ describe('A query', () => {
   });
 
   it('may ask what kind of thing is said, which is not missed where the thing itself is', () => {
-    expect(readQuery('Which day is it sunny?').optional).toEqual(['day']);
-    expect(readQuery('what colour is the door').optional).toEqual(['colour']);
+    expect(readQuery('Which day is it sunny?').kinds).toEqual([{ kind: 'time', words: ['day'] }]);
+    expect(readQuery('what colour is the door').kinds).toEqual([{ kind: 'colour', words: ['colour'] }]);
+    expect(readQuery('which city has the most bridges').optional).toEqual(['city']);
     expect(readQuery('what animal').optional).toEqual([]);
     expect(readQuery('which car is red').optional).toEqual([]);
   });

@@ -115,9 +115,10 @@ export class AskService {
         const videos = await this.#few(tenant, query.videoIds);
         return this.turns.take(() => everyPlace(deps, { ...searchable(query), videos }, aborted), aborted);
       },
-      passages: async (id) => {
+      passages: async (id, part) => {
         const video = await this.catalog.getVideo(tenant, id);
-        const passages = video ? await transcriptOf(this.index, video) : [];
+        const { timeRange } = inBoth(within.timeRange, part);
+        const passages = video ? await transcriptOf(this.index, video, { timeRange }) : [];
         return passages.filter((passage) => isWithin(passage, within));
       },
       scenes: async (id, part) => {

@@ -35,7 +35,7 @@ export class TranscriptsController {
   ) {
     const video = await this.videos.get(tenant, id);
     const source = asked ?? sourceOf(video);
-    const passages = await transcriptOf(this.index, video, source);
+    const passages = await transcriptOf(this.index, video, { source });
     const complete = source === 'captions' || ['done', 'skipped'].includes(video.stages.speech.state);
     reply.header('transcript-complete', String(complete)).header('cache-control', 'private, no-cache');
     if (format === 'json') {

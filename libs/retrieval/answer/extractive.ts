@@ -1,5 +1,5 @@
 import type { Evidence, LabelInVideo, Moment } from '../index.ts';
-import { type Findings, onlyNamed, SURE, saidOrShown, type VideoFacts } from './plan.ts';
+import { closest, type Findings, needles, onlyNamed, saidOrShown, type VideoFacts } from './plan.ts';
 import { countOf } from './prompt.ts';
 import { NTH } from './question.ts';
 import { whenOf, whereIn } from './stretch.ts';
@@ -7,9 +7,6 @@ import { clock, lasting, neutral, placeOf, quoted, titled } from './text.ts';
 
 /** Places that are written out; more are only counted and cited. */
 const MAX_SENTENCES = 10;
-/** Of a needle: the best, and others that are nearly as sure. */
-const MAX_NEEDLES = 3;
-const NEARLY = 0.9;
 const MAX_SUMMARY = 8;
 /** Of a stretch, which may be asked for what is said in it, word for word. */
 const MAX_IN_STRETCH = 20;
@@ -21,7 +18,7 @@ const UNKNOWN = { title: 'a video' };
 
 /** An answer made of what was found, word for word, with no model: what is said, what is seen, where, each with its `[n]`. */
 export function extractive(findings: Findings): string {
-  if (!findings.found) return notFound(findings);
+  if (!findings.found) return notFound(findings) + nearest(findings);
   if (findings.parts) return inParts(findings.parts, findings.missing ?? []);
   const { question } = findings;
   const { kind, direction, nth } = question;
@@ -67,6 +64,13 @@ export function notFound({ question, scope, reason, isPart, unheard = [] }: Find
   return `I found nothing ${question.stretch ? whereIn(question.stretch, where) : `in ${where}`} that answers this.${said}`;
 }
 
+/** What has more than half of what was asked for, told as that. */
+function nearest(findings: Findings): string {
+  const { moments, reason, scope } = findings;
+  const moment = reason || scope?.length === 0 ? undefined : closest(findings);
+  return moment ? ` ${described(moment, moments.indexOf(moment) + 1, findings, 'What comes nearest is')}` : '';
+}
+
 /** Each answered for itself, its citations counted on. */
 function inParts(parts: Findings[], missing: string[]): string {
   let before = 0;
@@ -80,12 +84,9 @@ function inParts(parts: Findings[], missing: string[]): string {
 }
 
 function needle(findings: Findings): string {
-  const numbered = findings.moments.map((moment, i) => ({ moment, n: i + 1 }));
-  const best = Math.max(...findings.moments.map(({ confidence }) => confidence));
-  return numbered
-    .filter(({ moment }) => moment.confidence >= Math.max(SURE, NEARLY * best))
-    .slice(0, MAX_NEEDLES)
-    .map(({ moment, n }) => described(moment, n, findings))
+  const { moments } = findings;
+  return needles(findings)
+    .map((moment) => described(moment, moments.indexOf(moment) + 1, findings))
     .join(' ');
 }
 

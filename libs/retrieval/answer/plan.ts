@@ -29,8 +29,8 @@ export interface AnswerSources {
   everyPlace(query: Query, signal?: AbortSignal): Promise<Places>;
   /** Videos that are called so, by all of their title or, unless `isWhole`, most of these words; of `videoIds`, where they are given. */
   titled(name: string, videoIds?: string[], isWhole?: boolean): Promise<string[]>;
-  /** All passages of a video in time order. */
-  passages(videoId: string): Promise<PassageRow[]>;
+  /** All passages of a video in time order, or those of a part. */
+  passages(videoId: string, part?: IndexFilter['timeRange']): Promise<PassageRow[]>;
   /** All scenes of a video in time order, or those of a part. */
   scenes(videoId: string, part?: IndexFilter['timeRange']): Promise<Scene[]>;
   /** Labels that are seen in a video or a part of it, longest in view first; none where none are looked for. */
@@ -139,6 +139,24 @@ export const saidOrShown = ({ modalities }: Question): string =>
 export const isSure = ({ confidence }: Moment): boolean => confidence >= SURE;
 export const byId = (videos: VideoFacts[]): Map<string, VideoFacts> =>
   new Map(videos.map((video) => [video.id, video]));
+
+/** Of a needle: the best, and others that are nearly as sure. */
+const MAX_NEEDLES = 3;
+const NEARLY = 0.9;
+/** The moments that answer a needle. */
+export function needles({ moments }: Pick<Findings, 'moments'>): Moment[] {
+  const best = Math.max(...moments.map(({ confidence }) => confidence));
+  return moments.filter(({ confidence }) => confidence >= Math.max(SURE, NEARLY * best)).slice(0, MAX_NEEDLES);
+}
+/** From here on a passage has half of what is asked for, with what is said around it (`passage-moments.ts`): no answer, but told as what comes nearest. */
+const CLOSE = 0.0006;
+/** Where nothing is sure, the passage that comes nearest. */
+export function closest({ moments }: Pick<Findings, 'moments'>): Moment | undefined {
+  return moments
+    .filter(({ evidence: [best] }) => best?.kind === 'passage' && (best.highlights?.length ?? 0) > 0)
+    .filter(({ confidence }) => confidence >= CLOSE)
+    .sort((a, b) => b.confidence - a.confidence)[0];
+}
 
 /** Title and metadata, where they alone make a moment sure: what is said or shown at its time is not what was asked for. */
 export function onlyNamed({ evidence, confidence }: Moment): string | undefined {

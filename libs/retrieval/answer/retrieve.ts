@@ -1,5 +1,6 @@
 import { terms } from '#store';
 import type { Modality, Moment } from '../index.ts';
+import { withAnswer } from './beside.ts';
 import { findAt } from './clock.ts';
 import type { Resolved } from './follow-up.ts';
 import { findLengths } from './length.ts';
@@ -9,6 +10,7 @@ import { findEnd, findLacking, findPlaces } from './places.ts';
 import {
   type AnswerSources,
   byId,
+  closest,
   covering,
   type Findings,
   findingsOf,
@@ -18,6 +20,7 @@ import {
   type Looking,
   MAX_NAMED,
   MAX_VIDEOS,
+  needles,
   passageMoment,
   sceneMoment,
 } from './plan.ts';
@@ -30,6 +33,8 @@ import { findVerbatim, wordlessNames } from './verbatim.ts';
 
 const MAX_COMPARED = 3;
 const TWO_TOPICS = /^(.+?) (?:and|with|to|versus|vs) (?:the )?(.+)$/;
+/** Letters of a word that is taken for another where that finds no more than what comes nearest. */
+const MIN_LETTERS_NEAR = 7;
 /** What begins so little before the end of a place comes after it. */
 const SLACK_MS = 500;
 
@@ -78,7 +83,9 @@ async function findRespelled(
       );
     const question = { ...resolved.question, topic: meant(resolved.question.topic) };
     const again = await findOne(sources, { ...resolved, question, text: meant(resolved.text) }, options, signal);
-    if (again.found) return readAs(again, near, quoted);
+    // A short word is near to too many.
+    const isLong = [...near.keys()].every((word) => word.length >= MIN_LETTERS_NEAR);
+    if (again.found || (isLong && closest(again))) return readAs(again, near, quoted);
   }
   return isAll ? found : { ...found, unheard };
 }
@@ -183,6 +190,8 @@ async function findIn(
   if (kind === 'summary') return summarise(looking, await knownVideos(looking));
   if (kind === 'comparison') {
     const known = await knownVideos(looking);
+    const called = topic ? await calledSo(looking, topic) : undefined;
+    if (called) return summarise(called, await knownVideos(called));
     if (!topic) return summarise(looking, known);
     if (known.videos.length > 1) return compare(looking, known);
     const both = await compareTopics(looking);
@@ -198,7 +207,7 @@ async function findNeedle(looking: Looking, query: string, limit: number): Promi
   const asked = { query, videoIds, openings: mayBeTitle(query), limit };
   const only = onlySaidOrShown(query);
   const own = only ? await sources.search({ ...asked, modalities: [only] }, signal) : [];
-  if (own.some(isSure)) return findingsOf(looking, own, true);
+  if (own.some(isSure)) return answered(looking, query, await findingsOf(looking, own, true));
   // What is mentioned nowhere may be shown all the same.
   const shown = only === 'passages' ? await sources.search({ ...asked, modalities: ['frames'] }, signal) : [];
   const moments = shown.some(isSure) ? shown : await sources.search(asked, signal);
@@ -206,7 +215,13 @@ async function findNeedle(looking: Looking, query: string, limit: number): Promi
   // "What does the guide recommend?" may be answered by a picture, but seldom is.
   const isSeenOnly = mayBeSaid(query) && found.moments.filter(isSure).every(isOfPictures);
   const note = `I found nothing of it that is ${only === 'frames' ? 'shown' : 'said'}.`;
-  return found.found && (only || isSeenOnly) ? { ...found, note } : found;
+  return answered(looking, query, found.found && (only || isSeenOnly) ? { ...found, note } : found);
+}
+/** What is told of them with what answers the question beside it. */
+async function answered({ sources }: Looking, query: string, findings: Findings): Promise<Findings> {
+  const told = new Set(findings.found ? needles(findings) : [closest(findings)]);
+  const moments = findings.moments.map((one) => (told.has(one) ? withAnswer(sources, query, one) : one));
+  return { ...findings, moments: await Promise.all(moments) };
 }
 const isOfPictures = ({ evidence }: Moment): boolean => evidence.every(({ kind }) => kind === 'frame');
 
@@ -247,6 +262,14 @@ async function findNeighbour(looking: Looking, anchor: Resolved['anchor']): Prom
     true,
   );
   return { ...all, roles: found.map(([, role]) => role) };
+}
+
+/** "Compare the two stand-ups": several videos are called so. */
+async function calledSo(looking: Looking, topic: string): Promise<Looking | undefined> {
+  const name = topic.replace(/^(?:the |both |all |these |two |three )+/, '');
+  const videoIds = await looking.sources.titled(name, looking.videoIds);
+  if (videoIds.length < 2) return undefined;
+  return { ...looking, videoIds, scope: await looking.sources.videos(videoIds, MAX_NAMED) };
 }
 
 /** Of one video, the best places of each of two things; undefined where the topic is one, or neither is found. */

@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { isFunctionWord, termOf, terms, wordsOf } from '#store';
+import { isFunctionWord, termOf, wordsOf } from '#store';
 import type { Evidence } from '../index.ts';
-import { readQuery } from '../query.ts';
+import { isLight } from '../light.ts';
+import { highlights, readQuery } from '../query.ts';
 import type { AnswerSources, Findings } from './plan.ts';
 import { trimmed } from './question.ts';
 
@@ -15,39 +16,31 @@ const MAX_VIDEOS = 20;
 /** Passages between two turns of the event loop: a few ms. */
 const BATCH = 250;
 
-/** Of a question, not of what is looked for. */
-const RELATIONS = new Set(
-  'after against among around before behind below between during over since through under until while within without'.split(
-    ' ',
-  ),
-);
-
 interface Asked {
   videoIds?: string[];
   signal?: AbortSignal;
 }
 
-/** The words of a question that nobody says: they may be misspelt, or of another language. */
+/** The words of a question that nobody says, but for light ones: they may be misspelt, or of another language. */
 export async function unheardOf(
   sources: AnswerSources,
   text: string,
   { videoIds, signal }: Asked,
 ): Promise<{ unheard: string[]; isAll: boolean }> {
-  const words = readQuery(text).words.filter(
-    (word) => !isFunctionWord(word) && !RELATIONS.has(word) && trimmed(word) !== '',
-  );
-  if (words.length > MAX_WORDS) return { unheard: [], isAll: false };
+  const words = readQuery(text).words.filter((word) => !isFunctionWord(word) && trimmed(word) !== '');
+  if (words.filter((word) => !isLight(word)).length > MAX_WORDS) return { unheard: [], isAll: false };
   const unheard = await Promise.all(
     words.map(async (query) => {
       const hits = await sources.search({ query, videoIds, modalities: ['passages'], limit: 1 }, signal);
       return hits.some(({ evidence }) => evidence.some((one) => says(one, query))) ? [] : [query];
     }),
   );
-  return { unheard: unheard.flat(), isAll: unheard.every((some) => some.length > 0) };
+  const isAll = unheard.every((some) => some.length > 0);
+  return { unheard: unheard.flat().filter((word) => !isLight(word)), isAll };
 }
 /** What is near in meaning need not say it. */
 const says = ({ text = '', language }: Evidence, word: string): boolean =>
-  terms(text, language).includes(termOf(word, language) ?? '');
+  highlights(text, [word], language).length > 0;
 
 /** For each of the words that nobody says the only one that is said, or in a title, and is nearly spelt so. */
 export async function respelled(

@@ -1,0 +1,130 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type AnswerSources, ask, everyPlace, search, Titles } from '#retrieval';
+import { openVectorIndex, passageId, type VectorIndex } from '#store';
+
+/** As people speak: questions and replies, and "she" for who was named a sentence before. */
+const SAID = {
+  'Standup Monday': [
+    'Ines: the index took four minutes.',
+    'Who was driving the forklift when the shelf fell?',
+    'Keeler: that was Luis Ferreira.',
+    'Can I just ask, when will the harbour lights be mended, they are dark.',
+    'The contractor says the end of April.',
+    "Take the galangal, not ginger, it's not the same.",
+    "I'm showing you exhibit fourteen.",
+    "Most of them didn't find the export button.",
+  ],
+  'Standup Thursday': [
+    'Bed six is Mrs Fitzgerald, she is confused tonight.',
+    'She fell on Saturday, but nothing is broken.',
+    'The large painting shows the fire of the harbour.',
+    "It's by Anselm Verhoeven, who lived across the road.",
+    'the lifeboat saved many sailors in forty years',
+  ],
+} as const;
+const TITLES = Object.keys(SAID) as (keyof typeof SAID)[];
+const idOf = (title: string) =>
+  `0190a000-0000-7000-8000-00000000000${TITLES.indexOf(title as (typeof TITLES)[number])}`;
+const encoder = {
+  ...{ id: 'test/blind', dimension: 2, logitScale: 20 },
+  encodeTexts: async (texts: string[]) => texts.map(() => new Float32Array([1, 0])),
+};
+const titles = new Titles();
+let dir: string;
+let index: VectorIndex;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'cuepoint-beside-'));
+  index = await openVectorIndex({ lanceDir: dir });
+  titles.add(TITLES.map((title) => ({ id: idOf(title), title, metadata: [], durationMs: 300_000 })));
+  await index.upsertPassages(
+    TITLES.flatMap((title) =>
+      SAID[title].map((text, i) => ({
+        ...{ id: passageId(idOf(title), i * 5000), tenant: 't', videoId: idOf(title), language: 'en', text },
+        ...{ startMs: i * 5000, endMs: i * 5000 + 3000 },
+      })),
+    ),
+  );
+});
+afterAll(async () => {
+  await index.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+const deps = () => ({ index, encoder, titles: async () => titles });
+const sources: AnswerSources = {
+  search: (query) => search(deps(), { tenant: 't', ...query, openings: query.openings ?? false }),
+  everyPlace: (query) => everyPlace(deps(), { tenant: 't', ...query, videos: [] }),
+  titled: async (name, videoIds, isWhole) => titles.called(name, { tenant: 't', videoIds }, isWhole),
+  passages: (id, timeRange) => index.listPassages('t', id, { timeRange }),
+  scenes: async () => [],
+  labels: async () => [],
+  videos: async (ids = TITLES.map(idOf), most) =>
+    ids.slice(0, most).map((id) => ({ id, title: TITLES.find((title) => idOf(title) === id) as string })),
+  thumbnail: async () => undefined,
+};
+async function answer(question: string) {
+  for await (const event of ask({ sources }, { question, limit: 5 })) {
+    if (event.type === 'done') return event.answer;
+  }
+  throw new Error('no answer');
+}
+
+describe('An answer is told with', () => {
+  it.each([
+    ['the reply to a question', 'Who was driving the forklift?', /fell\? Keeler: that was Luis Ferreira\.” \[1\]\.$/],
+    [
+      'the reply to one within a sentence',
+      'When will the harbour lights be mended?',
+      /dark\. The contractor .*April\.”/,
+    ],
+    [
+      'the sentence before, that names who "she" is',
+      'Who fell on Saturday?',
+      /“Bed six is Mrs Fitzgerald, .* She fell /,
+    ],
+    ['the next one, that names who is asked for', 'Who painted the fire?', /harbour\. It's by Anselm Verhoeven,/],
+  ])('%s', async (_, question, told) => {
+    const given = await answer(question);
+    expect(given).toMatchObject({ found: true, answer: expect.stringMatching(told) });
+    const [moment] = given.moments;
+    for (const { atMs, endMs } of moment?.evidence ?? [])
+      expect(atMs >= (moment?.startMs ?? 0) && endMs <= (moment?.endMs ?? 0)).toBe(true);
+  });
+
+  it('nothing more where it is whole', async () => {
+    expect((await answer('Which index took minutes?')).answer).toMatch(
+      /: “Ines: the index took four minutes\.” \[1\]\.$/,
+    );
+  });
+});
+
+describe('Of the words of a question', () => {
+  it.each([
+    ['those that say little are not missed', 'can I use ginger instead of galangal', 'galangal'],
+    ['a number is said in words or written in digits', "what's exhibit 14", 'fourteen'],
+    ['"n\'t" is no word', "how many couldn't find the export button", 'export'],
+  ])('%s', async (_, question, told) => {
+    expect(await answer(question)).toMatchObject({ found: true, answer: expect.stringContaining(told) });
+  });
+});
+
+it('What has half of what is asked for is told as what comes nearest, and is no answer', async () => {
+  const given = await answer('How many sailors did the lifeboat rescue?');
+  expect(given).toMatchObject({
+    ...{ found: false, citations: [{ moment: { videoId: idOf('Standup Thursday'), startMs: 20_000 } }] },
+    answer: expect.stringMatching(/Nobody says “rescue”\. What comes nearest is said at 0:20 in .* \[\d\]\.$/),
+  });
+  expect(await answer('What did the referee say of the penalty?')).toMatchObject({ found: false, citations: [] });
+});
+
+it('A colour that no sentence names is not there', async () => {
+  expect((await answer('What colour is the forklift?')).found).toBe(false);
+});
+
+it('Videos that are called alike are compared by what each says', async () => {
+  const { answer: given } = await answer('Compare the two standups');
+  for (const title of TITLES) expect(given).toContain(`Said in "${title}"`);
+});
