@@ -31,7 +31,7 @@ const ASKED: [Kind, RegExp[]][] = [
   ['age', [/\bhow (old|young)\b/gi, /\b(?:what|which) (age)\b/gi]],
   ['colour', [/\b(?:what|which) (colou?r)s?\b/gi]],
   ['time', [/\b(?:what|which) (day|date|month|year|season)s?\b/gi, /^(?:and )?when\b/gi, /\bwhat time\b/gi]],
-  ['amount', [...AMOUNT_ASKED, /\bhow many\b/gi]],
+  ['amount', [...AMOUNT_ASKED, /\bhow (?:many|much)\b/gi]],
   ['duration', [/\bhow (long)\b/gi, /\bhow much (time)\b/gi]],
   [
     'price',

@@ -1,6 +1,7 @@
 import type { IndexFilter, PassageRow } from '#store';
 import type { Places } from '../every-place.ts';
 import type { LabelInVideo, Modality, Moment } from '../index.ts';
+import { kindsAsked, names } from '../kinds.ts';
 import type { Question } from './question.ts';
 import type { Scene } from './scenes.ts';
 
@@ -143,10 +144,17 @@ export const byId = (videos: VideoFacts[]): Map<string, VideoFacts> =>
 /** Of a needle: the best, and others that are nearly as sure. */
 const MAX_NEEDLES = 3;
 const NEARLY = 0.9;
-/** The moments that answer a needle. */
-export function needles({ moments }: Pick<Findings, 'moments'>): Moment[] {
+/** The moments that answer a needle: where the best names the time, the amount or the person that is asked for, others do, too. */
+export function needles({ moments, question }: Pick<Findings, 'moments' | 'question'>): Moment[] {
   const best = Math.max(...moments.map(({ confidence }) => confidence));
-  return moments.filter(({ confidence }) => confidence >= Math.max(SURE, NEARLY * best)).slice(0, MAX_NEEDLES);
+  const sure = moments.filter(({ confidence }) => confidence >= Math.max(SURE, NEARLY * best));
+  const kinds = kindsAsked(question.topic);
+  const isOfKind = ({ evidence }: Moment): boolean => {
+    const said = evidence.map(({ text = '' }) => text).join(' ');
+    return kinds.every(({ kind }) => names(kind, said));
+  };
+  const isOnly = sure[0] !== undefined && isOfKind(sure[0]);
+  return (isOnly ? sure.filter(isOfKind) : sure).slice(0, MAX_NEEDLES);
 }
 /** From here on a passage has half of what is asked for, with what is said around it (`passage-moments.ts`): no answer, but told as what comes nearest. */
 const CLOSE = 0.0006;
