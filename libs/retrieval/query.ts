@@ -1,4 +1,4 @@
-import { numberTwin, termOf, terms, wordsOf } from '#store';
+import { otherTerms, termOf, terms, wordsOf } from '#store';
 import { type Kind, kindsAsked } from './kinds.ts';
 import type { Modality } from './search.ts';
 
@@ -148,15 +148,14 @@ function leaning(text: string, hasQuote: boolean): Query['weights'] {
   return speech ? { frames: LEAN, passages: 1 } : { frames: 1, passages: LEAN };
 }
 
-/** Words by what they are in a language, a number in both of its forms; of two with one stem the first, and none of those that say nothing by themselves. */
+/** Words by what they are in a language, or as other words for the same are; of two with one stem the first, and none of those that say nothing by themselves. */
 export function inLanguage(words: readonly string[], language: string | undefined): Map<string, string> {
   const found = new Map<string, string>();
   for (const word of words) {
     const term = termOf(word, language);
     if (term === undefined || found.has(term)) continue;
     found.set(term, word);
-    const twin = numberTwin(word);
-    if (twin !== undefined) found.set(twin, word);
+    for (const other of otherTerms(word)) if (!found.has(other)) found.set(other, word);
   }
   return found;
 }

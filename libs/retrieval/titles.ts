@@ -70,6 +70,7 @@ export class Titles {
     for (const [term, word] of asked) {
       for (const id of this.#holding.get(term) ?? []) {
         const found = names.get(id);
+        if (found?.words.includes(word)) continue;
         if (found) found.words.push(word);
         else names.set(id, { words: [word], isCalled: this.#isCalled(id, asked) });
       }
@@ -106,10 +107,12 @@ export class Titles {
    */
   find({ words, phrases }: Query, filter: IndexFilter, unwanted: Unwanted | undefined, unknownMs = 0): Candidate[] {
     const asked = inLanguage(words, undefined);
-    const counts = new Map([...asked].map(([term, word]) => [word, this.#holding.get(term)?.length ?? 0]));
+    const counts = new Map<string, number>();
+    for (const [term, word] of asked)
+      counts.set(word, (counts.get(word) ?? 0) + (this.#holding.get(term)?.length ?? 0));
     const rarity = rarityIn(this.#videos.size, (word) => counts.get(word) ?? 0);
     const sum = (some: Iterable<string>): number => [...some].reduce((total, word) => total + rarity(word), 0);
-    const total = sum(asked.values());
+    const total = sum(new Set(asked.values()));
     const inOrder = phrases.map((phrase) => terms(phrase));
     const isWanted = wantedBy(filter);
 

@@ -31,6 +31,7 @@ import { stopwords as norwegianStops } from '@orama/stopwords/norwegian';
 import { stopwords as portugueseStops } from '@orama/stopwords/portuguese';
 import { stopwords as russianStops } from '@orama/stopwords/russian';
 import { stopwords as swedishStops } from '@orama/stopwords/swedish';
+import { SAME_WORDS } from './other-words.ts';
 
 /** English function words, and nothing that could be what somebody looks for. */
 const ENGLISH_STOPS = (
@@ -178,21 +179,17 @@ export function terms(text: string, language?: string): string[] {
   return found;
 }
 
-/** Numbers as they are said, by how they are written in digits: what is asked for as "exhibit 14" may be heard as "fourteen". English only. */
-const NUMBERS = [
-  ...'zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty'
-    .split(' ')
-    .map((word, i) => [word, `${i}`]),
-  ...'thirty forty fifty sixty seventy eighty ninety'.split(' ').map((word, i) => [word, `${10 * (i + 3)}`]),
-  ...'first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth'
-    .split(' ')
-    .map((word, i) => [word, `${i + 1}${['st', 'nd', 'rd'][i] ?? 'th'}`]),
-] as [string, string][];
-const TWINS = new Map(NUMBERS.flatMap(([word, digits]) => [[word, digits] as const, [digits, word] as const]));
-/** The term of a number in its other form: of "14" and "fourteen" each other's. */
-export function numberTwin(word: string): string | undefined {
-  const twin = TWINS.get(word);
-  return twin === undefined ? undefined : termOf(twin);
+/** By its term, the terms of all words of one meaning; made when first asked for. */
+let sameTerms: ReadonlyMap<string, string[]> | undefined;
+/** The terms of other words that mean the same: of "14" that of "fourteen", of "mother" that of "mum". */
+export function otherTerms(word: string): string[] {
+  sameTerms ??= new Map(
+    SAME_WORDS.map((words) => [...new Set(words.flatMap((one) => termOf(one) ?? []))]).flatMap((group) =>
+      group.map((term) => [term, group] as const),
+    ),
+  );
+  const term = termOf(word);
+  return term === undefined ? [] : (sameTerms.get(term)?.filter((other) => other !== term) ?? []);
 }
 
 /** Of words that are asked for: what they are in each language. */
@@ -202,8 +199,7 @@ function termsInAll(word: string): string[] {
   if (!found) {
     if (inAllLanguages.size >= MAX_KNOWN) inAllLanguages.clear();
     const each = [...LANGUAGES.keys(), 'und'].flatMap((language) => termOf(word, language) ?? []);
-    const twin = numberTwin(word);
-    if (twin !== undefined) each.push(twin);
+    each.push(...otherTerms(word));
     found = [...new Set(each)];
     inAllLanguages.set(word, found);
   }
