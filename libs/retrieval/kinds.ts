@@ -41,6 +41,7 @@ const ASKED: [Kind, RegExp[]][] = [
     'person',
     [
       /\b(?:what|which) (person|patient|player|student|customer|man|woman|guy|child)\b/gi,
+      /\bwhat(?:['’]?s| is| are| was| were)\b.* (name|called)\b/gi,
       /^(?:and )?(?:who|whose|whom)\b/gi,
     ],
   ],

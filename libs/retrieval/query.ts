@@ -46,7 +46,7 @@ const LEAD = new RegExp(
 const CLASS = /\b(?:what|which)\s+(name|kind|sort|type|place|city|town|country|animal|language)s?\b/gi;
 /** "What does the coach say about the defence?": whoever speaks says no such word of himself. English only. */
 const SPEAKER =
-  /\b(?:does|do|did) (?:the |an? |my |our |this |that )?(\S+(?: \S+)?) (?:says?|talk|speak|mention|explain|discuss|tell|ask|describe|recommend|suggest)\b|\b(?:when|where|why|how|what|part|moment) (?:the |my |our |this |that )(\S+) (?:says|said|talks|talked|speaks|spoke|mentions|mentioned|explains|explained|discusses|discussed|tells|told|asks|asked|describes|described)\b/gi;
+  /\b(?:does|do|did) (?!(?:i|you|we|they|he|she|it) )(?:the |an? |my |our |this |that )?(\S+(?: \S+)?) (?:says?|talk|speak|mention|explain|discuss|tell|ask|describe|recommend|suggest)\b|\b(?:when|where|why|how|what|part|moment) (?:the |my |our |this |that )(\S+) (?:says|said|talks|talked|speaks|spoke|mentions|mentioned|explains|explained|discusses|discussed|tells|told|asks|asked|describes|described)\b/gi;
 
 export interface Query {
   /** What frames are compared with. */

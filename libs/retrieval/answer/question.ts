@@ -48,10 +48,8 @@ const SEEN =
 
 const SUMMARY = [
   /\bsummar(?:y|ies|i[sz]e)\b/,
-  /\b(?:overview|recap|gist|tl;?dr|key takeaways)\b/,
+  /\b(?:overview|recap|gist|tl ?dr|key takeaways)\b/,
   /\b(?:main|key|most important) (?:points?|topics?|ideas?|subjects?|themes?)\b/,
-  /^what(?:'s| is| are| was) (?:in )?(?:this|these|the|that|all)(?: (?!longest|shortest|newest|oldest|latest)\w+)? (?:video|film|movie|clip|recording|lecture|talk)s?(?: all)?(?: about)?$/,
-  /^what (?:happens|is (?:shown|said|discussed)) in (?:this|these|the) (?:video|film|movie|clip|recording|lecture|talk)s?$/,
   /^(?:what|which) (?:topics|subjects|themes) (?:are|were|do|does|did|is)\b(?:.*)\b(?:covered|discussed|mentioned|talked about|cover|discuss)$/,
   /^what(?:'s| is) this(?: all)? about$/,
   /^describe (?:this|these|the) (?:video|film|movie|clip|recording)s?$/,
@@ -117,7 +115,7 @@ const ASKING = new Set(
   terms(
     'please show shown find list count give name tell enumerate many much often time times every each all everywhere moment place scene part ' +
       'occurrence instance appearance timestamp mention mentioned word phrase sentence first last final earliest latest see seen look hear heard say said saying talk talked discuss ' +
-      'discussed speak spoken appear happen occur come visible someone somebody anyone anybody people speaker they video film movie clip recording ' +
+      'discussed speak spoken appear happen occur come visible someone somebody anyone anybody people speaker they video film movie clip recording lecture ' +
       'compare comparison difference differ versus vs common both contain have whole entire thing right immediately there any anything anywhere ever everything',
   ),
 );

@@ -61,6 +61,8 @@ export async function respelled(
   }
   for (const word of wanted) {
     await nextTurn(undefined, { signal });
+    // A title has it.
+    if (said.has(word)) continue;
     const most = word.length < LONG ? 1 : 2;
     const like = [...said].flatMap((other) => {
       if (other[0] !== word[0] || Math.abs(other.length - word.length) > most) return [];
