@@ -1,5 +1,5 @@
 /** What kind of thing a question asks for, and whether a text names one. A sentence that names one need not say the word that asks for it. */
-export type Kind = 'age' | 'amount' | 'duration' | 'price' | 'time' | 'person' | 'colour';
+export type Kind = 'age' | 'amount' | 'duration' | 'price' | 'time' | 'person' | 'name' | 'colour';
 
 /** "How hot should the oven be?" is answered by "heat the oven to 240 degrees". English, German, Spanish and French. */
 const AMOUNT_ASKED = [
@@ -37,16 +37,21 @@ const ASKED: [Kind, RegExp[]][] = [
     'price',
     [/\bhow much\b.* (cost|costs|pay|paid)\b/gi, /\bhow much (money)\b/gi, /\b(?:what|which)(?: is the)? (price)\b/gi],
   ],
+  ['name', [/\bwhat(?:['’]?s| is| are| was| were)\b.* (name|called)\b/gi]],
   [
     'person',
     [
       /\b(?:what|which) (person|patient|player|student|customer|man|woman|guy|child)\b/gi,
-      /\bwhat(?:['’]?s| is| are| was| were)\b.* (name|called)\b/gi,
       /^(?:and )?(?:who|whose|whom)\b/gi,
     ],
   ],
 ];
 const DAYS = '(?:mon|tues|wednes|thurs|fri|satur|sun)day|today|tonight|tomorrow|yesterday';
+/** A capital within a sentence, or a label before it ("Jean: …"), but neither a day nor a month. */
+const PERSON = new RegExp(
+  `(?<=[\\p{Ll}\\p{N},'’] )(?!(?:${`${DAYS}|${MONTHS}`.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`)})\\b)\\p{Lu}\\p{Ll}+|\\b(?:Mr|Mrs|Ms|Dr|Doctor|Professor)\\.? \\p{Lu}|^\\p{Lu}[\\p{L} .]{0,30}: `,
+  'u',
+);
 const NAMED: Record<Kind, RegExp> = {
   amount: AMOUNT,
   duration: new RegExp(`(?<!\\p{L})${UNIT}(?!\\p{L})|\\b(?:overnight|forever|all (?:day|night))\\b`, 'iu'),
@@ -57,11 +62,8 @@ const NAMED: Record<Kind, RegExp> = {
     `\\p{N}|\\b(?:${DAYS}|${MONTHS}|(?:of|in) may|may \\d|\\w+(?:st|nd|rd|th) of|spring|summer|autumn|winter|morning|afternoon|evening|midnight|noon|o'clock|quarter to|half past|ago|overnight|(?:last|next|this|every) (?:week|month|year|night))\\b|\\bat (?:about )?(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\\b`,
     'iu',
   ),
-  // A capital within a sentence, or a label before it ("Jean: …"), but neither a day nor a month.
-  person: new RegExp(
-    `(?<=[\\p{Ll}\\p{N},'’] )(?!(?:${`${DAYS}|${MONTHS}`.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`)})\\b)\\p{Lu}\\p{Ll}+|\\b(?:Mr|Mrs|Ms|Dr|Doctor|Professor)\\.? \\p{Lu}|^\\p{Lu}[\\p{L} .]{0,30}: `,
-    'u',
-  ),
+  person: PERSON,
+  name: PERSON,
   colour:
     /\b(?:red|orange|yellow|green|blue|purple|violet|pink|brown|black|white|gr[ae]y|golden?|silver|beige|turquoise)\b/i,
 };

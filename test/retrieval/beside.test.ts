@@ -86,6 +86,7 @@ describe('An answer is told with', () => {
       'Who fell on Saturday?',
       /“Bed six is Mrs Fitzgerald, .* She fell /,
     ],
+    ['both where neither says all', 'Who fell out of bed six on Saturday?', /“Bed six is Mrs Fitzgerald, .* She fell /],
     ['the next one, that names who is asked for', 'Who painted the fire?', /harbour\. It's by Anselm Verhoeven,/],
   ])('%s', async (_, question, told) => {
     const given = await answer(question);

@@ -1,5 +1,6 @@
 import type { Moment } from '../index.ts';
 import { kindsAsked, names } from '../kinds.ts';
+import { momentsOfPassages } from '../passage-moments.ts';
 import { highlights, readQuery } from '../query.ts';
 import { type AnswerSources, passageEvidence } from './plan.ts';
 
@@ -49,16 +50,28 @@ export async function withAnswer(
     const later = around
       .slice(last + 1, last + 1 + MOST_LATER)
       .findIndex((one, i) => names(kind, one.text) && refers(last + 1 + i));
-    if (refers(first) && first > 0 && names(kind, around[first - 1]?.text ?? '')) from = first - 1;
+    if (kind === 'person' && refers(first) && names(kind, around[first - 1]?.text ?? '')) from = first - 1;
     else if (later >= 0) to = Math.max(to, last + 1 + later);
   }
   if (from === first && to === last) return moment;
   const known = new Set(said.map(({ atMs }) => atMs));
   const added = around.slice(from, to + 1).filter(({ startMs }) => !known.has(startMs));
+  // What two sentences that belong together say is said.
+  const [best] = said;
+  const whole = {
+    ...moment,
+    id: '',
+    tenant: '',
+    text: text(),
+    language: best?.language ?? '',
+    score: best?.score ?? 0,
+  };
+  const confidence = momentsOfPassages([whole], readQuery(question))[0]?.confidence ?? 0;
   return {
     ...moment,
     startMs: Math.min(moment.startMs, ...added.map(({ startMs }) => startMs)),
     endMs: Math.max(moment.endMs, ...added.map(({ endMs }) => endMs)),
+    confidence: Math.max(moment.confidence, confidence),
     evidence: [...moment.evidence, ...added.map(passageEvidence)],
   };
 }

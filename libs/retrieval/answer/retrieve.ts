@@ -220,8 +220,10 @@ async function findNeedle(looking: Looking, query: string, limit: number): Promi
 /** What is told of them with what answers the question beside it. */
 async function answered({ sources }: Looking, query: string, findings: Findings): Promise<Findings> {
   const told = new Set(findings.found ? needles(findings) : [closest(findings)]);
-  const moments = findings.moments.map((one) => (told.has(one) ? withAnswer(sources, query, one) : one));
-  return { ...findings, moments: await Promise.all(moments) };
+  const moments = await Promise.all(
+    findings.moments.map((one) => (told.has(one) ? withAnswer(sources, query, one) : one)),
+  );
+  return { ...findings, moments, found: findings.found || moments.some(isSure) };
 }
 const isOfPictures = ({ evidence }: Moment): boolean => evidence.every(({ kind }) => kind === 'frame');
 
