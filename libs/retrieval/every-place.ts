@@ -113,7 +113,7 @@ async function mentions(
   const found: Candidate[] = [];
   const kept = unwanted ? hits.filter((hit) => !unwanted.atText(hit)) : hits;
   for (const stretch of stretches(kept)) {
-    found.push(...momentsOfPassages(stretch, query));
+    found.push(...momentsOfPassages(stretch, query, undefined, unwanted));
     await nextTurn(undefined, { signal });
   }
   const isWhole = hits.length < MAX_PASSAGES && (meant.length === 0 || !meant.every(isSure));

@@ -109,11 +109,12 @@ function joined(one: Ranked, another: Ranked, isTwofold: boolean): Ranked | unde
   const confidence = isTwofold
     ? Math.sqrt(one.confidence * another.confidence)
     : Math.max(one.confidence, another.confidence);
-  // Both kinds are shown: of each the best that lies in the span, else the best there is. What merely happens to be there at the time is no evidence.
+  // Both kinds are shown: of each the best that lies in the span, else the best that is near. What merely happens to be there at the time is no evidence.
   const [first, second] = [surer, other].map(({ evidence }) => {
     const sure = isTwofold || evidence === surer.evidence ? evidence : evidence.filter(isSureEnough);
-    const within = sure.filter((one) => one.endMs > span.startMs && one.atMs < span.endMs);
-    return within.length > 0 ? within : sure.slice(0, 1);
+    const apartMs = (one: Evidence): number => Math.max(span.startMs - one.endMs, one.atMs - span.endMs);
+    const within = sure.filter((one) => apartMs(one) < 0);
+    return within.length > 0 ? within : sure.filter((one) => apartMs(one) <= NEAR_MS).slice(0, 1);
   }) as [Evidence[], Evidence[]];
   const evidence = [...first.slice(0, 1), ...second.slice(0, 1), ...first.slice(1), ...second.slice(1)];
   return { ...surer, ...span, score, confidence, evidence };

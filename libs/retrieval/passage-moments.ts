@@ -1,8 +1,9 @@
-import { type PassageHit, terms } from '#store';
+import { type PassageHit, type SpokenWord, spoken, terms } from '#store';
 import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
 import { names } from './kinds.ts';
 import { weightOf } from './light.ts';
 import { inLanguage, type Query } from './query.ts';
+import type { Unwanted } from './without.ts';
 
 /** Two passages become one moment when so little time lies between them, each matches nearly as much, and the whole stays short. */
 const MAX_GAP_MS = 1500;
@@ -30,7 +31,12 @@ const KIND = 0.05;
  * A passage is a moment. How sure it is follows from the share of the query's words that it holds, each word weighed by its rarity: who speaks of something
  * seldom says all of it again in each sentence, so words that are said around it count by a part, and for its rank more than for how sure it is.
  */
-export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names = new Map()): Candidate[] {
+export function momentsOfPassages(
+  hits: PassageHit[],
+  query: Query,
+  named: Names = new Map(),
+  unwanted?: Unwanted,
+): Candidate[] {
   const matches = matching(hits, query, named);
   const share = sharing(query, matches);
   const moments: Candidate[] = [];
@@ -48,7 +54,9 @@ export function momentsOfPassages(hits: PassageHit[], query: Query, named: Names
       // By how much of the query is said; what names the kind of thing that is asked for, then BM25, decide among those that say as much.
       const score = part * within + (match.isOfKind ? KIND : 0) + 1e-3 * Math.tanh(hit.score / 10);
       const evidence = { kind: 'passage', atMs: startMs, endMs, text, language, score: hit.score, confidence } as const;
-      if (open && joins(open, hit, own) && hasPhrases === open.hasPhrases) {
+      // What must not be there may be said between the two.
+      const isClear = open && !unwanted?.within({ ...open.moment, endMs });
+      if (open && isClear && joins(open, hit, own) && hasPhrases === open.hasPhrases) {
         const { moment } = open;
         open.own = Math.max(open.own, own);
         moment.endMs = Math.max(moment.endMs, endMs);
@@ -80,12 +88,12 @@ interface Match {
 function matching(hits: PassageHit[], query: Query, named: Names): Match[] {
   const askedIn = remembering((language: string | undefined) => ({
     words: inLanguage(query.words, language),
-    phrases: query.phrases.map((phrase) => terms(phrase, language)),
+    phrases: query.phrases.map((phrase) => phraseOf(phrase, language)),
   }));
   const texts = hits.flatMap((hit) => {
-    const inOrder = terms(hit.text, hit.language);
-    const own = new Set(inOrder);
+    const own = new Set(terms(hit.text, hit.language));
     const asked = askedIn(hit.language);
+    const inOrder = asked.phrases.length > 0 ? spoken(hit.text, hit.language) : [];
     const hasPhrases = asked.phrases.every((phrase) => contains(inOrder, phrase));
     const said = [...asked.words].flatMap(([term, word]) => (own.has(term) ? [word] : []));
     return said.length > 0 ? [{ hit, hasPhrases, said }] : [];
@@ -170,8 +178,20 @@ function joins({ moment, own }: Open, next: PassageHit, share: number): boolean 
   return alike && isShort && next.startMs - moment.endMs <= MAX_GAP_MS;
 }
 
-export function contains(words: string[], phrase: string[]): boolean {
-  return words.some((_, at) => phrase.every((word, i) => words[at + i] === word));
+/** A phrase as `contains` looks for it. */
+export const phraseOf = (text: string, language?: string): string[] => spoken(text, language).map(({ term }) => term);
+
+/** Whether all words of a phrase are said in this order with nothing between them but function words. */
+export function contains(said: SpokenWord[], phrase: string[]): boolean {
+  return said.some((_, from) => {
+    let found = 0;
+    for (let at = from; found < phrase.length; at++) {
+      const word = said[at];
+      if (word?.term === phrase[found]) found++;
+      else if (found === 0 || !word?.isFunction) return false;
+    }
+    return true;
+  });
 }
 
 /** Of a word, how rare it is among the hits: every passage with any of the words is among them unless they are many. */

@@ -98,7 +98,7 @@ export function readQuery(text: string): Query {
         .replace(/\s+/g, ' ')
         .trim()
     : '';
-  const phrases = quotes.filter((quote) => terms(quote).length > 0);
+  const phrases = quotes.filter((quote) => wordsOf(quote).length > 0);
 
   const parts = AT_ONCE.exec(plain)?.groups as { left: string; joint: string; right: string } | undefined;
   const isBoth = parts !== undefined && MEANING.test(parts.left) && MEANING.test(parts.right);

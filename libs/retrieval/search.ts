@@ -228,7 +228,7 @@ async function passagesFor(
     unwanted?.atText,
   );
   searching();
-  return momentsOfPassages(hits, query, await named);
+  return momentsOfPassages(hits, query, await named, unwanted);
 }
 
 async function meaningFor(

@@ -1,6 +1,6 @@
-import { type IndexFilter, terms } from '#store';
+import { type IndexFilter, spoken, terms } from '#store';
 import { type Candidate, logistic, type Names } from './candidate.ts';
-import { contains, rarityIn, SURE_SHARE, SURE_SLOPE } from './passage-moments.ts';
+import { contains, phraseOf, rarityIn, SURE_SHARE, SURE_SLOPE } from './passage-moments.ts';
 import { inLanguage, type Query, readQuery } from './query.ts';
 import type { Unwanted } from './without.ts';
 
@@ -113,7 +113,7 @@ export class Titles {
     const rarity = rarityIn(this.#videos.size, (word) => counts.get(word) ?? 0);
     const sum = (some: Iterable<string>): number => [...some].reduce((total, word) => total + rarity(word), 0);
     const total = sum(new Set(asked.values()));
-    const inOrder = phrases.map((phrase) => terms(phrase));
+    const inOrder = phrases.map((phrase) => phraseOf(phrase));
     const isWanted = wantedBy(filter);
 
     const found: { video: Known; endMs: number; share: number; score: number }[] = [];
@@ -122,7 +122,7 @@ export class Titles {
       const endMs = Math.min(OPENING_MS, video.durationMs ?? unknownMs);
       const share = sum(held) / total;
       if (share < SURE_SHARE || !isWanted(id, endMs)) continue;
-      if (!inOrder.every((phrase) => contains(terms(video.title), phrase))) continue;
+      if (!inOrder.every((phrase) => contains(spoken(video.title), phrase))) continue;
       // A word among many others, or in the metadata of a hundred videos, says less than a whole title.
       const covered = video.titleTerms.filter((term) => asked.has(term)).length / Math.max(1, video.titleTerms.length);
       found.push({ video, endMs, share, score: (share * (1 + covered)) / 2 });

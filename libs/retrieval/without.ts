@@ -1,8 +1,17 @@
-import { dot, type FrameHit, type IndexFilter, MAX_LISTED, type PassageHit, terms, type VectorIndex } from '#store';
+import {
+  dot,
+  type FrameHit,
+  type IndexFilter,
+  MAX_LISTED,
+  type PassageHit,
+  spoken,
+  terms,
+  type VectorIndex,
+} from '#store';
 import { type Background, background } from './background.ts';
 import { groupByVideo } from './candidate.ts';
 import { showsSurely } from './frame-moments.ts';
-import { contains } from './passage-moments.ts';
+import { contains, phraseOf } from './passage-moments.ts';
 import type { TextEncoder } from './search.ts';
 
 /** Hits looked at, of what is asked for and of each thing that must not be there: a few tens of ms, and more of one thing than most libraries have. */
@@ -15,10 +24,11 @@ export interface Span {
   startMs: number;
   endMs: number;
 }
-/** Whether what must not be there is at the place of a hit, or in the hit itself. */
+/** Whether what must not be there is at the place of a hit, or in the hit itself, or anywhere in a stretch of a video. */
 export interface Unwanted {
   atFrame(hit: Span & { vector?: Float32Array }): boolean;
   atText(hit: Span & { text: string; language?: string }): boolean;
+  within(span: Span): boolean;
 }
 
 /**
@@ -54,6 +64,7 @@ export async function findUnwanted(
       overlapsAny(spans, hit) ||
       shown.some(({ vector, own }) => hit.vector !== undefined && showsSurely(dot(hit.vector, vector), own)),
     atText: (hit) => overlapsAny(spans, hit) || texts.some((text) => says(hit, text)),
+    within: (span) => overlapsAny(spans, span),
   };
 }
 
@@ -86,8 +97,9 @@ export async function fetchKept<Hit>(
 }
 
 function says({ text, language }: Pick<PassageHit, 'text' | 'language'>, unwanted: string): boolean {
-  const phrase = terms(unwanted, language);
-  return phrase.length > 0 && contains(terms(text, language), phrase);
+  // Of several words, which were in quotes, each counts.
+  const phrase = (/\s/.test(unwanted) ? phraseOf : terms)(unwanted, language);
+  return phrase.length > 0 && contains(spoken(text, language), phrase);
 }
 
 /** By video, in time order, those that overlap as one. */

@@ -179,6 +179,18 @@ export function terms(text: string, language?: string): string[] {
   return found;
 }
 
+/** A word as it is compared, and whether it says nothing by itself. */
+export interface SpokenWord {
+  term: string;
+  isFunction: boolean;
+}
+/** All words of a text in order: by these is compared what is asked for word for word ("to be or not to be"). */
+export const spoken = (text: string, language?: string): SpokenWord[] =>
+  wordsOf(text).map((word) => {
+    const term = termOf(word, language);
+    return { term: term ?? folded(word), isFunction: term === undefined };
+  });
+
 /** By its term, the terms of all words of one meaning; made when first asked for. */
 let sameTerms: ReadonlyMap<string, string[]> | undefined;
 /** The terms of other words that mean the same: of "14" that of "fourteen", of "mother" that of "mum". */
