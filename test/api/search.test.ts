@@ -2,10 +2,11 @@ import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openClip, resolveProfile } from '#models';
 import { frameId, passageId } from '#store';
-import { API_KEYS, type ApiFixture, KEYS, startApi } from '../fixtures/api.ts';
+import { API_KEYS, type ApiFixture, KEYS, setVideo, startApi } from '../fixtures/api.ts';
 
 let api: ApiFixture;
 let id: string;
+let frames: { id: string; dimension: number };
 const search = (body: object, key = KEYS.alice) => request(api.url).post('/v1/search').set('x-api-key', key).send(body);
 const add = async (title: string, key: string) =>
   (
@@ -25,9 +26,8 @@ beforeAll(async () => {
   const [vector] = await model.encodeTexts(['a red circle']);
   await model.close();
   const at = { tenant: 'alice', videoId: id, startMs: 12_340, endMs: 15_000 };
-  await api.index.upsertFrames({ id: clip.id, dimension: model.dimension }, [
-    { ...at, id: frameId(id, 12_340), vector: vector as Float32Array },
-  ]);
+  frames = { id: clip.id, dimension: model.dimension };
+  await api.index.upsertFrames(frames, [{ ...at, id: frameId(id, 12_340), vector: vector as Float32Array }]);
   await api.index.upsertPassages([
     {
       ...at,
@@ -90,6 +90,41 @@ describe('A search', () => {
   it('does not find a video that is being deleted', async () => {
     await request(api.url).delete(`/v1/videos/${id}`).set('x-api-key', KEYS.alice);
     expect((await search({ query: 'mitochondria' })).body.moments).toEqual([]);
+  });
+});
+
+describe('A time in seconds', () => {
+  it('means the milliseconds that it was told for, which are seldom whole ones', async () => {
+    const [film, other] = [await add('Film', KEYS.alice), await add('Other', KEYS.alice)];
+    const durationMs = 64_100.4;
+    await setVideo(api, { id: film, tenant: 'alice' }, { media: { container: 'mov', startMs: 0, durationMs } });
+    const show = (videoId: string, startMs: number, endMs: number, axis: number) => {
+      const vector = new Float32Array(frames.dimension);
+      vector[axis] = 1;
+      return { id: frameId(videoId, startMs), tenant: 'alice', videoId, startMs, endMs, vector };
+    };
+    await api.index.upsertFrames(frames, [
+      show(film, 0, 33.367, 0),
+      show(film, 33.367, 4100, 1),
+      show(film, 4100, durationMs, 2),
+      ...[0, 1, 2].map((axis) => show(other, 10_000 * axis, 10_000 * (axis + 1), axis)),
+    ]);
+    const like = async (at: number) => (await search({ like: { videoId: film, at }, limit: 1 })).body.moments[0];
+    // 4.1 * 1000 is less than 4100.
+    for (const [at, start] of [
+      [0.032, 0],
+      [0.033, 10],
+      [4.1, 20],
+    ] as const)
+      expect(await like(at)).toMatchObject({ videoId: other, start });
+
+    const text = 'a sturgeon';
+    const span = { tenant: 'alice', videoId: film, startMs: 0, endMs: 1001, text, language: 'en' };
+    await api.index.upsertPassages([{ ...span, id: passageId(film, 0) }]);
+    const said = async (filter: object) =>
+      (await search({ query: 'sturgeon', modalities: ['passages'], filter })).body.moments.length;
+    expect([await said({ from: 1 }), await said({ from: 1.001 })]).toEqual([1, 0]);
+    expect([await said({ maxDuration: 64.1 }), await said({ maxDuration: 64.099 })]).toEqual([1, 0]);
   });
 });
 

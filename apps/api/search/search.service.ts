@@ -6,7 +6,7 @@ import { Links } from '../links.ts';
 import { ProblemError } from '../problems.ts';
 import type { PublicMoment, SearchRequest, SearchResult } from '../schemas/index.ts';
 import { INDEX } from '../tokens.ts';
-import { toSeconds } from '../videos/public-video.ts';
+import { toMs, toSeconds } from '../videos/public-video.ts';
 import { countBefore, MAX_OFFSET, type Place, placeOf, toCursor } from './cursor.ts';
 import { decodeImage } from './image.ts';
 import { ModelsService, NO_ENCODER } from './models.service.ts';
@@ -19,6 +19,9 @@ import { rowFilterOf, videosOf } from './video-filter.ts';
 const MOMENTS_OF_VIDEO = 5;
 /** Results looked at beyond a page that is not the first: so many may have come before it since. */
 const COME_SINCE = 50;
+
+/** A frame that begins at 33.367 ms is told as one at 0.033 s, and meant by it. */
+const UP_TO_NEXT_MS = 0.499;
 
 /** What a search has before its turn comes. */
 interface Prepared {
@@ -153,12 +156,12 @@ export class SearchService {
     const { tenant } = options;
     const video = await this.catalog.getVideo(tenant, videoId);
     if (!video) throw new ProblemError('video_not_found', `No video has the id ${videoId}.`);
-    const atMs = at * 1000;
-    if (video.media && atMs > video.media.durationMs) {
+    const atMs = toMs(at);
+    if (video.media && atMs > Math.round(video.media.durationMs)) {
       const detail = `like.at: lies after the end of the video, which is ${toSeconds(video.media.durationMs)} s long.`;
       throw new ProblemError('request_invalid', detail);
     }
-    const frame = await this.index.frameAt(deps.encoder, tenant, videoId, atMs);
+    const frame = await this.index.frameAt(deps.encoder, tenant, videoId, atMs + UP_TO_NEXT_MS);
     if (!frame) throw new ProblemError('frame_not_found', 'No picture of this video has been indexed.');
     const moments = await search(deps, { ...options, query: '', picture: frame.vector, limit: limit + 1 }, signal);
     const shown = frame.startMs;

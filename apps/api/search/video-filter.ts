@@ -1,6 +1,7 @@
 import type { IndexFilter, Tenant, VideoName } from '#store';
 import { ProblemError } from '../problems.ts';
 import type { SearchRequest } from '../schemas/index.ts';
+import { toMs, toSeconds } from '../videos/public-video.ts';
 import type { NamesService } from './names.service.ts';
 
 /** The index takes so many ids in one filter. */
@@ -45,7 +46,7 @@ export function rowFilterOf({
   return {
     ...(language && { language }),
     ...(isTimed && {
-      timeRange: { startMs: (from ?? 0) * 1000, endMs: to === undefined ? Number.MAX_SAFE_INTEGER : to * 1000 },
+      timeRange: { startMs: toMs(from ?? 0), endMs: to === undefined ? Number.MAX_SAFE_INTEGER : toMs(to) },
     }),
   };
 }
@@ -58,6 +59,6 @@ function between(after?: string, before?: string): (atMs: number | undefined) =>
 }
 
 function isLong({ durationMs }: VideoName, min = 0, max = Number.POSITIVE_INFINITY): boolean {
-  const length = (durationMs ?? Number.NaN) / 1000;
+  const length = toSeconds(durationMs ?? Number.NaN);
   return (min === 0 && max === Number.POSITIVE_INFINITY) || (length >= min && length <= max);
 }

@@ -3,6 +3,8 @@ import type { Links } from '../links.ts';
 import type { PublicVideo } from '../schemas/index.ts';
 
 export const toSeconds = (ms: number): number => Math.round(ms) / 1000;
+/** The other way; 64.1 · 1000 alone is 64,099.99999999999. */
+export const toMs = (seconds: number): number => Math.round(seconds * 1000);
 export const toDate = (ms: number): string => new Date(ms).toISOString();
 const toOptionalDate = (ms: number | undefined) => (ms === undefined ? undefined : toDate(ms));
 
