@@ -70,9 +70,11 @@ export async function parseCaptions(bytes: Uint8Array, durationMs = Number.POSIT
     if (endMs <= startMs || startMs >= durationMs) broken++;
     else found.push({ startMs, endMs: Math.min(endMs, durationMs), text: words });
   }
-  found.sort((a, b) => a.startMs - b.startMs);
-  return { cues: withoutRolling(found).flatMap(inPieces), broken };
+  // Pieces of a long caption come after what begins meanwhile.
+  return { cues: inTime(withoutRolling(inTime(found)).flatMap(inPieces)), broken };
 }
+
+const inTime = (cues: Cue[]): Cue[] => cues.sort((a, b) => a.startMs - b.startMs);
 
 /** The text track to take: one in `language` (a tag as files have it), else the default one, else the first; never one for forced foreign parts only. */
 export async function findCaptionTrack(
@@ -202,7 +204,7 @@ const plainLine = (line: string): string => {
 const DRAWING = /^m -?[\d.]+ -?[\d.]+( ([mnlbspc]|-?[\d.]+))*$/;
 const withoutMarkup = (line: string): string =>
   line
-    .replace(/<\/?[a-z0-9][^<>]{0,200}>/gi, '')
+    .replace(/<(?:\/?[a-z][^<>]{0,200}|[\d:.]+)>/gi, '')
     .replace(/\{\\[^{}]{0,200}\}/g, '')
     .replace(/&(?:(amp|lt|gt|quot|apos|nbsp|lrm|rlm)|#(\d{1,7})|#x([0-9a-f]{1,6}));/gi, (text, name, decimal, hex) =>
       name

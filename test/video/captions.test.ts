@@ -75,6 +75,22 @@ describe('parseCaptions', () => {
     }
   });
 
+  test('keeps the order of time where a caption begins during a long one', async () => {
+    const long = (from: number, letter: string) =>
+      `00:00:0${from},000 --> 00:00:1${from},000\n${letter.repeat(1000)}\n\n`;
+    expect((await read(long(0, 'a') + long(2, 'b'))).cues.map(({ startMs, text }) => [startMs, text[0]])).toEqual([
+      [0, 'a'],
+      [2000, 'b'],
+      [5000, 'a'],
+      [7000, 'b'],
+    ]);
+  });
+
+  test('takes no text for a tag: a heart is none', async () => {
+    const { cues } = await read('00:01.000 --> 00:02.000\nI <3 you -> me <00:01.500>and <i>you</i>\n');
+    expect(cues[0]?.text).toBe('I <3 you -> me and you');
+  });
+
   test('reads very many lines without comparing each with each', async () => {
     const lines = 'line\n'.repeat(300_000);
     const startedAt = performance.now();
