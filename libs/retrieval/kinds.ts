@@ -68,6 +68,9 @@ const NAMED: Record<Kind, RegExp> = {
     /\b(?:red|orange|yellow|green|blue|purple|violet|pink|brown|black|white|gr[ae]y|golden?|silver|beige|turquoise)\b/i,
 };
 
+/** Kinds without which nothing is answered. */
+export const MEASURES: ReadonlySet<Kind> = new Set<Kind>(['age', 'amount', 'duration', 'price', 'colour']);
+
 /** The kinds that a question asks for, with the words that say so, as they are written. */
 export function kindsAsked(text: string): { kind: Kind; words: string[] }[] {
   return ASKED.flatMap(([kind, patterns]) => {

@@ -1,6 +1,7 @@
 import { type PassageHit, type SpokenWord, spoken, terms } from '#store';
 import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
-import { names } from './kinds.ts';
+import { HALF } from './fuse.ts';
+import { MEASURES, names } from './kinds.ts';
 import { weightOf } from './light.ts';
 import { inLanguage, type Query } from './query.ts';
 import type { Unwanted } from './without.ts';
@@ -50,7 +51,7 @@ export function momentsOfPassages(
       const own = share(match, NONE, NONE);
       const within = own === 1 ? own : share(match, saidNear(ofVideo, i), inVideo);
       const part = hasPhrases ? 1 : WITHOUT_PHRASE;
-      const confidence = part * Math.max(sureness(own), AROUND * sureness(within));
+      const confidence = part * (match.isHalf ? HALF : 1) * Math.max(sureness(own), AROUND * sureness(within));
       // By how much of the query is said; what names the kind of thing that is asked for, then BM25, decide among those that say as much.
       const score = part * within + (match.isOfKind ? KIND : 0) + 1e-3 * Math.tanh(hit.score / 10);
       const evidence = { kind: 'passage', atMs: startMs, endMs, text, language, score: hit.score, confidence } as const;
@@ -83,6 +84,8 @@ interface Match {
   hasPhrases: boolean;
   /** It names each kind of thing that is asked for. */
   isOfKind: boolean;
+  /** It lacks an amount that is asked for: half an answer. When something is, a video tells itself, and who, the picture. */
+  isHalf: boolean;
 }
 /** Passages that say any of the query's words. */
 function matching(hits: PassageHit[], query: Query, named: Names): Match[] {
@@ -104,7 +107,9 @@ function matching(hits: PassageHit[], query: Query, named: Names): Match[] {
     // Neither what the title says nor the kind of thing that is asked for makes a match by itself.
     const kinds = query.kinds.filter(({ kind }) => names(kind, text));
     const found = new Set([...said, ...kinds.flatMap(({ words }) => words)]);
-    return { hit, videoId, found, titled: titled(videoId), hasPhrases, isOfKind: kinds.length === query.kinds.length };
+    const isOfKind = kinds.length === query.kinds.length;
+    const isHalf = query.kinds.some((asked) => MEASURES.has(asked.kind) && !kinds.includes(asked));
+    return { hit, videoId, found, titled: titled(videoId), hasPhrases, isOfKind, isHalf };
   });
 }
 
