@@ -50,7 +50,9 @@ export const answerSchema = z
   .object({
     answer: z.string().meta({ description: 'Plain text. Each claim has its citation, `[1]`' }),
     mode: z.enum(['llm', 'extractive']).meta({ description: 'Written by the chat model, or made of what was found' }),
-    found: z.boolean().meta({ description: 'False when the videos do not contain it' }),
+    found: z.boolean().meta({
+      description: 'False when nothing surely answers it; the answer then tells at most what comes nearest',
+    }),
     understoodAs: z
       .string()
       .optional()

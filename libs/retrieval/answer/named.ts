@@ -29,13 +29,8 @@ const NAMED: [RegExp, (rest: string) => string][] = [
     ),
     (rest) => rest,
   ],
-  // "In the lecture on steam engines, when is a boiler shown?"
-  [
-    written(
-      `^in (?:${THE}(?:${VIDEO} (?:${CALLED} )?)?${QUOTED}|(?:the|my|our|that) ${VIDEO} ${CALLED} (?<name>[^,]+)),? (?<rest>.+)$`,
-    ),
-    (rest) => rest,
-  ],
+  // "In “Steam engines” what is said of boilers?", "In the lecture on steam engines, when is a boiler shown?"
+  [written(`^in ${THE}(?:${VIDEO} (?:${CALLED} )?)?${QUOTED},? (?<rest>.+)$`), (rest) => rest],
   [written('^in (?<name>[^,]+), (?<rest>.+)$'), (rest) => rest],
   [
     written(
