@@ -224,7 +224,15 @@ export function queryTerms(text: string, language?: string): string[] {
   return [...new Set(language === undefined ? words.flatMap(termsInAll) : terms(text, language))];
 }
 
-const plain = (text: string): string => text.toWellFormed().replace(LAYOUT, '').normalize('NFKC').toLowerCase();
+const plain = (text: string): string =>
+  text
+    .toWellFormed()
+    .replace(LAYOUT, '')
+    .normalize('NFKC')
+    .replace(/[\u0e4d\u0ecd][\u0e32\u0eb2]/g, oneVowel)
+    .toLowerCase();
+/** A vowel of Thai and of Lao that NFKC takes apart; ICU's dictionaries know it as one ("น้ำ", water). */
+const oneVowel = (parts: string): string => (parts.startsWith('\u0e4d') ? '\u0e33' : '\u0eb3');
 
 /** Letters that Unicode does not take for one with an accent, as people write them who lack the key. */
 const LETTERS: Record<string, string> = {
@@ -239,12 +247,16 @@ const LETTERS: Record<string, string> = {
   ħ: 'h',
   ı: 'i',
 };
+/**
+ * Accents, and what people leave out: vowels in Arabic and Hebrew, the nukta in Hindi. Other marks are letters: か and が, दिन (day) and दान (gift).
+ */
+const ACCENTS = /(?<=[\p{sc=Latin}\p{sc=Greek}\p{sc=Cyrillic}\p{sc=Arabic}\p{sc=Hebrew}\p{N}])\p{M}+|\u093c/gu;
 const folded = (word: string): string =>
   isAscii(word)
     ? word
     : word
         .normalize('NFKD')
-        .replace(/\p{M}+/gu, '')
+        .replace(ACCENTS, '')
         .replace(/[ßæœøłđðþħı]/g, (letter) => LETTERS[letter] as string);
 // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant.
 const isAscii = (text: string): boolean => /^[\x00-\x7f]*$/.test(text);

@@ -62,6 +62,32 @@ describe('What is in quotes', () => {
   });
 });
 
+describe('A word of a script whose marks are letters', () => {
+  it('is told from one with other marks, and cut from what stands before it', async () => {
+    const texts = [
+      '来年パリへ行く',
+      '来年バリへ行く',
+      'आज का दिन',
+      'दान और क़लम',
+      'ดื่มน้ำเยอะๆ ทุกวัน',
+      'แมวสีดำนั่งอยู่',
+      'école مَدْرَسَة',
+    ];
+    await say(texts.map((text, i) => [i * 10_000, i * 10_000 + 2000, text]));
+    const found = async (query: string) => (await find(query)).map(({ startMs }) => startMs / 10_000);
+    for (const [at, query] of [
+      [0, 'パリ'],
+      [2, 'दिन'],
+      [3, 'कलम'],
+      [4, 'น้ำ'],
+      [5, 'ดำ'],
+      [6, 'ecole'],
+      [6, 'مدرسة'],
+    ] as const)
+      expect([query, await found(query)]).toEqual([query, [at]]);
+  });
+});
+
 describe('What must not be there', () => {
   it('is not said between two passages that are one moment otherwise', async () => {
     await say([
