@@ -1,4 +1,4 @@
-import { otherTerms, termOf, terms, wordsOf } from '#store';
+import { initialsIn, otherTerms, termOf, terms, wordsOf } from '#store';
 import { type Kind, kindsAsked } from './kinds.ts';
 import type { Modality } from './search.ts';
 
@@ -171,9 +171,13 @@ export function highlights(text: string, words: readonly string[], language?: st
     known.set(word, found);
     return found;
   };
+  const names = initialsIn(text).filter(({ word }) => isWanted(word));
+  for (const { from, to } of names) marked.push([from, to]);
   for (const { segment, index, isWordLike } of segmenter.segment(text)) {
-    if (isWordLike && isWanted(segment)) marked.push([index, index + segment.length]);
+    const end = index + segment.length;
+    const isInName = names.some(({ from, to }) => index < to && end > from);
+    if (isWordLike && !isInName && isWanted(segment)) marked.push([index, end]);
   }
-  return marked;
+  return names.length > 0 ? marked.sort(([a], [b]) => a - b) : marked;
 }
 const segmenter = new Intl.Segmenter('en', { granularity: 'word' });

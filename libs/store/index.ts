@@ -10,4 +10,4 @@ export * from './types.ts';
 export * from './vector-index.ts';
 export { MAX_LISTED } from './vector-index-common.ts';
 export { cosine, dot } from './vectors.ts';
-export { isFunctionWord, otherTerms, type SpokenWord, spoken, termOf, terms, wordsOf } from './words.ts';
+export { initialsIn, isFunctionWord, otherTerms, type SpokenWord, spoken, termOf, terms, wordsOf } from './words.ts';

@@ -133,10 +133,16 @@ const LAYOUT = /[\u00ad\u200c-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]+/gu;
 
 /** "AT&T" and "R&D": short parts, which alone may be function words, or stand for anything. */
 const INITIALS = /(?<![\p{L}\p{N}])[\p{L}\p{N}]{1,3}(?:&[\p{L}\p{N}]{1,3})+(?![\p{L}\p{N}])/gu;
+const joined = (name: string): string => name.replaceAll('&', '');
+/** Where a text has such names, [from, to) in UTF-16 units, and the word that each is. */
+export const initialsIn = (text: string): { from: number; to: number; word: string }[] =>
+  [...text.matchAll(INITIALS)].map(({ 0: name, index }) => ({
+    from: index,
+    to: index + name.length,
+    word: joined(name),
+  }));
 const withInitials = (text: string): string =>
-  text.includes('&')
-    ? text.replace(INITIALS, (name) => `${name.replaceAll('&', ' ')} ${name.replaceAll('&', '')}`)
-    : text;
+  text.includes('&') ? text.replace(INITIALS, (name) => `${name.replaceAll('&', ' ')} ${joined(name)}`) : text;
 
 /** Words of a text in order, lower case; what "&" joins also as one ("att"). Chinese and Japanese are cut by ICU's dictionary. */
 export function wordsOf(written: string): string[] {

@@ -62,6 +62,15 @@ describe('What is in quotes', () => {
   });
 });
 
+describe('A name of initials', () => {
+  it('is marked as one', async () => {
+    await say([[0, 2000, 'Sold: AT&T, after the Q&A']]);
+    const [first] = await find('the AT&T Q&A that they sold');
+    const { text = '', highlights = [] } = first?.evidence[0] ?? {};
+    expect(highlights.map(([from, to]) => text.slice(from, to))).toEqual(['Sold', 'AT&T', 'Q&A']);
+  });
+});
+
 describe('A word of a script whose marks are letters', () => {
   it('is told from one with other marks, and cut from what stands before it', async () => {
     const texts = [
