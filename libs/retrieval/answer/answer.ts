@@ -1,22 +1,13 @@
 import type { Moment } from '../index.ts';
-import { CitationFilter } from './citations.ts';
-import { extractive, notFound, remarks } from './extractive.ts';
+import { extractive, remarks } from './extractive.ts';
 import { type Resolved, resolve, type Turn } from './follow-up.ts';
-import { type CallLimits, type Llm, LlmError, type Message, type Usage, UsageMeter } from './llm.ts';
+import { type CallLimits, type Llm, type Usage, UsageMeter } from './llm.ts';
+import { LlmError } from './llm-error.ts';
 import { type AnswerSources, type Findings, isSure, type VideoFacts } from './plan.ts';
-import {
-  evidenceAbout,
-  evidenceBudget,
-  fitting,
-  inRuns,
-  mapMessages,
-  messagesFor,
-  NOT_FOUND,
-  picturesOf,
-  rewriteMessages,
-} from './prompt.ts';
+import { rewriteMessages, saysNotFound } from './prompt.ts';
 import { readQuestion } from './question.ts';
 import { retrieve } from './retrieve.ts';
+import { speak } from './speak.ts';
 
 export interface AskOptions {
   question: string;
@@ -64,11 +55,6 @@ export type AnswerEvent =
   | { type: 'citations'; citations: Citation[] }
   | { type: 'done'; answer: Answer };
 
-/** Notes of a text that does not fit are made in at most so many calls, so many at once. */
-const MAX_RUNS = 12;
-const RUNS_AT_ONCE = 3;
-const NOTE_TOKENS = 400;
-const REWRITE_TOKENS = 120;
 const MAX_REWRITTEN_CHARS = 500;
 
 /**
@@ -99,7 +85,8 @@ export async function* ask(
   let mode: Answer['mode'] = 'extractive';
   let failure: LlmError | undefined;
   if (llm && findings.moments.length > 0) {
-    const spoken = speak(llm, sources, resolved.text, findings, history, meter, limits());
+    const question = resolved.text;
+    const spoken = speak({ llm, sources, question, findings, history, meter, limits: limits() });
     try {
       for (let next = await spoken.next(); ; next = await spoken.next()) {
         if (next.done) {
@@ -204,14 +191,14 @@ async function standAlone(
   // "After that" is a place that is known; no words say it better.
   if (!llm || history.length === 0 || byRule.anchor) return { resolved: byRule };
   try {
-    const asked = await llm.ask(rewriteMessages(question, history), meter, { ...limits(), maxTokens: REWRITE_TOKENS });
+    const asked = await llm.ask(rewriteMessages(question, history), meter, limits());
     // In quotes a question would be looked for word for word.
     const text = asked
       .trim()
       .replace(/^(["“'])(.*)["”']$/s, '$2')
       .trim();
     if (text === '') throw new LlmError('llm_empty', 'The chat model answered nothing.');
-    if (text.length > MAX_REWRITTEN_CHARS || text.includes('\n') || text.includes(NOT_FOUND)) {
+    if (text.length > MAX_REWRITTEN_CHARS || text.includes('\n') || saysNotFound(text)) {
       throw new LlmError('llm_garbage', 'The chat model answered with something that is no question.');
     }
     return { resolved: { question: readQuestion(text), text } };
@@ -219,92 +206,6 @@ async function standAlone(
     if (!(error instanceof LlmError)) throw error;
     return { resolved: byRule, failure: error };
   }
-}
-
-/** The chat model's answer, piece by piece, each checked. Returns undefined where there is nothing that it could judge, so that it was not asked. Throws LlmError where nothing of it can be used. */
-async function* speak(
-  llm: Llm,
-  sources: AnswerSources,
-  question: string,
-  findings: Findings,
-  history: Turn[],
-  meter: UsageMeter,
-  limits: CallLimits,
-): AsyncGenerator<string, { cited: Iterable<number>; found: boolean; failure?: LlmError } | undefined> {
-  const { options } = llm;
-  const pictures = options.images > 0 ? await picturesOf(findings, sources, options.images) : [];
-  const items = evidenceAbout(findings, pictures.length > 0);
-  if (items.length === 0) return undefined;
-  const budget = evidenceBudget(options, question, history, pictures.length);
-  const isWhole = findings.texts !== undefined;
-  const runs = isWhole ? inRuns(items, budget, MAX_RUNS) : [fitting(items, budget)];
-  const known = new Set(runs.flat().map(({ n }) => n));
-  const messages: Message[] =
-    runs.length > 1
-      ? messagesFor(question, findings, await notesOf(llm, question, runs, budget, meter, limits), { history })
-      : messagesFor(question, findings, runs[0] ?? [], {
-          history,
-          pictures: pictures.filter(({ n }) => known.has(n)),
-        });
-
-  const filter = new CitationFilter(known);
-  let raw = '';
-  let end: 'stop' | 'length' = 'stop';
-  const answer = llm.chat(messages, meter, limits);
-  try {
-    for (let next = await answer.next(); ; next = await answer.next()) {
-      if (next.done) {
-        end = next.value;
-        break;
-      }
-      raw += next.value;
-      const text = filter.push(next.value);
-      if (text) yield text;
-    }
-  } finally {
-    await answer.return('stop');
-  }
-  // A sentence that was cut off has no end to be checked.
-  const rest = end === 'stop' ? filter.end() : '';
-  if (rest) yield rest;
-  if (filter.cited.size === 0) {
-    if (raw.includes(NOT_FOUND)) {
-      yield notFound(findings);
-      return { cited: [], found: false };
-    }
-    if (end === 'length') throw new LlmError('llm_too_long', 'The chat model did not come to an end.');
-    if (raw.trim() === '') throw new LlmError('llm_empty', 'The chat model answered nothing.');
-    throw new LlmError('llm_uncited', 'The chat model gave no sources for what it answered.');
-  }
-  const failure =
-    end === 'length'
-      ? new LlmError('llm_too_long', 'The answer was longer than it may be; its end is missing.')
-      : undefined;
-  return { cited: filter.cited, found: true, ...(failure && { failure }) };
-}
-
-/** The map step: notes of each run, with the numbers of the evidence they rest on. */
-async function notesOf(
-  llm: Llm,
-  question: string,
-  runs: ReturnType<typeof inRuns>,
-  budget: number,
-  meter: UsageMeter,
-  limits: CallLimits,
-): Promise<{ notes: string }[]> {
-  const notes: string[] = [];
-  const maxTokens = Math.min(NOTE_TOKENS, llm.options.maxTokens, Math.floor(budget / runs.length));
-  const waiting = [...runs.entries()];
-  const work = async (): Promise<void> => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const [i, run] = next;
-      const filter = new CitationFilter(new Set(run.map(({ n }) => n)));
-      const text = await llm.ask(mapMessages(question, run), meter, { ...limits, maxTokens });
-      notes[i] = (filter.push(text) + filter.end()).trim();
-    }
-  };
-  await Promise.all(Array.from({ length: RUNS_AT_ONCE }, work));
-  return notes.filter(Boolean).map((text) => ({ notes: text }));
 }
 
 /** What "that" is in a question that follows: the first place that was cited; of neighbours the farthest, so that "and after that?" goes on. */

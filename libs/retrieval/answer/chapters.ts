@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { cosine, type FrameRow, type PassageRow } from '#store';
 import { countTerms, idfOf } from './central.ts';
-import { type Llm, LlmError, UsageMeter } from './llm.ts';
+import { type Llm, UsageMeter } from './llm.ts';
+import { LlmError } from './llm-error.ts';
 import { data } from './prompt.ts';
 import { changes } from './scenes.ts';
 import { cut, neutral } from './text.ts';

@@ -1,5 +1,6 @@
 import { NOT_FOUND } from './prompt.ts';
 import { neutral } from './text.ts';
+import { withoutTemplate } from './thoughts.ts';
 
 /** `[3]`, and what models write in its place: `[1, 2]`, `[1–3]`, `[^1]`, `[[1]]`, `[evidence 1]`, `【1†source】`, `［1］`. */
 const [OPEN, CLOSE, WITHIN] = ['(?:\\[{1,2}\\^?|【|［)', '(?:\\]{1,2}|】|］)', '[^\\]】］]'];
@@ -79,7 +80,8 @@ export class CitationFilter {
     return 0;
   }
 
-  #sentence(raw: string): string {
+  #sentence(written: string): string {
+    const raw = withoutTemplate(written);
     // Whatever a model cites for having found nothing.
     this.#hasNone ||= !this.#wroteAny && raw.trimStart().startsWith(NOT_FOUND);
     if (this.#hasNone || raw.includes(NOT_FOUND)) {

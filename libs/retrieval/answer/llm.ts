@@ -1,4 +1,6 @@
 import type OpenAI from 'openai';
+import { CUT_OFF, ENDLESS, errorIn, explain, LlmError, refusedPart, TooLong } from './llm-error.ts';
+import { Thoughts, withoutTemplate } from './thoughts.ts';
 
 export interface LlmOptions {
   /** Of an OpenAI-compatible api, `/v1` included. The operator's choice: any address is allowed. */
@@ -18,31 +20,6 @@ export interface LlmOptions {
   outputPrice?: number;
 }
 export type Message = OpenAI.Chat.Completions.ChatCompletionMessageParam;
-
-export type LlmErrorCode =
-  | 'llm_unreachable'
-  | 'llm_timeout'
-  | 'llm_auth'
-  | 'llm_rate_limited'
-  | 'llm_refused'
-  | 'llm_failed'
-  | 'llm_garbage'
-  | 'llm_cut_off'
-  | 'llm_too_long'
-  | 'llm_empty'
-  | 'llm_uncited';
-/** Why there is no answer of the chat model. The message is for the person who asked: nothing of the endpoint's own words or of the key is in it. */
-export class LlmError extends Error {
-  override readonly name = 'LlmError';
-  constructor(
-    readonly code: LlmErrorCode,
-    message: string,
-    /** For the log: what the endpoint said, without the key. */
-    readonly detail?: string,
-  ) {
-    super(message);
-  }
-}
 
 /** Tokens of all calls of one answer. */
 export interface Usage {
@@ -69,12 +46,29 @@ const MAX_CHARS_PER_TOKEN = 16;
 /** The same for what comes over the wire: a chunk of one token has about 300 bytes. */
 const MAX_BYTES_PER_TOKEN = 4096;
 
+/** What some server refuses, and how it says so. Of the two names of a limit the first that it takes is sent. */
+const PARTS = [
+  ['max_tokens', /\bmax_tokens\b/],
+  ['max_completion_tokens', /\bmax_completion_tokens\b/],
+  ['temperature', /\btemperature\b/],
+  ['stream_options', /\bstream_options\b/],
+  ['system', /\bsystem (?:role|message|prompt)|developer instruction/i],
+] as const satisfies [string, RegExp][];
+type Part = (typeof PARTS)[number][0];
+
 /** A chat model behind an OpenAI-compatible endpoint. */
 export class Llm {
   #client: Promise<OpenAI> | undefined;
   /** It ends thoughts that it did not begin: its chat template has begun them. */
   #closesOnly = false;
-  constructor(readonly options: LlmOptions) {}
+  /** What the server does not take. */
+  #without: ReadonlySet<Part>;
+
+  constructor(readonly options: LlmOptions) {
+    // OpenAI's newer models take the other name and no temperature; everybody else's server knows these.
+    const isOpenAi = new URL(options.baseUrl).hostname === 'api.openai.com';
+    this.#without = new Set(isOpenAi ? ['max_tokens', 'temperature'] : []);
+  }
 
   /** When the calls of one question that begin now must have ended. */
   deadline(): AbortSignal {
@@ -90,41 +84,31 @@ export class Llm {
     meter: UsageMeter,
     { maxTokens = this.options.maxTokens, deadline = this.deadline(), signal }: CallLimits = {},
   ): AsyncGenerator<string, 'stop' | 'length'> {
-    const { model, timeoutMs } = this.options;
+    const { timeoutMs } = this.options;
     signal?.throwIfAborted();
     const left = new AbortController();
     const ends = AbortSignal.any([deadline, left.signal, ...(signal ? [signal] : [])]);
     let [written, finish]: [string, string | null] = ['', null];
     let counted: OpenAI.CompletionUsage | null | undefined;
+    let refusal = '';
     let answered = false;
     let understood = false;
     try {
       this.#client ??= this.#connect();
       const client = await this.#client;
-      const isOpenAi = new URL(this.options.baseUrl).hostname === 'api.openai.com';
-      const asked = client.chat.completions
-        .create(
-          {
-            model,
-            messages,
-            stream: true,
-            stream_options: { include_usage: true },
-            // OpenAI's newer models take this name and no temperature; everybody else's server knows the older one.
-            ...(isOpenAi ? { max_completion_tokens: maxTokens } : { max_tokens: maxTokens, temperature: 0 }),
-          },
-          { signal: ends },
-        )
-        .withResponse();
-      const { data, response } = await orAborted(asked, ends);
+      const { data, response } = await this.#begin(client, messages, maxTokens, ends);
       answered = true;
       const chunks = response.headers.get('content-type')?.includes('application/json') ? wholeAnswer(response) : data;
       const thoughts = new Thoughts(this.#closesOnly);
       for await (const chunk of chunks) {
         if (typeof chunk !== 'object' || chunk === null) continue;
+        const failed = errorIn(chunk);
+        if (failed) throw failed;
         counted = chunk.usage ?? counted;
         understood ||= Array.isArray(chunk.choices);
         const choice = chunk.choices?.[0];
         finish = choice?.finish_reason ?? finish;
+        refusal += choice?.delta?.refusal ?? '';
         const text = textIn(choice?.delta?.content);
         if (text === '') continue;
         written += text;
@@ -132,34 +116,74 @@ export class Llm {
         const shown = thoughts.push(text);
         if (shown) yield shown;
       }
-      this.#closesOnly ||= thoughts.closedOnly;
+      const isLong = /length|max_tokens/i.test(finish ?? '');
+      if (thoughts.closedOnly) this.#closesOnly = true;
+      else if (!thoughts.ended && !isLong) this.#closesOnly = false;
       // What was cut off may have been thought.
-      const last = finish === 'length' ? '' : thoughts.end();
+      const last = isLong ? '' : thoughts.end();
       if (last) yield last;
       // The SDK ends the stream without a word when it is aborted.
       ends.throwIfAborted();
       // A web page, say, which lies at the address that was configured.
       if (!understood) throw new SyntaxError('nothing in it is of the protocol');
-      if (finish === null || finish === 'content_filter')
-        throw new LlmError('llm_cut_off', 'The chat model stopped in the middle of its answer.');
-      return finish === 'length' ? 'length' : 'stop';
+      if (finish === null) throw new LlmError('llm_cut_off', CUT_OFF);
+      if (/filter|safety/i.test(finish)) {
+        throw new LlmError('llm_cut_off', "The chat model's content filter stopped its answer.");
+      }
+      if (/error/i.test(finish)) throw new LlmError('llm_failed', 'The chat model failed.', `finish_reason: ${finish}`);
+      if (refusal && written === '') throw new LlmError('llm_refused', 'The chat model declined to answer.');
+      return isLong ? 'length' : 'stop';
     } catch (error) {
       signal?.throwIfAborted();
       if (deadline.aborted) {
-        throw new LlmError('llm_timeout', `The chat model did not finish within ${timeoutMs / 1000} s.`);
+        const seconds = timeoutMs / 1000;
+        throw new LlmError('llm_timeout', `The chat model did not finish within ${seconds} s (LLM_TIMEOUT_SECONDS).`);
       }
-      throw this.#explain(error);
+      throw explain(error, {
+        apiKey: this.options.apiKey,
+        hasPictures: messages.some(({ content }) => hasPicture(content)),
+      });
     } finally {
       left.abort();
       if (answered) meter.add(counted, messages, written);
     }
   }
 
-  /** The whole answer as one text. */
+  /** The whole answer as one text; of one that is too long, what there is. */
   async ask(messages: Message[], meter: UsageMeter, options: CallLimits = {}): Promise<string> {
     let text = '';
-    for await (const piece of this.chat(messages, meter, options)) text += piece;
-    return text;
+    const answer = this.chat(messages, meter, options);
+    let next = await answer.next();
+    for (; !next.done; next = await answer.next()) text += next.value;
+    if (next.value === 'length' && text.trim() === '') throw new LlmError('llm_too_long', ENDLESS);
+    return withoutTemplate(text);
+  }
+
+  /** Asks; what the server refuses by name is changed or left out, now and in later calls. */
+  async #begin(client: OpenAI, messages: Message[], maxTokens: number, ends: AbortSignal) {
+    const without = new Set(this.#without);
+    for (;;) {
+      const parts = PARTS.filter(([part]) => !without.has(part));
+      const limit = parts.find(([part]) => part === 'max_tokens' || part === 'max_completion_tokens')?.[0];
+      const body: OpenAI.Chat.Completions.ChatCompletionCreateParamsStreaming = {
+        model: this.options.model,
+        messages: without.has('system') ? inOneMessage(messages) : messages,
+        stream: true,
+        ...(!without.has('stream_options') && { stream_options: { include_usage: true } }),
+        ...(!without.has('temperature') && { temperature: 0 }),
+        ...(limit && { [limit]: maxTokens }),
+      };
+      try {
+        const begun = await orAborted(client.chat.completions.create(body, { signal: ends }).withResponse(), ends);
+        this.#without = without;
+        return begun;
+      } catch (error) {
+        const sent = parts.filter(([part]) => part in body || part === 'system');
+        const refused = refusedPart(error, sent);
+        if (!refused) throw error;
+        without.add(refused);
+      }
+    }
   }
 
   async #connect(): Promise<OpenAI> {
@@ -178,72 +202,25 @@ export class Llm {
       fetch: async (input, init) => bounded(await fetch(input, init), maxTokens * MAX_BYTES_PER_TOKEN + 2 ** 20),
     });
   }
-
-  #explain(error: unknown): LlmError {
-    if (error instanceof LlmError) return error;
-    const { status, message, name } = error as { status?: number; message?: string; name?: string };
-    const detail = `${name}: ${message}`.replaceAll(this.options.apiKey ?? '\0', '***').slice(0, 500);
-    const as = (code: LlmErrorCode, text: string) => new LlmError(code, text, detail);
-    if (status === 401 || status === 403) return as('llm_auth', 'The chat model refuses the key it was given.');
-    if (status === 429) return as('llm_rate_limited', 'The chat model has too much to do.');
-    if (status !== undefined && status < 500)
-      return as('llm_refused', `The chat model refused the request (${status}).`);
-    if (status !== undefined) return as('llm_failed', `The chat model failed (${status}).`);
-    if (name === 'SyntaxError') return as('llm_garbage', 'The chat model answered with something that is no answer.');
-    if (error instanceof TooLong) return as('llm_too_long', 'The chat model did not come to an end.');
-    // undici's word for a body that breaks off.
-    if (name === 'TypeError' && /terminated|closed/i.test(String(message))) {
-      return as('llm_cut_off', 'The chat model stopped in the middle of its answer.');
-    }
-    if (/^Connection error|fetch failed/i.test(String(message))) {
-      return as('llm_unreachable', 'The chat model cannot be reached.');
-    }
-    return as('llm_failed', 'The chat model failed.');
-  }
 }
 
 /** Text as most servers send it, or in parts, of which some are thoughts. */
 function textIn(content: unknown): string {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) return '';
-  return content.map((part) => (part?.type === 'text' && typeof part.text === 'string' ? part.text : '')).join('');
+  return content
+    .map((part) => (typeof part?.text === 'string' && !/think|reason/i.test(part.type) ? part.text : ''))
+    .join('');
 }
 
-const THINK = ['<think>', '<thinking>'];
-const THOUGHT = /<\/think(?:ing)?>/;
-/** It may just have begun. */
-const MAYBE_THOUGHT = /<[/a-z]{0,9}$/;
-/** Leaves out what reasoning models write before their answer, where their server leaves it in: `<think>…</think>`. */
-class Thoughts {
-  /** An end of thoughts came that had no beginning: what came before it may have been let through. */
-  closedOnly = false;
-  #state: 'unknown' | 'thinking' | 'over' = 'unknown';
-  #held = '';
+const hasPicture = (content: Message['content']): boolean =>
+  Array.isArray(content) && content.some(({ type }) => type === 'image_url');
 
-  /** `isBegun`: by the chat template, all is thought until that ends. Where it does not end, it was none. */
-  constructor(readonly isBegun: boolean) {}
-
-  /** What of the next piece belongs to the answer. */
-  push(piece: string): string {
-    this.#held += piece;
-    if (this.#state === 'unknown') {
-      const begun = this.#held.trimStart();
-      if (THINK.some((tag) => tag.startsWith(begun))) return '';
-      this.#state = this.isBegun || THINK.some((tag) => begun.startsWith(tag)) ? 'thinking' : 'over';
-    }
-    const end = THOUGHT.exec(this.#held);
-    if (!end && this.#state === 'thinking') return '';
-    this.closedOnly ||= end !== null && this.#state === 'over';
-    this.#state = 'over';
-    const answer = end ? this.#held.slice(end.index + end[0].length).trimStart() : this.#held;
-    this.#held = MAYBE_THOUGHT.exec(answer)?.[0] ?? '';
-    return answer.slice(0, answer.length - this.#held.length);
-  }
-
-  end(): string {
-    const isThought = this.#state === 'thinking' && THINK.some((tag) => this.#held.trimStart().startsWith(tag));
-    return isThought ? '' : this.#held;
-  }
+/** The rules at the head of the user's message, for chat templates that have no system. */
+function inOneMessage([system, user]: Message[]): Message[] {
+  const rules = { type: 'text' as const, text: `${system?.content}\n\n` };
+  const content = (user as OpenAI.Chat.Completions.ChatCompletionUserMessageParam).content;
+  return [{ role: 'user', content: typeof content === 'string' ? rules.text + content : [rules, ...content] }];
 }
 
 /** Adds up what the calls of one answer cost. */
@@ -289,20 +266,22 @@ const textOf = (content: Message['content']): unknown =>
 
 /** Some servers answer in one piece whatever they were asked. */
 async function* wholeAnswer(response: Response): AsyncGenerator<OpenAI.Chat.Completions.ChatCompletionChunk> {
-  const { choices, usage, error } = JSON.parse(await response.text()) as OpenAI.Chat.Completions.ChatCompletion & {
-    error?: { message?: string };
-  };
-  if (error || !Array.isArray(choices)) throw new SyntaxError(error?.message ?? 'no choices');
+  const body = JSON.parse(await response.text()) as OpenAI.Chat.Completions.ChatCompletion | null;
+  const failed = errorIn(body ?? {});
+  if (failed) throw failed;
+  if (!Array.isArray(body?.choices)) throw new SyntaxError('no choices');
+  const { choices, usage } = body;
   const [choice] = choices;
   yield {
     choices: [
-      { index: 0, delta: { content: choice?.message?.content }, finish_reason: choice?.finish_reason ?? 'stop' },
+      {
+        ...{ index: 0, finish_reason: choice?.finish_reason ?? 'stop' },
+        delta: { content: choice?.message?.content, refusal: choice?.message?.refusal },
+      },
     ],
     usage,
   } as OpenAI.Chat.Completions.ChatCompletionChunk;
 }
-
-class TooLong extends Error {}
 
 /** A body of at most so many bytes; more is an error of whoever reads it. */
 function bounded(response: Response, maxBytes: number): Response {
