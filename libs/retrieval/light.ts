@@ -7,7 +7,7 @@ import { terms } from '#store';
 const LIGHT = new Set(
   terms(
     'go come get give take make put use need want let try work mean happen become seem think know keep start begin set turn leave bring allow able possible matter ' +
-      'call name live send like call true wrong really actually already also still just only even never again maybe perhaps exactly quite very too not no instead along away ' +
+      'call name live send like true wrong really actually already also still just only even never again maybe perhaps exactly quite very too not no instead along away ' +
       'back off out up down over after against among around before behind below between during since through under until within without ' +
       'thing way kind sort type number amount reason result cause step date meaning whole other else same own certain different',
   ),
