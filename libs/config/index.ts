@@ -186,7 +186,7 @@ const environment = z.object({
   LLM_BASE_URL: z
     .url({ protocol: /^https?$/ })
     .default('https://api.openai.com/v1')
-    .describe('OpenAI-compatible endpoint: OpenAI, Gemini, vLLM, llama.cpp, Ollama …'),
+    .describe('OpenAI-compatible endpoint, `/v1` included: OpenAI, Gemini, vLLM, llama.cpp, Ollama …'),
   LLM_API_KEY: z
     .string()
     .regex(/^[\x21-\x7e]+$/, 'visible ASCII characters only')
@@ -198,7 +198,12 @@ const environment = z.object({
     .max(3600)
     .default(60)
     .describe('Longest wait for the chat model, all calls of one question and their retries together'),
-  LLM_MAX_TOKENS: z.coerce.number().int().min(16).default(800).describe('Tokens of one answer at most'),
+  LLM_MAX_TOKENS: z.coerce
+    .number()
+    .int()
+    .min(16)
+    .default(800)
+    .describe('Tokens of one answer at most, thoughts included'),
   LLM_CONTEXT_TOKENS: z.coerce
     .number()
     .int()
@@ -237,11 +242,20 @@ const environment = z.object({
   LOG_PRETTY: flag.default(false).describe('Logs for people in place of JSON'),
 });
 
+/** A chat model reads so much at least: the rules, the question, and some of what was found. */
+const LEAST_READ_TOKENS = 1024;
+
 /** With what settings ask of each other. */
-const consistent = environment.refine(
-  ({ CLIP_LOGIT_SCALE: scale, CLIP_LOGIT_BIAS: bias }) => bias === undefined || scale !== undefined,
-  { path: ['CLIP_LOGIT_BIAS'], error: 'means nothing without CLIP_LOGIT_SCALE' },
-);
+const consistent = environment
+  .refine(({ CLIP_LOGIT_SCALE: scale, CLIP_LOGIT_BIAS: bias }) => bias === undefined || scale !== undefined, {
+    path: ['CLIP_LOGIT_BIAS'],
+    error: 'means nothing without CLIP_LOGIT_SCALE',
+  })
+  .refine(
+    ({ LLM_MODEL: model, LLM_CONTEXT_TOKENS: context, LLM_MAX_TOKENS: answer }) =>
+      !model || context - answer >= LEAST_READ_TOKENS,
+    { path: ['LLM_CONTEXT_TOKENS'], error: `must be at least ${LEAST_READ_TOKENS} more than LLM_MAX_TOKENS` },
+  );
 
 /** The configuration as the program uses it: parsed, complete, with defaults. */
 export type Config = ReturnType<typeof shape>;

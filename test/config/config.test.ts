@@ -53,6 +53,7 @@ describe('configuration', () => {
       { LLM_BASE_URL: 'file:///etc' },
       { LLM_IMAGES: '-1' },
       { LLM_IMAGE_SIZE: '481' },
+      { LLM_MAX_TOKENS: '8000' },
     ]) {
       expect(() => loadConfig({ LLM_MODEL: 'm', ...wrong })).toThrow(ConfigError);
     }

@@ -1,7 +1,17 @@
 /** What servers of chat models are known to do, each played by a real HTTP server. */
 import type { ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, type AnswerSources, ask, Llm, type LlmOptions, type Moment, type Turn } from '#retrieval';
+import {
+  type Answer,
+  type AnswerSources,
+  ask,
+  Llm,
+  type LlmOptions,
+  type Moment,
+  type Turn,
+  titleChapters,
+} from '#retrieval';
 import type { PassageRow } from '#store';
 import { begin, type ChatRequest, finish, type LlmFixture, piece, startLlm } from '../fixtures/llm.ts';
 
@@ -97,6 +107,35 @@ describe('A server', () => {
     const given = await answer(llm({ images: 2 }));
     expect(given).toMatchObject({ answer: 'Anna [1].', mode: 'llm', degraded: { code: 'llm_pictures' } });
     expect(given.degraded?.message).toContain('LLM_IMAGES');
+  });
+
+  it('without eyes is told of, too, where pictures are all that there is to judge by', async () => {
+    server.behave((response) => refuse(response, 400, { message: 'this model does not support image input' }));
+    const [first] = MOMENTS;
+    const seen = { ...first, confidence: 0.1, evidence: first?.evidence.slice(1) } as Moment;
+    const given = await answer(llm({ images: 2 }), {}, { ...sources(), search: async () => [seen] });
+    expect(given).toMatchObject({ mode: 'extractive', degraded: { code: 'llm_pictures' } });
+    expect(server.requests.length).toBe(1);
+  });
+
+  it('that is silent for longer than Node waits is waited for, to its deadline alone', async () => {
+    const key = Symbol.for('undici.globalDispatcher.1');
+    const shared = globalThis as unknown as Record<symbol, { dispatch: (...all: unknown[]) => boolean }>;
+    const usual = shared[key] as { dispatch: (...all: unknown[]) => boolean };
+    shared[key] = {
+      dispatch: (options, handler) => usual.dispatch({ headersTimeout: 50, ...(options as object) }, handler),
+    };
+    try {
+      server.behave(async (response) => {
+        // Its timers are a second apart.
+        await sleep(1_300);
+        say(response, 'Anna [1].');
+      });
+      expect(await answer()).toMatchObject({ answer: 'Anna [1].', mode: 'llm' });
+      expect(server.requests.length).toBe(1);
+    } finally {
+      shared[key] = usual;
+    }
   });
 
   it.each<[what: string, overflow: (response: ServerResponse) => unknown]>([
@@ -230,6 +269,35 @@ describe('A model that thinks at length', () => {
     expect(given).toMatchObject({ mode: 'extractive', found: true, degraded: { code: 'llm_too_long' } });
     expect(server.requests.length).toBeLessThanOrEqual(3);
     await expect.poll(() => server.aborted).toBe(server.requests.length - 1);
+  });
+});
+
+describe('Titles of chapters', () => {
+  const chapters = Array.from({ length: 20 }, (_, i) => ({
+    startMs: i * 1000,
+    endMs: i * 1000 + 1000,
+    title: `Old ${i}`,
+  }));
+  const passages = chapters.map(({ startMs, endMs }, i) => ({
+    ...{ id: `${i}`, tenant: 't', videoId: 'v', startMs, endMs, text: '厨房里有什么人在说话'.repeat(100) },
+  }));
+
+  it('are asked for with no more than the model can read, in any script', async () => {
+    server.behave(JSON.stringify(chapters.map((_, i) => `New ${i}`)));
+    const titled = await titleChapters(llm(), chapters, passages);
+    expect(titled.chapters[19]?.title).toBe('New 19');
+    const [{ body } = { body: undefined }] = server.requests;
+    const text = JSON.stringify(body?.messages);
+    const han = text.match(/\p{Script=Han}/gu)?.length ?? 0;
+    expect(han).toBeGreaterThan(4_000);
+    expect(han + (text.length - han) / 3.5).toBeLessThan(8_192 - 200);
+  });
+
+  it('may be in objects, and are not called the model’s where it gave none', async () => {
+    server.behave(JSON.stringify({ chapters: chapters.map((_, i) => ({ chapter: i + 1, title: `New ${i}` })) }));
+    expect((await titleChapters(llm(), chapters, passages)).chapters[19]?.title).toBe('New 19');
+    server.behave(JSON.stringify(chapters.map(() => '')));
+    expect((await titleChapters(llm(), chapters, passages)).chapters).toBe(chapters);
   });
 });
 

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { cosine, type FrameRow, type PassageRow } from '#store';
 import { countTerms, idfOf } from './central.ts';
-import { type Llm, UsageMeter } from './llm.ts';
+import { cutToTokens, type Llm, UsageMeter } from './llm.ts';
 import { LlmError } from './llm-error.ts';
 import { data } from './prompt.ts';
 import { changes } from './scenes.ts';
@@ -44,6 +44,9 @@ const NEAR_MS = 1_500;
 const TITLE_CHARS = 80;
 /** What of each chapter the chat model reads to title it. */
 const TITLED_CHARS = 600;
+/** Room for the rules, and for the frame of one chapter in the document. */
+const RULES_TOKENS = 200;
+const FRAME_TOKENS = 12;
 
 interface Border {
   atMs: number;
@@ -205,9 +208,11 @@ export async function titleChapters(
   chapters: Chapter[],
   passages: PassageRow[],
 ): Promise<{ chapters: Chapter[]; failure?: LlmError }> {
+  const { contextTokens, maxTokens } = llm.options;
+  const room = Math.floor((contextTokens - maxTokens - RULES_TOKENS) / chapters.length) - FRAME_TOKENS;
   const said = chapters.map(({ startMs, endMs }) => {
     const own = passages.filter((passage) => passage.startMs < endMs && passage.endMs > startMs);
-    return cut(own.map(({ text }) => text).join(' '), TITLED_CHARS);
+    return cutToTokens(cut(own.map(({ text }) => text).join(' '), TITLED_CHARS), Math.max(1, room));
   });
   if (said.every((text) => text === '')) return { chapters };
   try {
@@ -218,9 +223,12 @@ export async function titleChapters(
     const text = await llm.ask(messages, new UsageMeter({}));
     const titles: unknown = JSON.parse(/\[[\s\S]*\]/.exec(text)?.[0] ?? '');
     if (!Array.isArray(titles) || titles.length !== chapters.length) throw new SyntaxError('not one title a chapter');
+    const texts = titles.map((one) => (typeof one === 'object' ? one?.title : one));
+    // As they are, all of them: none is of the chat model.
+    if (!texts.some((text) => typeof text === 'string' && text.trim() !== '')) return { chapters };
     return {
       chapters: chapters.map((chapter, i) => {
-        const title = typeof titles[i] === 'string' ? asTitle(titles[i]) : '';
+        const title = typeof texts[i] === 'string' ? asTitle(texts[i]) : '';
         return title ? { ...chapter, title } : chapter;
       }),
     };

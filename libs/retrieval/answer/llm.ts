@@ -1,5 +1,6 @@
 import type OpenAI from 'openai';
 import { CUT_OFF, ENDLESS, errorIn, explain, LlmError, refusedPart, TooLong } from './llm-error.ts';
+import { cut } from './text.ts';
 import { Thoughts, withoutTemplate } from './thoughts.ts';
 
 export interface LlmOptions {
@@ -199,7 +200,8 @@ export class Llm {
       maxRetries: MAX_RETRIES,
       // Its debug lines hold whole prompts; what goes wrong is thrown.
       logLevel: 'off',
-      fetch: async (input, init) => bounded(await fetch(input, init), maxTokens * MAX_BYTES_PER_TOKEN + 2 ** 20),
+      fetch: async (input, init) =>
+        bounded(await fetch(input, patient(init)), maxTokens * MAX_BYTES_PER_TOKEN + 2 ** 20),
     });
   }
 }
@@ -261,6 +263,12 @@ export function estimateTokens(text: string): number {
   return Math.ceil((text.length - others) / 3.5 + others);
 }
 
+/** Cut to so many tokens, at a word. */
+export function cutToTokens(text: string, most: number): string {
+  const tokens = estimateTokens(text);
+  return tokens > most ? cut(text, Math.floor((text.length * most) / tokens)) : text;
+}
+
 const textOf = (content: Message['content']): unknown =>
   Array.isArray(content) ? content.filter((part) => part.type === 'text') : content;
 
@@ -281,6 +289,21 @@ async function* wholeAnswer(response: Response): AsyncGenerator<OpenAI.Chat.Comp
     ],
     usage,
   } as OpenAI.Chat.Completions.ChatCompletionChunk;
+}
+
+/** Where Node's fetch has what sends its requests. */
+const DISPATCHER = Symbol.for('undici.globalDispatcher.1');
+interface Dispatcher {
+  dispatch: (options: object, handler: unknown) => boolean;
+}
+/** Node's fetch gives up on a server that is silent for 300 s, and the SDK then asks again: only the deadline may end a call. What else is set for all requests (a proxy) holds. */
+function patient(init: RequestInit | undefined): RequestInit | undefined {
+  const shared = (globalThis as { [DISPATCHER]?: Dispatcher })[DISPATCHER];
+  if (!shared) return init;
+  const dispatcher: Dispatcher = {
+    dispatch: (options, handler) => shared.dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, handler),
+  };
+  return { ...init, dispatcher } as RequestInit;
 }
 
 /** A body of at most so many bytes; more is an error of whoever reads it. */

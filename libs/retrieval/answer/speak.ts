@@ -1,7 +1,7 @@
 import { CitationFilter } from './citations.ts';
 import { notFound } from './extractive.ts';
 import type { Turn } from './follow-up.ts';
-import { type CallLimits, estimateTokens, type Llm, type LlmOptions, type Message, type UsageMeter } from './llm.ts';
+import { type CallLimits, cutToTokens, type Llm, type LlmOptions, type Message, type UsageMeter } from './llm.ts';
 import { ENDLESS, LlmError } from './llm-error.ts';
 import type { AnswerSources, Findings } from './plan.ts';
 import {
@@ -14,7 +14,6 @@ import {
   picturesOf,
   saysNotFound,
 } from './prompt.ts';
-import { cut } from './text.ts';
 
 /** Notes of a text that does not fit are made in at most so many calls, so many at once, and are no longer than this. */
 const MAX_RUNS = 12;
@@ -56,6 +55,8 @@ export async function* speak(asked: Question): AsyncGenerator<string, Spoken | u
         isBegun = true;
         yield next.value;
       }
+      // With pictures there would have been something to judge by.
+      if (!next.value && failure) throw failure;
       return next.value && { ...(failure && { failure }), ...next.value };
     } catch (error) {
       if (!(error instanceof LlmError) || isBegun) throw error;
@@ -152,8 +153,7 @@ async function notesOf(
       // Its thoughts, where it thinks, are longer than its notes.
       const text = await llm.ask(mapMessages(question, run), meter, { ...limits, signal });
       isNone &&= saysNotFound(text);
-      const note = (filter.push(text) + filter.end()).trim();
-      notes[i] = cut(note, Math.floor((note.length * most) / Math.max(most, estimateTokens(note))));
+      notes[i] = cutToTokens((filter.push(text) + filter.end()).trim(), most);
     }
   };
   try {
