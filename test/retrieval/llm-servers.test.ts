@@ -73,10 +73,12 @@ describe('A server', () => {
       (body) =>
         'stream_options' in body && [422, '[{"loc":["body","stream_options"],"msg":"Extra inputs are not permitted"}]'],
     ],
-    [
-      'whose chat template has no system',
-      ({ messages }) => messages[0]?.role === 'system' && [400, 'System role not supported'],
-    ],
+    ...['System role not supported', 'Only user and assistant roles are supported!'].map(
+      (why): [string, (body: ChatRequest['body']) => [number, string] | false] => [
+        `whose chat template has no system (${why})`,
+        ({ messages }) => messages[0]?.role === 'system' && [400, why],
+      ],
+    ),
   ])('%s is asked as it wants it, and from then on at once', async (_what, refused) => {
     server.behave((response, { body }) => {
       const why = refused(body);

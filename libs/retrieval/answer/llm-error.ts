@@ -27,7 +27,7 @@ export class LlmError extends Error {
   }
 }
 
-/** It reads more than the server allows a body to be. */
+/** Of a body with more bytes than any answer has. */
 export class TooLong extends Error {}
 
 interface Failure {
@@ -111,7 +111,7 @@ export function errorIn(body: unknown): Error | undefined {
   return Object.assign(new Error(text), { code: said.code, error: said });
 }
 
-/** What a server does not take, of all that it could say so of. A prompt that is too long speaks of `max_tokens`, too. */
+/** Which of `parts` the server refuses. A prompt that is too long speaks of `max_tokens`, too. */
 export function refusedPart<P extends string>(thrown: unknown, parts: readonly [P, RegExp][]): P | undefined {
   const error = thrown as Failure;
   if (![400, 404, 422, 500].includes(error.status ?? 0) || isOverContext(error)) return undefined;

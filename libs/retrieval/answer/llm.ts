@@ -53,7 +53,7 @@ const PARTS = [
   ['max_completion_tokens', /\bmax_completion_tokens\b/],
   ['temperature', /\btemperature\b/],
   ['stream_options', /\bstream_options\b/],
-  ['system', /\bsystem (?:role|message|prompt)|developer instruction/i],
+  ['system', /\bsystem (?:role|message|prompt)|developer instruction|roles must alternate|roles are supported/i],
 ] as const satisfies [string, RegExp][];
 type Part = (typeof PARTS)[number][0];
 
@@ -119,7 +119,7 @@ export class Llm {
       }
       const isLong = /length|max_tokens/i.test(finish ?? '');
       if (thoughts.closedOnly) this.#closesOnly = true;
-      else if (!thoughts.ended && !isLong) this.#closesOnly = false;
+      else if (written !== '' && !thoughts.ended && !isLong) this.#closesOnly = false;
       // What was cut off may have been thought.
       const last = isLong ? '' : thoughts.end();
       if (last) yield last;

@@ -16,7 +16,7 @@ The user's message is one JSON document. Its "question" is the question to answe
 Use only the evidence. After each claim, before the full stop, cite the evidence it rests on by its number in square brackets, as [2] or [1][3]. Cite no other numbers. Every sentence needs a citation.
 Times are given as minutes:seconds; name them when the question asks when. An item with "seen" was found by what the picture shows; what it shows fits the question as well as its "confidence" (0 to 1) says. An item with "shows" is where that is in view longest; "inAll" is for how long in the whole video. An item with "titled" was found by the title and notes that somebody gave its video: they may say what the video is about, not what happens at that time. Where there is a "part", only that part of the videos was looked at.
 If the evidence does not contain the answer, write exactly ${NOT_FOUND} and nothing else.
-Answer in the language of the question, briefly, in plain text: no links, no images, no HTML, no headings.`;
+Answer in the language of the question, briefly, in plain text: no JSON, no links, no images, no HTML, no headings.`;
 const SUMMARY_RULES =
   'The evidence covers the whole timeline (or "part") in order, then what is seen most. Say what it is about, what its main points are and what is seen, in at most eight sentences.';
 const COUNT_RULES =

@@ -23,7 +23,7 @@ const NOTE_TOKENS = 400;
 const MAX_SHORTER = 2;
 const MIN_CONTEXT_TOKENS = 1_024;
 
-interface Question {
+interface Asked {
   llm: Llm;
   sources: AnswerSources;
   question: string;
@@ -43,7 +43,7 @@ interface Spoken {
  * The chat model's answer, piece by piece, each checked. Where it takes no pictures, or less text than is configured, it is asked again with less. Returns
  * undefined where there is nothing that it could judge, so that it was not asked. Throws LlmError where nothing of it can be used.
  */
-export async function* speak(asked: Question): AsyncGenerator<string, Spoken | undefined> {
+export async function* speak(asked: Asked): AsyncGenerator<string, Spoken | undefined> {
   let { options } = asked.llm;
   let failure: LlmError | undefined;
   for (let shorter = 0; ; ) {
@@ -75,7 +75,7 @@ export async function* speak(asked: Question): AsyncGenerator<string, Spoken | u
 }
 
 async function* speakOnce(
-  { llm, sources, question, findings, history, meter, limits }: Question,
+  { llm, sources, question, findings, history, meter, limits }: Asked,
   options: LlmOptions,
 ): AsyncGenerator<string, Spoken | undefined> {
   const pictures = options.images > 0 ? await picturesOf(findings, sources, options.images) : [];
