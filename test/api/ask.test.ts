@@ -7,7 +7,7 @@ import { openClip, resolveProfile } from '#models';
 import { frameId, passageId } from '#store';
 import { decodePicture } from '#video';
 import { API_KEYS, type ApiFixture, KEYS, setVideo, startApi } from '../fixtures/api.ts';
-import { begin, type LlmFixture, piece, startLlm } from '../fixtures/llm.ts';
+import { begin, finish, type LlmFixture, piece, startLlm } from '../fixtures/llm.ts';
 
 const KEY = 'sk-secret-0123456789';
 const NOWHERE = '0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e';
@@ -336,6 +336,20 @@ describe('With a chat model', () => {
       found: true,
       usage: { promptTokens: 1000, totalTokens: 1050 },
     });
+  });
+
+  it('an answer that was had with less says so, in one piece and as a stream', async () => {
+    const overflow = { message: 'exceeds', type: 'exceed_context_size_error', n_ctx: 4096 };
+    llm.behave((response, _request, call) =>
+      call % 2 === 1
+        ? response.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify({ error: overflow }))
+        : begin(response).end(piece('It is the powerhouse [1].') + finish()),
+    );
+    const expected = { answer: 'It is the powerhouse [1].', mode: 'llm', degraded: { code: 'llm_context' } };
+    expect((await ask({ question: 'what is the mitochondria?' }, withLlm)).body).toMatchObject(expected);
+    const all = await events({ question: 'what is the mitochondria?' }, withLlm);
+    expect(all.map(({ event }) => event)).toEqual(['moments', 'token', 'citations', 'done']);
+    expect(all.at(-1)?.data).toMatchObject(expected);
   });
 
   it('frames are shown to it no larger than LLM_IMAGE_SIZE', async () => {

@@ -181,6 +181,7 @@ describe('A server', () => {
     ['llm_rate_limited', 'quota', (r) => refuse(r, 429, { message: 'x', code: 'insufficient_quota' })],
     ['llm_too_long', 'LLM_MAX_TOKENS', (r) => say(r, '', 'length')],
     ['llm_too_long', 'LLM_MAX_TOKENS', (r) => say(r, 'Anna [1]. Pe', 'MAX_TOKENS')],
+    ['llm_failed', '408', (r) => refuse(r, 408, { message: 'timed out' })],
     // What gateways answer with 200.
     ['llm_failed', '502', (r) => whole(r, { error: { message: 'Provider returned error', code: 502 } })],
     ['llm_rate_limited', 'quota', (r) => begin(r).end('data: {"error":{"message":"x","code":429}}\n\n')],

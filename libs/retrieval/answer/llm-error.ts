@@ -85,7 +85,8 @@ export function explain(thrown: unknown, { apiKey, hasPictures }: { apiKey?: str
     );
   if (status === 429) return as('llm_rate_limited', 'The chat model has too much to do, or its quota is used up.');
   if (status === 402) return as('llm_refused', 'The account of the chat model has no credit left.');
-  if (status !== undefined && status < 500)
+  // 408 and 409 are tried again, as a 5xx is.
+  if (status !== undefined && status < 500 && status !== 408 && status !== 409)
     return as('llm_refused', `The chat model refused the request (${status}); the log has its reason.`);
   if (status !== undefined) return as('llm_failed', `The chat model failed (${status}).`);
   if (error.name === 'SyntaxError')
