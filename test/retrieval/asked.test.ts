@@ -1,9 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AnswerSources, ask, everyPlace, readQuestion, search, Titles, type Turn } from '#retrieval';
-import { openVectorIndex, passageId, type VectorIndex } from '#store';
+import { readQuestion } from '#retrieval';
+import { type Heard, heard } from '../fixtures/heard.ts';
 
 /** Questions as people ask them, of a small library that is only heard. */
 const SAID = {
@@ -20,55 +17,14 @@ const SAID = {
     'we went to see It in the evening',
     'The band Them is from Belfast',
   ],
-} as const;
-type Title = keyof typeof SAID;
-const TITLES = Object.keys(SAID) as Title[];
-const idOf = (title: Title) => `0190a000-0000-7000-8000-00000000000${TITLES.indexOf(title)}`;
-const titleOf = (id: string) => TITLES.find((title) => idOf(title) === id) as string;
-const encoder = {
-  ...{ id: 'test/blind', dimension: 2, logitScale: 20 },
-  encodeTexts: async (texts: string[]) => texts.map(() => new Float32Array([1, 0])),
 };
 
-const titles = new Titles();
-let dir: string;
-let index: VectorIndex;
+let library: Heard;
 beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'cuepoint-asked-'));
-  index = await openVectorIndex({ lanceDir: dir });
-  titles.add(TITLES.map((title) => ({ id: idOf(title), title, metadata: [], durationMs: 300_000 })));
-  await index.upsertPassages(
-    TITLES.flatMap((title) =>
-      SAID[title].map((text, i) => ({
-        ...{ id: passageId(idOf(title), i * 60_000), tenant: 't', videoId: idOf(title), language: 'en', text },
-        ...{ startMs: i * 60_000, endMs: i * 60_000 + 3000 },
-      })),
-    ),
-  );
+  library = await heard(SAID, 60_000);
 });
-afterAll(async () => {
-  await index.close();
-  await rm(dir, { recursive: true, force: true });
-});
-
-const deps = () => ({ index, encoder, titles: async () => titles });
-const sources: AnswerSources = {
-  search: (query) => search(deps(), { tenant: 't', ...query, openings: query.openings ?? false }),
-  everyPlace: (query) => everyPlace(deps(), { tenant: 't', ...query, videos: [] }),
-  titled: async (name, videoIds, isWhole) => titles.called(name, { tenant: 't', videoIds }, isWhole),
-  passages: (id) => index.listPassages('t', id),
-  scenes: async () => [],
-  labels: async () => [],
-  videos: async (ids = TITLES.map(idOf), most) =>
-    ids.slice(0, most).map((id) => ({ id, title: titleOf(id), durationMs: 300_000 })),
-  thumbnail: async () => undefined,
-};
-async function answer(question: string, history: Turn[] = []) {
-  for await (const event of ask({ sources }, { question, limit: 5, history })) {
-    if (event.type === 'done') return event.answer;
-  }
-  throw new Error('no answer');
-}
+afterAll(() => library[Symbol.asyncDispose]());
+const answer: Heard['answer'] = (...asked) => library.answer(...asked);
 /** Answers of questions that follow each other. */
 async function conversation(...questions: string[]) {
   const answers: Awaited<ReturnType<typeof answer>>[] = [];
@@ -106,7 +62,7 @@ describe('Videos that lack something', () => {
     const given = await answer('Which videos do not mention bees?');
     expect(given).toMatchObject({
       ...{ found: true, answer: '“bees” is not said in 1 video: "Rock" [1].' },
-      citations: [{ n: 1, moment: { videoId: idOf('Rock'), startMs: 0, endMs: 300_000 } }],
+      citations: [{ n: 1, moment: { videoId: library.idOf('Rock'), startMs: 0, endMs: 300_000 } }],
     });
     expect((await answer('videos without whales')).answer).toBe(
       'Nothing of “whales” was found in 3 videos: "Bread" [1], "Bees" [2] and "Rock" [3].',
@@ -131,7 +87,7 @@ describe('A question that follows', () => {
     const [, nowhere] = await conversation('When is the earthquake mentioned?', 'And in the other videos?');
     expect(nowhere).toMatchObject({ found: false, moments: [] });
     const [, both] = await conversation('Which videos mention bees?', 'compare them');
-    expect(new Set(both?.moments.map(({ videoId }) => titleOf(videoId)))).toEqual(new Set(['Bread', 'Bees']));
+    expect(new Set(both?.moments.map(({ videoId }) => library.titleOf(videoId)))).toEqual(new Set(['Bread', 'Bees']));
     expect(both?.answer).not.toContain('Rock');
   });
 

@@ -1,9 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AnswerSources, ask, everyPlace, search, Titles } from '#retrieval';
-import { openVectorIndex, passageId, type VectorIndex } from '#store';
+import { type Heard, heard } from '../fixtures/heard.ts';
 
 /** As people speak: questions and replies, and "she" for who was named a sentence before. */
 const SAID = {
@@ -25,53 +21,14 @@ const SAID = {
     "It's by Anselm Verhoeven, who lived across the road.",
     'the lifeboat saved many sailors in forty years',
   ],
-} as const;
-const TITLES = Object.keys(SAID) as (keyof typeof SAID)[];
-const idOf = (title: string) =>
-  `0190a000-0000-7000-8000-00000000000${TITLES.indexOf(title as (typeof TITLES)[number])}`;
-const encoder = {
-  ...{ id: 'test/blind', dimension: 2, logitScale: 20 },
-  encodeTexts: async (texts: string[]) => texts.map(() => new Float32Array([1, 0])),
 };
-const titles = new Titles();
-let dir: string;
-let index: VectorIndex;
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'cuepoint-beside-'));
-  index = await openVectorIndex({ lanceDir: dir });
-  titles.add(TITLES.map((title) => ({ id: idOf(title), title, metadata: [], durationMs: 300_000 })));
-  await index.upsertPassages(
-    TITLES.flatMap((title) =>
-      SAID[title].map((text, i) => ({
-        ...{ id: passageId(idOf(title), i * 5000), tenant: 't', videoId: idOf(title), language: 'en', text },
-        ...{ startMs: i * 5000, endMs: i * 5000 + 3000 },
-      })),
-    ),
-  );
-});
-afterAll(async () => {
-  await index.close();
-  await rm(dir, { recursive: true, force: true });
-});
 
-const deps = () => ({ index, encoder, titles: async () => titles });
-const sources: AnswerSources = {
-  search: (query) => search(deps(), { tenant: 't', ...query, openings: query.openings ?? false }),
-  everyPlace: (query) => everyPlace(deps(), { tenant: 't', ...query, videos: [] }),
-  titled: async (name, videoIds, isWhole) => titles.called(name, { tenant: 't', videoIds }, isWhole),
-  passages: (id, timeRange) => index.listPassages('t', id, { timeRange }),
-  scenes: async () => [],
-  labels: async () => [],
-  videos: async (ids = TITLES.map(idOf), most) =>
-    ids.slice(0, most).map((id) => ({ id, title: TITLES.find((title) => idOf(title) === id) as string })),
-  thumbnail: async () => undefined,
-};
-async function answer(question: string) {
-  for await (const event of ask({ sources }, { question, limit: 5 })) {
-    if (event.type === 'done') return event.answer;
-  }
-  throw new Error('no answer');
-}
+let library: Heard;
+beforeAll(async () => {
+  library = await heard(SAID, 5_000);
+});
+afterAll(() => library[Symbol.asyncDispose]());
+const answer: Heard['answer'] = (...asked) => library.answer(...asked);
 
 describe('An answer is told with', () => {
   it.each([
@@ -121,7 +78,7 @@ describe('Of the words of a question', () => {
 it('What has half of what is asked for is told as what comes nearest, and is no answer', async () => {
   const given = await answer('How many sailors did the lifeboat carry?');
   expect(given).toMatchObject({
-    ...{ found: false, citations: [{ moment: { videoId: idOf('Standup Thursday'), startMs: 20_000 } }] },
+    ...{ found: false, citations: [{ moment: { videoId: library.idOf('Standup Thursday'), startMs: 20_000 } }] },
     answer: expect.stringMatching(/Nobody says “carry”\. What comes nearest is said at 0:20 in .* \[\d\]\.$/),
   });
   expect(await answer('What did the referee say of the penalty?')).toMatchObject({ found: false, citations: [] });
@@ -134,5 +91,5 @@ it('A colour or an amount that no sentence names is not there', async () => {
 
 it('Videos that are called alike are compared by what each says', async () => {
   const { answer: given } = await answer('Compare the two standups');
-  for (const title of TITLES) expect(given).toContain(`Said in "${title}"`);
+  for (const title of Object.keys(SAID)) expect(given).toContain(`Said in "${title}"`);
 });
