@@ -65,7 +65,7 @@ async function start(): Promise<void> {
       if (isForbidden(err)) throw err;
       log.warn({ err }, 'Redis takes no writes');
     })
-    .then(() => app.get(QueueWorkers).start())
+    .then(() => stopping || app.get(QueueWorkers).start())
     .catch(fail);
   app.get(Reconcile).start();
   process.send?.({ type: 'ready' });

@@ -1,5 +1,5 @@
 import { ModelError } from '#models';
-import type { Video } from '#store';
+import { isFull, type Video } from '#store';
 
 export type Problem = NonNullable<Video['error']>;
 
@@ -46,7 +46,7 @@ export function problemOf(error: unknown): Problem & { retryable: boolean } {
 export function isDiskFull(error: unknown): boolean {
   if (error instanceof FinalProblem) return false;
   const { code, message } = (error ?? {}) as { code?: string; message?: string };
-  return ['disk_full', 'ENOSPC', 'EDQUOT'].includes(code ?? '') || /No space left on device/.test(message ?? '');
+  return code === 'disk_full' || isFull(error) || /No space left on device/.test(message ?? '');
 }
 
 /** BullMQ keeps one text for a failure; it is written so, and read back by `fromReason`. */

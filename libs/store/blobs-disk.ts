@@ -18,7 +18,7 @@ import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { BlobInfo, BlobStore, PutOptions } from './blobs.ts';
 import { checkKey, checkPrefix, eachOf, isVideoId, Meter, notFound } from './blobs-stream.ts';
-import { StoreAway, StoreError } from './errors.ts';
+import { isFull, StoreAway, StoreError } from './errors.ts';
 
 /** The free space is looked at again each time this much has been written. */
 const FREE_CHECK_BYTES = 16 * 1024 ** 2;
@@ -233,5 +233,5 @@ function unlessMissing(error: NodeJS.ErrnoException): undefined {
 function translate(error: unknown): unknown {
   const { code = '', message } = error as NodeJS.ErrnoException;
   if (AWAY.includes(code)) return new StoreAway(`Media cannot be kept: ${message}`);
-  return code === 'ENOSPC' || code === 'EDQUOT' ? new StoreError('disk_full', 'The disk is full') : error;
+  return isFull(error) ? new StoreError('disk_full', 'The disk is full') : error;
 }

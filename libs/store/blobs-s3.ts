@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { S3 } from '@aws-sdk/client-s3';
 import type { BlobInfo, BlobStore, PutOptions, S3Options } from './blobs.ts';
 import { checkKey, checkPrefix, eachOf, isVideoId, Meter, notFound } from './blobs-stream.ts';
-import { StoreAway, StoreError } from './errors.ts';
+import { isFull, StoreAway, StoreError } from './errors.ts';
 
 const PART_BYTES = 8 * 1024 ** 2;
 /** S3 takes at most this many parts an upload. */
@@ -287,7 +287,7 @@ function translate(error: unknown): unknown {
   if (unreachable || refuses || (status !== undefined && status >= 500)) {
     return new StoreAway(`The object store does not answer as it should: ${name} ${message}`);
   }
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
+  if (isFull(error)) {
     return new StoreError('disk_full', `The disk of ${tmpdir()} is full: there is no room for a local copy`);
   }
   return error;

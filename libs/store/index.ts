@@ -3,7 +3,7 @@ export { type BlobInfo, type BlobStore, openBlobs } from './blobs.ts';
 export { DiskBlobs } from './blobs-disk.ts';
 export { S3Blobs } from './blobs-s3.ts';
 export { Catalog } from './catalog.ts';
-export { StoreAway, StoreError } from './errors.ts';
+export { isFull, StoreAway, StoreError } from './errors.ts';
 export * from './ids.ts';
 export { awayIfRefused, checkWritable, connectRedis, durabilityRisks, isForbidden } from './redis.ts';
 export * from './types.ts';

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Answer, type AnswerSources, ask, Llm, type LlmOptions, type Moment, titleChapters } from '#retrieval';
 import type { PassageRow } from '#store';
-import { begin, finish, type LlmFixture, piece, startLlm } from '../fixtures/llm.ts';
+import { begin, finish, type LlmFixture, piece, sourcesOf, startLlm } from '../fixtures/llm.ts';
 
 const KEY = 'sk-secret-0123456789';
 const said = (at: number, text: string): Moment => ({
@@ -20,16 +20,7 @@ const moments = [
 ];
 const frame: Moment = { ...said(9_000, ''), evidence: [{ kind: 'frame', atMs: 9_000, endMs: 10_000, score: 0.3 }] };
 
-const sources = (found: Moment[] = moments, passages: PassageRow[] = []): AnswerSources => ({
-  search: async () => found,
-  everyPlace: async () => ({ moments: found.filter(({ confidence }) => confidence >= 0.5), isWhole: true }),
-  passages: async () => passages,
-  scenes: async () => [],
-  labels: async () => [],
-  videos: async () => [{ id: 'v', title: 'Sample', durationMs: 180_000 }],
-  titled: async () => [],
-  thumbnail: async () => Buffer.from('jpeg'),
-});
+const sources = (found = moments, passages: PassageRow[] = []) => sourcesOf(found, passages);
 
 let server: LlmFixture;
 const llm = (options: Partial<LlmOptions> = {}) =>

@@ -2,18 +2,9 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type Answer,
-  type AnswerSources,
-  ask,
-  Llm,
-  type LlmOptions,
-  type Moment,
-  type Turn,
-  titleChapters,
-} from '#retrieval';
+import { type Answer, ask, Llm, type LlmOptions, type Moment, type Turn, titleChapters } from '#retrieval';
 import type { PassageRow } from '#store';
-import { begin, type ChatRequest, finish, type LlmFixture, piece, startLlm } from '../fixtures/llm.ts';
+import { begin, type ChatRequest, finish, type LlmFixture, piece, sourcesOf, startLlm } from '../fixtures/llm.ts';
 
 const moment = (at: number, text: string): Moment => ({
   ...{ videoId: 'v', startMs: at, endMs: at + 2000, score: 1, confidence: 0.9 },
@@ -23,16 +14,7 @@ const moment = (at: number, text: string): Moment => ({
   ],
 });
 const MOMENTS = [moment(100_000, `anna is in the kitchen ${'and speaks '.repeat(600)}`), moment(5_000, 'peter cooks')];
-const sources = (passages: PassageRow[] = []): AnswerSources => ({
-  search: async () => MOMENTS,
-  everyPlace: async () => ({ moments: MOMENTS, isWhole: true }),
-  passages: async () => passages,
-  scenes: async () => [],
-  labels: async () => [],
-  videos: async () => [{ id: 'v', title: 'Sample', durationMs: 180_000 }],
-  titled: async () => [],
-  thumbnail: async () => Buffer.from('jpeg'),
-});
+const sources = (passages: PassageRow[] = []) => sourcesOf(MOMENTS, passages);
 
 let server: LlmFixture;
 const llm = (options: Partial<LlmOptions> = {}) =>

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
+import { isFull } from '#store';
 import { decodePicture, MediaError } from '#video';
 import { hasTooManyValues, textOf, tooManyValues } from '../http/json.ts';
 import { type ProblemCode, ProblemError } from '../problems.ts';
@@ -67,7 +68,6 @@ export async function readSearchForm(request: FastifyRequest): Promise<{ image: 
   return { image: { path, digest, [Symbol.asyncDispose]: () => kept.disposeAsync() }, fields };
 }
 
-const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 const noRoom = (cause: unknown) => new ProblemError('disk_full', 'There is no room for the picture.', { cause });
 const removeFolder = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true });
 

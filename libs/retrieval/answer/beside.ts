@@ -38,10 +38,10 @@ export async function withAnswer(
       .map((one) => one.text)
       .join(' ');
   const refers = (at: number): boolean => REFERS.test(around[at]?.text ?? '');
-  const { words } = readQuery(question);
+  const query = readQuery(question);
   const has = (at: number): string[] => {
     const { text: told = '', language } = around[at] ?? {};
-    return highlights(told, words, language).map(([start, end]) => told.slice(start, end).toLowerCase());
+    return highlights(told, query.words, language).map(([start, end]) => told.slice(start, end).toLowerCase());
   };
   if (asksToo(around[last]?.text ?? '', question)) to = Math.min(around.length - 1, to + 1);
   if (refers(first) && first > 0 && has(first - 1).some((word) => !has(first).includes(word))) from -= 1;
@@ -66,7 +66,7 @@ export async function withAnswer(
     language: best?.language ?? '',
     score: best?.score ?? 0,
   };
-  const confidence = momentsOfPassages([whole], readQuery(question))[0]?.confidence ?? 0;
+  const confidence = momentsOfPassages([whole], query)[0]?.confidence ?? 0;
   return {
     ...moment,
     startMs: Math.min(moment.startMs, ...added.map(({ startMs }) => startMs)),
