@@ -226,8 +226,12 @@ function termsInAll(word: string): string[] {
 
 /** Terms that passages may hold for the words of a query, each once: in one language, or in all, for nobody says which one a query is in. */
 export function queryTerms(text: string, language?: string): string[] {
-  const words = wordsOf(text);
-  return [...new Set(language === undefined ? words.flatMap(termsInAll) : terms(text, language))];
+  const termsOf = (word: string): string[] => {
+    if (language === undefined) return termsInAll(word);
+    const term = termOf(word, language);
+    return term === undefined ? [] : [term, ...(language === 'en' ? otherTerms(word) : [])];
+  };
+  return [...new Set(wordsOf(text).flatMap(termsOf))];
 }
 
 const plain = (text: string): string =>

@@ -142,6 +142,7 @@ describe('Words in a language', () => {
       ).toBe(true);
     }
     expect(queryTerms('Pferde', 'en')).toEqual(['pferd']);
+    expect(queryTerms('my mother is 14', 'en')).toEqual(expect.arrayContaining(['mother', 'mum', '14', 'fourteen']));
   });
 });
 

@@ -64,7 +64,7 @@ export function notFound({ question, scope, reason, isPart, unheard = [] }: Find
   return `I found nothing ${question.stretch ? whereIn(question.stretch, where) : `in ${where}`} that answers this.${said}`;
 }
 
-/** What has more than half of what was asked for, told as that. */
+/** What has half of what was asked for, told as that. */
 function nearest(findings: Findings): string {
   const { moments, reason, scope } = findings;
   const moment = reason || scope?.length === 0 ? undefined : closest(findings);
