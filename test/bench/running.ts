@@ -1,8 +1,11 @@
 /** The embedded product as a user runs it, and what is asked of it from outside. */
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { openAsBlob, readFileSync } from 'node:fs';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { createServer } from 'node:net';
 import { basename, join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { ROOT } from './report.ts';
 
@@ -12,6 +15,7 @@ interface Health {
 
 export class Running implements AsyncDisposable {
   readonly url: string;
+  readonly #agent = new Agent({ keepAlive: true });
   readonly #up: ReturnType<typeof spawn>;
 
   private constructor(url: string, up: ReturnType<typeof spawn>) {
@@ -46,6 +50,20 @@ export class Running implements AsyncDisposable {
     return (text && JSON.parse(text)) as T;
   }
 
+  /**
+   * POST of JSON, over connections that stay open. By `node:http`: `fetch` takes most of a millisecond more for itself on two cores, and whoever asks is not
+   * what is measured.
+   */
+  async post<T>(path: string, body: unknown): Promise<T> {
+    const json = JSON.stringify(body);
+    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(json) };
+    const sent = request(this.url + path, { method: 'POST', agent: this.#agent, headers }).end(json);
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    const answer = (await buffer(response)).toString();
+    if (response.statusCode !== 200) throw new Error(`${path}: ${response.statusCode} ${answer}`);
+    return JSON.parse(answer);
+  }
+
   async upload(path: string, title: string): Promise<string> {
     const form = new FormData();
     form.append('title', title);
@@ -73,6 +91,7 @@ export class Running implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#agent.destroy();
     if (this.#up.exitCode !== null || this.#up.signalCode !== null) return;
     const gone = new Promise((resolve) => this.#up.once('exit', resolve));
     this.#up.kill('SIGTERM');

@@ -84,12 +84,7 @@ export async function search(models: BenchModels, effort: SearchEffort): Promise
       WHISPER_MODEL: models.whisper,
       TEXT_MODEL: models.text ?? 'none',
     });
-    const ask = (request: Request) =>
-      running.json<Answer>('/v1/search', {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(request),
-      });
+    const ask = (request: Request) => running.post<Answer>('/v1/search', request);
     // The passage encoder is loaded last, and search does not wait for it.
     await waitFor('all models of the api', 120_000, async () => {
       const { steps } = await ask(sentences(`warm ${Math.random()}`)());
