@@ -11,6 +11,8 @@ try {
   checkConfig(config);
   // Only now: what is wrong with the configuration is told at once, and the rest takes a second to load.
   const { createApp } = await import('./app.ts');
+  const { useScratchFolder } = await import('#store');
+  await useScratchFolder();
   const api = await createApp(config);
   api.log.info({ url: api.url }, 'listening');
   process.send?.({ type: 'listening', url: api.url });

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Config } from '#config';
@@ -9,7 +10,6 @@ import type { Handler, JobContext } from './handler.ts';
 import { Models } from './models.ts';
 import { dropNearDuplicates, dropUnchanged, type Encoded } from './near-duplicates.ts';
 import { ahead, inGroups } from './pipeline.ts';
-import { SCRATCH_DIR } from './scratch.ts';
 import { runShard } from './shard-run.ts';
 import { Stores } from './stores.ts';
 import { CONFIG } from './tokens.ts';
@@ -47,8 +47,7 @@ export class FramesHandler implements Handler<'frames'> {
     const { index, blobs } = this.stores;
     return runShard(this.stores, 'frames', context, async ({ video, media, path, signal, done }) => {
       const { clip, profile } = await this.models.forFrames(video.reindex?.beside);
-      await mkdir(SCRATCH_DIR, { recursive: true });
-      const thumbnailDir = await mkdtemp(join(SCRATCH_DIR, 'frames-'));
+      const thumbnailDir = await mkdtemp(join(tmpdir(), 'frames-'));
       let damaged = false;
       try {
         // A still may stay on screen through the next shards, which then have no picture of their own.

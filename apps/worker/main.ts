@@ -1,14 +1,13 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import { loadConfig } from '#config';
-import { checkWritable, durabilityRisks, isForbidden } from '#store';
+import { checkWritable, durabilityRisks, isForbidden, useScratchFolder } from '#store';
 import { checkFfmpeg, configureFfmpeg } from '#video';
 import { Heartbeat } from './heartbeat.ts';
 import { createLogger, nestLogger } from './logger.ts';
 import { Models } from './models.ts';
 import { QueueWorkers } from './queue-workers.ts';
 import { Reconcile } from './reconcile.ts';
-import { removeScratch, sweepScratch } from './scratch.ts';
 import { Stores } from './stores.ts';
 import { workerModule } from './worker.module.ts';
 
@@ -21,7 +20,7 @@ const log = createLogger(config);
 async function start(): Promise<void> {
   configureFfmpeg({ ...config.ffmpeg, onNote: (message) => log.info(message) });
   log.info(await checkFfmpeg(), 'worker starts');
-  await sweepScratch();
+  await useScratchFolder();
   const app = await NestFactory.createApplicationContext(workerModule(config, log), {
     logger: nestLogger(log),
     abortOnError: false,
@@ -34,7 +33,6 @@ async function start(): Promise<void> {
     (async () => {
       log.info({ why }, 'worker stops');
       await app.close();
-      await removeScratch();
       process.exit(0);
     })().catch((err: unknown) => {
       log.error({ err }, 'worker did not stop cleanly');

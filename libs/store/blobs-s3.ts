@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -28,8 +28,6 @@ const isOurs = (key: string): boolean => {
   const [, videoId = '', ...file] = key.split('/');
   return isVideoId(videoId) && file.join('/') === 'source';
 };
-/** Local copies: `cuepoint-blob-<pid>-<random>`. */
-const COPY = 'cuepoint-blob-';
 
 interface Copy {
   holders: number;
@@ -47,7 +45,6 @@ export class S3Blobs implements BlobStore {
   readonly #bucket: string;
   /** Local copies that someone holds, by key. */
   readonly #copies = new Map<string, Copy>();
-  #swept = false;
 
   constructor(
     { bucket, endpoint, region, accessKeyId, secretAccessKey }: S3Options,
@@ -124,7 +121,6 @@ export class S3Blobs implements BlobStore {
   }
   async local(key: string, signal?: AbortSignal): Promise<{ path: string; release: () => Promise<void> }> {
     signal?.throwIfAborted();
-    await this.#sweepCopies();
     const copy = this.#copies.get(checkKey(key)) ?? this.#download(key);
     copy.holders++;
     let held = true;
@@ -229,7 +225,7 @@ export class S3Blobs implements BlobStore {
   }
   #download(key: string): Copy {
     const stop = new AbortController();
-    const dir = mkdtemp(join(tmpdir(), `${COPY}${process.pid}-`));
+    const dir = mkdtemp(join(tmpdir(), 'cuepoint-blob-'));
     const path = (async () => {
       const file = join(await dir, basename(key));
       const body = await this.#get(key, undefined, stop.signal);
@@ -243,25 +239,8 @@ export class S3Blobs implements BlobStore {
     this.#copies.set(key, copy);
     return copy;
   }
-  /** Removes copies of processes that were killed, once, before the first own copy. */
-  async #sweepCopies(): Promise<void> {
-    if (this.#swept) return;
-    this.#swept = true;
-    for (const name of await readdir(tmpdir())) {
-      const pid = Number(new RegExp(`^${COPY}(\\d+)-`).exec(name)?.[1]);
-      if (pid && pid !== process.pid && !isAlive(pid)) await rm(join(tmpdir(), name), { recursive: true, force: true });
-    }
-  }
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
 function orAborted<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!signal) return work;
   return new Promise((resolve, reject) => {

@@ -6,6 +6,7 @@ export { Catalog } from './catalog.ts';
 export { isFull, StoreAway, StoreError } from './errors.ts';
 export * from './ids.ts';
 export { awayIfRefused, checkWritable, connectRedis, durabilityRisks, isForbidden } from './redis.ts';
+export { useScratchFolder } from './scratch.ts';
 export * from './types.ts';
 export * from './vector-index.ts';
 export { MAX_LISTED } from './vector-index-common.ts';

@@ -118,19 +118,22 @@ describe('The api process', () => {
     await catalog.close();
   });
 
-  it('keeps an acknowledged upload through kill -9 of itself and of Redis, and ends when its parent is gone', async () => {
-    const first = await start();
+  it('keeps an acknowledged upload through kill -9 of itself and of Redis, ends when its parent is gone, and leaves nothing temporary', async () => {
+    const TMPDIR = await mkdtemp(join(dataDir, 'tmp-'));
+    const first = await start({ TMPDIR });
     const { body } = await request(first.url).post('/v1/videos').attach('file', Buffer.alloc(5000, 5), 'kept.mp4');
     first.child.kill('SIGKILL');
     await redis.kill();
     await redis.start();
-    const second = await start();
+    const second = await start({ TMPDIR });
     const read = await request(second.url).get(`/v1/videos/${body.id}`);
     expect(read.body).toMatchObject({ id: body.id, title: 'kept' });
     expect((await request(second.url).get(`/v1/videos/${body.id}/source`)).body.length).toBe(5000);
     // And it ends when its parent is gone.
     second.child.disconnect();
     expect(await once(second.child, 'exit')).toEqual([0, null]);
+    // Of the first one neither, nor of LanceDB.
+    expect(await readdir(TMPDIR)).toEqual([]);
   });
 
   it('logs no keys, secrets or signatures', async () => {

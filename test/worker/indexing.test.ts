@@ -1,7 +1,6 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Webhook } from 'standardwebhooks';
 import { v7 } from 'uuid';
@@ -16,11 +15,13 @@ vi.setConfig({ testTimeout: 150_000 });
 let system: System;
 let worker: WorkerProcess;
 let media: Awaited<ReturnType<typeof tempDir>>;
+let temporary: string;
 beforeAll(async () => {
   media = await tempDir();
   // Half a minute a shard, so that the sample is several jobs.
   system = await startSystem({ SHARD_MINUTES: '0.5', INGEST_ADDRESSES: 'loopback' });
-  worker = await system.startWorker();
+  temporary = await mkdtemp(join(media.path, 'tmp-'));
+  worker = await system.startWorker({ TMPDIR: temporary });
 });
 afterAll(async () => {
   await system?.[Symbol.asyncDispose]();
@@ -410,7 +411,7 @@ describe('a worker that is told to stop', () => {
     const asked = Date.now();
     expect(await worker.stop()).toBe(0);
     expect(Date.now() - asked).toBeLessThan(10_000);
-    expect(await readdir(tmpdir())).not.toContain(`cuepoint-scratch-${worker.child.pid}`);
+    expect(await readdir(temporary)).toEqual([]);
     expect(await system.jobs.countActive(id)).toBe(0);
     expect((await system.jobs.counts()).frames.failed).toBe(0);
     const next = await system.startWorker();
