@@ -1,5 +1,5 @@
 import { FlowProducer, Queue } from 'bullmq';
-import { connectRedis, newId, type VideoRef } from '#store';
+import { connectRedis, isForbidden, newId, type VideoRef } from '#store';
 import { type JobPayloads, jobIds, QUEUE_NAMES, QUEUE_PREFIX, type QueueName, type Shard } from './queues.ts';
 import { JOB_OPTIONS } from './retries.ts';
 
@@ -10,21 +10,49 @@ export interface JobSummary {
   finishedAt?: number;
 }
 
+interface Opened {
+  queues: { [Name in QueueName]: Queue<JobPayloads[Name]> };
+  flows: FlowProducer;
+}
+
 /** Adds, looks up and removes jobs. Adding a job twice is adding it once: ids are made from video, run, stage and shard. */
 export class Jobs {
   readonly #redis;
-  readonly #queues: { [Name in QueueName]: Queue<JobPayloads[Name]> };
-  readonly #flows: FlowProducer;
+  readonly #onError: (error: Error) => void;
+  #opened: Opened;
+  #isRefused = false;
 
   /** `redisUrl` as in connectRedis. One connection serves all queues; `onError` hears of its troubles (it reconnects by itself). */
   constructor(redisUrl: string, onError: (error: Error) => void = () => {}) {
     this.#redis = connectRedis(redisUrl);
     this.#redis.on('error', onError);
+    this.#onError = onError;
+    this.#opened = this.#open();
+  }
+
+  #open(): Opened {
     const shared = { connection: this.#redis, prefix: QUEUE_PREFIX };
-    const open = (name: QueueName) => new Queue(name, shared).on('error', onError);
-    this.#queues = Object.fromEntries(QUEUE_NAMES.map((name) => [name, open(name)])) as never;
-    this.#flows = new FlowProducer(shared);
-    this.#flows.on('error', onError);
+    const heard = (error: Error) => {
+      this.#isRefused ||= isForbidden(error);
+      this.#onError(error);
+    };
+    const open = (name: QueueName) => new Queue(name, shared).on('error', heard);
+    const flows = new FlowProducer(shared);
+    flows.on('error', heard);
+    return { queues: Object.fromEntries(QUEUE_NAMES.map((name) => [name, open(name)])) as never, flows };
+  }
+
+  /** BullMQ asks for the server's version once: where its user may not (ACL), all it is asked later is refused as well, so it is opened anew. */
+  get #current(): Opened {
+    if (this.#isRefused) {
+      this.#isRefused = false;
+      closeAll(this.#opened).catch(() => {});
+      this.#opened = this.#open();
+    }
+    return this.#opened;
+  }
+  get #queues() {
+    return this.#current.queues;
   }
 
   async addPlan(ref: VideoRef): Promise<void> {
@@ -54,7 +82,7 @@ export class Jobs {
       data: pick(ref),
       opts: { ...JOB_OPTIONS.captions, jobId: jobIds.captions(ref), ignoreDependencyOnFailure: true },
     };
-    await this.#flows.add({
+    await this.#current.flows.add({
       name: 'finalize',
       queueName: 'finalize',
       data: pick(ref),
@@ -191,9 +219,13 @@ export class Jobs {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...Object.values(this.#queues).map((queue) => queue.close()), this.#flows.close()]);
+    await closeAll(this.#opened);
     this.#redis.disconnect();
   }
+}
+
+async function closeAll({ queues, flows }: Opened): Promise<void> {
+  await Promise.all([...Object.values(queues), flows].map((each) => each.close()));
 }
 
 /** Callers may hand over a whole video; a payload has the reference only. */

@@ -48,6 +48,22 @@ describe('shards', () => {
 });
 
 describe('jobs', () => {
+  it('are taken as soon as the user may do what was forbidden when they were opened', async () => {
+    const connection = connectRedis(redis.url);
+    const may = (rule: string) => connection.call('ACL', 'SETUSER', 'default', rule);
+    await may('-info');
+    const early = new Jobs(redis.url);
+    const ref = refOf('forbidden');
+    await expect(early.addPlan(ref)).rejects.toThrow('NOPERM');
+    await expect(early.addPlan(ref)).rejects.toThrow('NOPERM');
+    await may('+info');
+    await early.addPlan(ref);
+    await early.addIndexFlow(ref, { frames: shards(1), speech: [] });
+    expect((await early.counts()).frames.waiting).toBe(1);
+    await early.removeWaiting(ref);
+    await early.close();
+    connection.disconnect();
+  });
   it('added twice are there once', async () => {
     const ref = refOf('twice');
     await jobs.addPlan(ref);
