@@ -1,7 +1,23 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, createConnection } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ApiFixture, multipart, rawRequest, startApi } from '../fixtures/api.ts';
+import { type ApiFixture, importBuilt, multipart, rawRequest, startApi } from '../fixtures/api.ts';
+
+const { answerBrokenHttp } = await importBuilt<typeof import('../../apps/api/http/server.ts')>('http/server.js');
+
+/** What comes back for the lines of a head as they are. */
+async function askRaw(port: number | string, head: string[], end = '\r\n\r\n') {
+  const socket = createConnection(Number(port), '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write(head.join('\r\n') + end);
+  const answer = String((await once(socket, 'data'))[0]);
+  socket.destroy();
+  const [, status, type] = /^HTTP\/1\.1 (\d+) .*?content-type: ([^\r]*)/s.exec(answer) ?? [];
+  return { status: Number(status), type, body: JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))) };
+}
 
 let api: ApiFixture;
 beforeAll(async () => {
@@ -142,7 +158,7 @@ describe('A mistake', () => {
     const path = '/v1/videos/0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e/labels';
     expect((await request(api.url).get(`${path}?labels=${labels}`)).body.code).toBe('video_not_found');
     const { body } = await request(api.url).get(`${path}?labels=${'x'.repeat(65_536)}`);
-    expect(body).toMatchObject({ code: 'request_invalid', detail: expect.stringContaining('more than 65536 bytes') });
+    expect(body).toMatchObject({ code: 'headers_too_large', detail: expect.stringContaining('more than 65536 bytes') });
   });
 
   it('is not seen in an empty body that names a type', async () => {
@@ -156,6 +172,36 @@ describe('A mistake', () => {
   it('of the method is told with those there are', async () => {
     const answer = await request(api.url).put('/v1/videos/0190f8a4-5a0e-7b63-9c1d-2f4a6b8c0d1e');
     expect(answer.headers.allow).toBe('DELETE, GET, HEAD, PATCH');
+  });
+
+  it.each([
+    ['a Host that is missing', ['GET /v1/videos HTTP/1.1'], 400, 'request_invalid'],
+    [
+      'an Expect that nobody knows',
+      ['GET /v1/videos HTTP/1.1', 'host: localhost', 'expect: tea'],
+      417,
+      'expectation_failed',
+    ],
+    [
+      'headers that are too large',
+      ['GET / HTTP/1.1', 'host: localhost', `x: ${'a'.repeat(65_536)}`],
+      431,
+      'headers_too_large',
+    ],
+    ['what is no HTTP', ['GARBAGE'], 400, 'request_invalid'],
+  ])('in HTTP itself is a problem, too: %s', async (_, head, status, code) => {
+    const answer = await askRaw(new URL(api.url).port, head);
+    expect(answer).toMatchObject({ status, type: 'application/problem+json; charset=utf-8', body: { status, code } });
+  });
+
+  it('of headers that come too late is a problem, too', async () => {
+    const server = createServer({ headersTimeout: 100, connectionsCheckingInterval: 50 });
+    server.on('clientError', answerBrokenHttp).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const answer = await askRaw(port, ['GET / HTTP/1.1', 'host: localhost'], '');
+    expect(answer).toMatchObject({ status: 408, body: { status: 408, code: 'request_timeout' } });
+    server.close();
   });
 
   it('in HTTP itself does not end the server', async () => {

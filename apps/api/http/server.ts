@@ -1,3 +1,4 @@
+import { type Server, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -11,6 +12,8 @@ import { endWhenSlow } from './slow-forms.ts';
 
 /** Body of a request that is not an upload. */
 const MAX_JSON_BYTES = 1024 * 1024;
+/** Time for address and headers to arrive; looked at every half a minute. */
+const HEADERS_MS = 30_000;
 /** Time for such a body to arrive. */
 const JSON_BODY_MS = 30_000;
 /** Address and headers together: 200 labels of 100 letters stand in an address, some of them escaped. */
@@ -32,7 +35,8 @@ export function createAdapter(): FastifyAdapter {
     requestTimeout: 0,
     connectionTimeout: 120_000,
     keepAliveTimeout: 65_000,
-    http: { headersTimeout: 30_000, maxHeaderSize: MAX_HEADER_BYTES },
+    // Node would answer a request without a Host by itself; ours is a problem (addHooks).
+    http: { headersTimeout: HEADERS_MS, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
     forceCloseConnections: 'idle',
     return503OnClosing: false, // ours is a problem (addHooks)
     clientErrorHandler: answerBrokenHttp,
@@ -53,16 +57,31 @@ export function sendProblem(problem: ProblemError, request: FastifyRequest, repl
 }
 
 /** What is not HTTP, or not in time, has no request to answer; the socket gets a problem and is closed. */
-function answerBrokenHttp(error: Error & { code?: string }, socket: Socket): void {
+export function answerBrokenHttp(error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
-  const detail =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? `Its address and headers have more than ${MAX_HEADER_BYTES} bytes.`
-      : `The request is not valid HTTP (${error.code ?? error.message}).`;
-  const problem = new ProblemError('request_invalid', detail);
+  const problem = brokenHttp(error);
   const body = JSON.stringify(problemBody(problem, '/', crypto.randomUUID()));
-  const head = ['HTTP/1.1 400 Bad Request', 'content-type: application/problem+json', 'connection: close'];
+  const status = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`;
+  const head = [status, 'content-type: application/problem+json; charset=utf-8', 'connection: close'];
   socket.end(`${[...head, `content-length: ${Buffer.byteLength(body)}`].join('\r\n')}\r\n\r\n${body}`);
+}
+
+function brokenHttp({ code, message }: Error & { code?: string }): ProblemError {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new ProblemError('headers_too_large', `They have more than ${MAX_HEADER_BYTES} bytes.`);
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new ProblemError('request_timeout', `Address and headers are waited for ${HEADERS_MS / 1000} s.`);
+  return new ProblemError('request_invalid', `The request is not valid HTTP (${code ?? message}).`);
+}
+
+/** Node answers these by itself, without a body. */
+function refuseByHeaders({ headers, raw: { httpVersion } }: FastifyRequest): void {
+  if (httpVersion === '1.1' && headers.host === undefined)
+    throw new ProblemError('request_invalid', 'A request of HTTP/1.1 has a Host.', {
+      headers: { connection: 'close' },
+    });
+  if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue')
+    throw new ProblemError('expectation_failed', 'Of Expect, 100-continue alone is known.');
 }
 
 /** What every request goes through before and after its handler. */
@@ -74,6 +93,8 @@ export function addHooks(
   parseJson(server);
   parseCaptionBodies(server);
   const methodsOf = routeMethods(server);
+  const http: Server = server.server;
+  http.on('checkExpectation', (request, response) => http.emit('request', request, response));
   server.addHook('onRequest', async (request, reply) => {
     reply.headers({
       'x-request-id': request.id,
@@ -85,6 +106,7 @@ export function addHooks(
     if (params.id !== undefined) params.id = params.id.toLowerCase();
     if (request.routeOptions.config.access !== 'probe') answerPages(request, reply);
     shutdown.throwIfAborted();
+    refuseByHeaders(request);
     await gate(request);
     // `curl -X POST -d ''` names a type for a body of nothing.
     if (request.headers['content-length'] === '0' && !isMultipart(request)) delete request.headers['content-type'];
