@@ -20,7 +20,7 @@ export const keys = {
   videos: (tenant: Tenant, status?: VideoStatus) => (status ? key('videos', tenant, status) : key('videos', tenant)),
   /** Sorted set of `tenant:videoId`: queued, indexing and deleting videos of all tenants. */
   unfinished: key('unfinished'),
-  /** Sorted set of `tenant:videoId`: uploads without a record, by when they were last heard of (seconds); +inf: they never get one. */
+  /** Sorted set of `tenant:videoId`, or of a folder in it: uploads that no record names yet, by when they were last heard of (seconds); +inf: none will, and they can go. */
   uploads: key('uploads'),
   /** Sorted set of the video ids of a tenant whose names changed last, by a number that goes up with each change. Gone with the last video. */
   renamed: (tenant: Tenant) => key('renamed', tenant),

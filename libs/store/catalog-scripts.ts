@@ -11,8 +11,10 @@ export interface VideoChange {
   /** Only when the video has one of these statuses. */
   from?: string[];
   create?: boolean;
-  /** Only while its upload is marked as under way. */
-  begun?: boolean;
+  /** Only while this upload is marked as under way; it is accepted with this. */
+  begun?: string;
+  /** What was accepted before, and nobody needs after this: marked as to be removed. */
+  left?: string;
   remove?: boolean;
   /** Counts `run` up and forgets the progress of shards. */
   newRun?: boolean;
@@ -83,10 +85,6 @@ end
 if status and old[3] == change.call then return reply() end
 if change.create then
   if status then return nil end
-  local mark = redis.call('ZSCORE', uploads, member)
-  -- What an upload left that was given up is being removed, or gone.
-  if change.begun and (not mark or mark == 'inf') then return nil end
-  redis.call('ZREM', uploads, member)
 else
   if not status or status == '"deleting"' then return nil end
   if change.run and run ~= change.run then return nil end
@@ -96,6 +94,14 @@ else
     if not allowed then return nil end
   end
 end
+
+if change.begun then
+  local mark = redis.call('ZSCORE', uploads, change.begun)
+  -- What an upload left that was given up is being removed, or gone.
+  if not mark or mark == 'inf' then return nil end
+  redis.call('ZREM', uploads, change.begun)
+end
+if change.left then redis.call('ZADD', uploads, '+inf', change.left) end
 
 local set = change.set or {}
 if change.newRun then

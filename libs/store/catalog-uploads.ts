@@ -10,7 +10,7 @@ const ABANDONED_SECONDS = 24 * 3600;
 /**
  * Uploads under way, in Redis: a mark is written before the first byte of a blob and goes in the step that writes the record. What a crash cuts off
  * between the two is known by its mark alone, so blobs are removed that this Redis has seen begin, and never one for want of a record: a Redis
- * that is empty, or another one, removes nothing.
+ * that is empty, or another one, removes nothing. Captions that are given later have a mark of their own.
  */
 export class Uploads {
   readonly #held = new Set<string>();

@@ -61,7 +61,7 @@ export class Catalog {
     for (const stage of STAGES) Object.assign(set, stageFields(stage, video.stages[stage]).set);
     const created = await this.#change(video.tenant, video.id, {
       create: true,
-      begun,
+      begun: begun ? unfinishedMember(video.tenant, video.id) : undefined,
       set,
       now: json(video.updatedAt),
     });
@@ -78,7 +78,10 @@ export class Catalog {
     ]);
     return videos.filter((_, i) => records[i] === 0 && uploads[i] === null);
   }
-  /** Before anything of an upload is stored; kept while this process lives, until the record is written (`createVideo`) or the upload has ended. */
+  /**
+   * Before anything of an upload is stored; kept while this process lives, until the record is written (`createVideo`) or the upload has ended.
+   * What is added to a video is named by its folder (`<id>/captions-…`) and accepted by `patchVideo`.
+   */
   beginUpload(tenant: Tenant, videoId: string): Promise<void> {
     return this.#uploads.begin(tenant, videoId);
   }
@@ -155,19 +158,24 @@ export class Catalog {
   }
   /**
    * Changes top-level fields at once. Undefined when the video is gone, or is not in the state the guard asks for.
-   * An optional field that is given as `undefined` is removed.
+   * An optional field that is given as `undefined` is removed. `begun`: the upload that is accepted with this; not done where that has been given up.
+   * `left`: what is to be removed after this, by a worker where its `endUpload` is not called.
    */
   async patchVideo(
     { tenant, videoId }: { tenant: Tenant; videoId: string },
     patch: Partial<Omit<Video, 'id' | 'tenant' | 'stages' | 'createdAt'>>,
-    guard: { run?: number; status?: VideoStatus[] } = {},
+    { run, status, begun, left }: { run?: number; status?: VideoStatus[]; begun?: string; left?: string } = {},
   ): Promise<Video | undefined> {
-    return this.#change(tenant, videoId, {
-      run: guard.run === undefined ? undefined : json(guard.run),
-      from: guard.status?.map(json),
+    const video = await this.#change(tenant, videoId, {
+      run: run === undefined ? undefined : json(run),
+      from: status?.map(json),
+      begun: begun === undefined ? undefined : unfinishedMember(tenant, begun),
+      left: left === undefined ? undefined : unfinishedMember(tenant, left),
       set: fieldsOf(patch),
       unset: OPTIONAL.filter((field) => field in patch && patch[field as keyof typeof patch] === undefined),
     });
+    if (video && begun !== undefined) this.#uploads.accepted(tenant, begun);
+    return video;
   }
   /** Changes one stage; progress of its shards is added in when read. False when this run of the video is no longer wanted. */
   async setStage(ref: VideoRef, stage: StageName, patch: Partial<Stage>): Promise<boolean> {

@@ -89,6 +89,23 @@ describe('Captions', () => {
     expect(await queued()).toEqual([waiting + 1, 0]);
   });
 
+  it('that are stored and come no further are removed by a worker', async () => {
+    const id = await newVideo();
+    const files = await api.blobFiles();
+    // All but the queue of captions, which is asked between their file and the record.
+    await api.connection.call('ACL', 'SETUSER', 'default', 'resetkeys', '~{cuepoint}:[^c]*');
+    const refused = await put(id, SRT);
+    await api.connection.call('ACL', 'SETUSER', 'default', 'allkeys');
+    expect([refused.status, refused.body.code]).toEqual([503, 'store_unavailable']);
+    const [left] = (await api.blobFiles()).filter((path) => !files.includes(path));
+    const marks = () => api.catalog.abandonedUploads();
+    await expect.poll(marks).toEqual([{ tenant: 'default', videoId: left?.split('/').slice(-3, -1).join('/') }]);
+    await api.catalog.endUpload('default', (await marks())[0]?.videoId ?? '', true);
+    // Of those that are taken no mark stays, nor of those before.
+    for (let round = 0; round < 2; round++) expect((await put(id, SRT)).status).toBe(202);
+    expect(await api.connection.exists('{cuepoint}:uploads')).toBe(0);
+  });
+
   it('may be in another language than what is spoken', async () => {
     const id = await newVideo();
     expect((await put(id, SRT, 'text/vtt', '?language=DE')).status).toBe(202);

@@ -301,6 +301,31 @@ describe('an upload', () => {
     await catalog.createVideo(alive, { begun: true });
     expect(await redis.exists('{cuepoint}:uploads')).toBe(0);
   });
+
+  it('to a video is accepted in the step that names it, or not at all, and what it replaces is left in that step', async () => {
+    const given = video();
+    await catalog.createVideo(given);
+    const { tenant, id } = given;
+    const ref = { tenant, videoId: id };
+    const give = async (name: string) => {
+      const captionsFile = { sha256: 'x', name };
+      const left = (await catalog.getVideo(tenant, id))?.captionsFile?.name;
+      return (
+        await catalog.patchVideo(ref, { captionsFile }, { begun: `${id}/${name}`, left: left && `${id}/${left}` })
+      )?.captionsFile?.name;
+    };
+    expect(await give('never begun')).toBeUndefined();
+    await catalog.beginUpload(tenant, `${id}/a`);
+    expect(await give('a')).toBe('a');
+    await catalog.beginUpload(tenant, `${id}/b`);
+    await catalog.endUpload(tenant, `${id}/b`, false);
+    expect(await give('b')).toBeUndefined();
+    await catalog.beginUpload(tenant, `${id}/c`);
+    expect(await give('c')).toBe('c');
+    const left = (await catalog.abandonedUploads()).map(({ videoId }) => videoId);
+    expect(left.sort()).toEqual([`${id}/a`, `${id}/b`]);
+    for (const each of left) await catalog.endUpload(tenant, each, true);
+  });
 });
 
 describe('the list of videos', () => {

@@ -58,6 +58,12 @@ describe('a worker that starts', () => {
     }
     await system.catalog.redis.zadd('{cuepoint}:uploads', Date.now() / 1000 - 25 * 3600, `${TENANT}:${yesterday}`);
 
+    // An api died between captions and the record that was to name them.
+    const captions = `${plan}/captions-${v7()}`;
+    await system.catalog.beginUpload(TENANT, captions);
+    await system.blobs.put(`${TENANT}/${captions}/file`, createReadStream(path));
+    await system.catalog.endUpload(TENANT, captions, false);
+
     await system.startWorker();
     expect(await system.finished(plan)).toMatchObject({ status: 'ready' });
     expect(await system.finished(flow)).toMatchObject({ status: 'ready' });
@@ -68,6 +74,8 @@ describe('a worker that starts', () => {
     const folders = await readdir(join(system.dataDir, 'blobs', TENANT));
     expect(folders).toEqual(expect.arrayContaining([plan, flow, now]));
     expect(folders).not.toContain(yesterday);
+    const kept = await readdir(join(system.dataDir, 'blobs', TENANT, plan));
+    expect(kept.sort()).toEqual(['source', 'thumbnails']);
     await expect(createReadStream(`${system.dataDir}/blobs/${TENANT}/${cleanup}/source`).toArray()).rejects.toThrow(
       'ENOENT',
     );

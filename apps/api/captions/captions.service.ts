@@ -26,12 +26,17 @@ export class CaptionsService {
     private readonly videos: VideosService,
   ) {}
 
-  /** Throws `captions_invalid` for a file without a single caption, or where it is known how long the video is, none within it. */
+  /** Of a video whose upload is under way. Throws `captions_invalid`. */
   async store(
-    video: { tenant: Tenant; id: string; captionsFile?: { name: string } },
+    video: { tenant: Tenant; id: string; captionsFile: { name: string } },
     bytes: Buffer,
-    durationMs?: number,
   ): Promise<NonNullable<Video['captionsFile']>> {
+    await this.#check(bytes);
+    return this.#write(video, bytes);
+  }
+
+  /** Throws `captions_invalid` for a file without a single caption, or where it is known how long the video is, none within it. */
+  async #check(bytes: Buffer, durationMs?: number): Promise<void> {
     const { cues, broken } = await this.#reading.take(() => parseCaptions(bytes));
     if (cues.length > 0 && durationMs !== undefined && cues.every(({ startMs }) => startMs >= durationMs))
       throw new ProblemError('captions_invalid', 'All its captions begin after the end of the video.');
@@ -40,12 +45,15 @@ export class CaptionsService {
       const why = broken > 0 ? 'the times of all its captions are broken' : nothing;
       throw new ProblemError('captions_invalid', `This is neither SubRip nor WebVTT: ${why}.`);
     }
+  }
+
+  async #write(video: { tenant: Tenant; id: string; captionsFile: { name: string } }, bytes: Buffer) {
     const minFreeBytes = this.config.http.minFreeDiskBytes;
     const { sha256 } = await this.blobs.put(captionsKey(video), Readable.from([bytes]), { minFreeBytes });
     return { sha256, ...video.captionsFile };
   }
 
-  /** `language`: of the captions, where it is another than the video's. Throws as `store`, and `video_not_ready` where they would not be found. */
+  /** `language`: of the captions, where it is another than the video's. Throws `captions_invalid`, and `video_not_ready` where they would not be found. */
   async put(tenant: Tenant, id: string, bytes: Buffer, language?: string): Promise<Video> {
     const video = await this.videos.get(tenant, id);
     const { media, status } = video;
@@ -53,9 +61,18 @@ export class CaptionsService {
       const how = `POST /v1/videos/${id}/retry first; captions are taken as soon as it is queued again.`;
       throw new ProblemError('video_not_ready', `The video is ${status}, and nothing of it can be found: ${how}`);
     }
+    await this.#check(bytes, media?.durationMs);
     const captionsFile = { name: newId() };
-    const stored = await this.store({ tenant, id, captionsFile }, bytes, media?.durationMs);
-    return this.#change(video, { ...stored, ...(language && { language }) });
+    const begun = markOf(id, captionsFile);
+    await this.catalog.beginUpload(tenant, begun);
+    try {
+      const stored = await this.#write({ tenant, id, captionsFile }, bytes);
+      return await this.#change(video, { ...stored, ...(language && { language }) }, begun);
+    } catch (error) {
+      // A worker removes what there is of it, unless the record names it by now.
+      this.catalog.endUpload(tenant, begun, false).catch(() => {});
+      throw error;
+    }
   }
 
   async delete(tenant: Tenant, id: string): Promise<Video> {
@@ -65,23 +82,26 @@ export class CaptionsService {
   }
 
   /** One step of the record: file and language of it go together, whoever changes them at the same time. */
-  async #change(before: Video, captionsFile: Video['captionsFile']): Promise<Video> {
+  async #change(before: Video, captionsFile: Video['captionsFile'], begun?: string): Promise<Video> {
     const { tenant, id } = before;
-    const remove = (file: Video['captionsFile']) =>
-      file && this.blobs.deletePrefix(captionsFolder({ tenant, id, captionsFile: file }));
     const ref = { tenant, videoId: id };
     // Before the change, after which nobody would ask for it again if this process ended: captions that are removed would be found for ever.
     const indexing = await this.jobs.addCaptions(ref, CHANGE_PATIENCE_MS);
-    const video = await this.catalog.patchVideo(ref, { captionsFile });
-    if (!video) {
-      await remove(captionsFile); // deleted meanwhile, and what it had has been removed
-      throw new ProblemError('video_not_found', `No video has the id ${id}.`);
-    }
+    const left = before.captionsFile && markOf(id, before.captionsFile);
+    const video = await this.catalog.patchVideo(ref, { captionsFile }, { begun, left });
+    if (!video) throw new ProblemError('video_not_found', `No video has the id ${id}.`); // deleted meanwhile
     await this.jobs.hastenCaptions(ref, indexing);
-    await remove(before.captionsFile);
+    if (left !== undefined) {
+      await this.blobs.deletePrefix(captionsFolder(before));
+      await this.catalog.endUpload(tenant, left, true);
+    }
     return video;
   }
 }
+
+/** What marks captions in the catalog that no record names: their folder, without its tenant. */
+const markOf = (id: string, captionsFile: { name?: string }): string =>
+  captionsFolder({ tenant: '', id, captionsFile }).slice(1);
 
 /** All of a caption file that comes as a part of a form. Throws `body_too_large`. */
 export async function readCaptions(stream: Readable): Promise<Buffer> {
