@@ -35,7 +35,7 @@ export async function captionsOf(video: Video, path: string, signal: AbortSignal
   return (await trackOf(video, path, signal)) && 'embedded';
 }
 
-/** Is there anything to read in the captions? A track may be empty, or hold nothing but markup and broken times. Reads the file up to its end. */
+/** Is there anything to read in the captions? A track may be empty, or hold nothing but markup, broken times and readings of a camera. Reads the file up to its end. */
 export async function hasCues(video: Video, path: string, media: Media, signal: AbortSignal): Promise<boolean> {
   if (video.captionsFile) return true; // the api takes none without
   const track = await trackOf(video, path, signal);
@@ -51,12 +51,16 @@ const trackOf = (video: Video, path: string, signal: AbortSignal) =>
 
 /** Warnings of a video, with what is to be said of its captions as they are now. */
 export function withCaptionsWarning(warnings: Problem[], captions: Video['captions']): Problem[] {
-  const broken = captions?.broken ?? 0;
-  const others = warnings.filter(({ code }) => code !== 'captions_damaged');
-  if (broken === 0) return others;
+  const { broken = 0, readings = 0 } = captions ?? {};
+  const others = warnings.filter(({ code }) => code !== 'captions_damaged' && code !== 'captions_readings');
   const left =
     broken === 1 ? '1 caption was left out: its times make' : `${broken} captions were left out: their times make`;
-  return [...others, { code: 'captions_damaged', message: `${left} no sense.` }];
+  const noSpeech = `${readings} captions were left out: they are readings of a camera (exposure, position, time), not what is said.`;
+  return [
+    ...others,
+    ...(broken > 0 ? [{ code: 'captions_damaged', message: `${left} no sense.` }] : []),
+    ...(readings > 0 ? [{ code: 'captions_readings', message: noSpeech }] : []),
+  ];
 }
 
 /** Brings the warnings of a video that is ready in line with its captions, whoever has changed which last. While it is being indexed, finalize does. */
@@ -110,8 +114,9 @@ export class CaptionsHandler implements Handler<'captions'> {
         signal.throwIfAborted();
         await writePassages(index, this.models.passages, rows.slice(from, from + ROWS), signal);
       }
-      const { source, language, broken } = found;
-      const captions = source && { source, language, cues: rows.length, ...(broken > 0 && { broken }) };
+      const { source, language, broken, readings } = found;
+      const leftOut = { ...(broken > 0 && { broken }), ...(readings && { readings }) };
+      const captions = source && { source, language, cues: rows.length, ...leftOut };
       const now = await catalog.patchVideo(
         { tenant, videoId },
         { captions },
@@ -124,7 +129,7 @@ export class CaptionsHandler implements Handler<'captions'> {
       }
       await settleWarnings(catalog, now);
       if (!isDeepStrictEqual(now.captionsFile, video.captionsFile)) continue; // changed meanwhile
-      log.info({ source, cues: rows.length, broken }, 'captions are indexed');
+      log.info({ source, cues: rows.length, ...leftOut }, 'captions are indexed');
       return;
     }
   }

@@ -82,8 +82,8 @@ export interface Video {
   prompt?: string;
   /** A caption file that the uploader has given (`captionsKey`); it goes before what is in the video file. Without a language of its own it has the video's. */
   captionsFile?: { sha256: string; language?: string; name?: string };
-  /** Captions that are in the index. `broken`: how many were left out because their times make no sense; left out itself where none was. */
-  captions?: { source: 'upload' | 'embedded'; language?: string; cues: number; broken?: number };
+  /** Captions that are in the index. `broken`: how many were left out because their times make no sense, `readings`: because they are a camera's; left out themselves where none was. */
+  captions?: { source: 'upload' | 'embedded'; language?: string; cues: number; broken?: number; readings?: number };
   stages: Record<StageName, Stage>;
   /** What went wrong without failing the whole, in words for the uploader. */
   warnings: Problem[];

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { ProcessFailed, runFfmpeg, runFfprobe } from './ffmpeg.ts';
+import { Readings } from './readings.ts';
 
 /** One caption: what stands on the screen from `startMs` until `endMs`, as plain text. */
 export interface Cue {
@@ -12,6 +13,8 @@ export interface Captions {
   cues: Cue[];
   /** Cues that were left out because their times make no sense. */
   broken: number;
+  /** Cues that were left out because they are readings of a camera (exposure, position), not what is said: all of them, where it has any. */
+  readings?: number;
 }
 /** A track of text in a media file. */
 export interface CaptionTrack {
@@ -48,6 +51,7 @@ const MAX_CUE_CHARS = 500;
 export async function parseCaptions(bytes: Uint8Array, durationMs = Number.POSITIVE_INFINITY): Promise<Captions> {
   const lines = decode(bytes).split(/\r\n|\r|\n/, MAX_LINES);
   const found: Cue[] = [];
+  const readings = new Readings();
   let broken = 0;
   for (let i = 0; i < lines.length; i++) {
     if (i % LINES_AT_A_TIME === 0) await setImmediate(); // others get their turn
@@ -67,9 +71,11 @@ export async function parseCaptions(bytes: Uint8Array, durationMs = Number.POSIT
     const [startMs, endMs] = [toMs(timing.slice(1, 5)), toMs(timing.slice(5, 9))];
     const words = await plain(text);
     if (words === '') continue;
+    readings.add(words);
     if (endMs <= startMs || startMs >= durationMs) broken++;
     else found.push({ startMs, endMs: Math.min(endMs, durationMs), text: words });
   }
+  if (readings.found) return { cues: [], broken: 0, readings: found.length + broken };
   // Pieces of a long caption come after what begins meanwhile.
   return { cues: inTime(withoutRolling(inTime(found)).flatMap(inPieces)), broken };
 }
@@ -133,7 +139,7 @@ export async function readCaptionTrack(
     if (!(error instanceof ProcessFailed)) throw error;
     if (error.exit.startsWith('signal')) throw error.toMediaError();
   }
-  const { cues, broken } = await parseCaptions(Buffer.concat(chunks));
+  const { cues, broken, readings } = await parseCaptions(Buffer.concat(chunks));
   const shifted = cues.map((cue) => ({
     ...cue,
     startMs: cue.startMs - media.startMs,
@@ -147,6 +153,7 @@ export async function readCaptionTrack(
       endMs: Math.min(media.durationMs, cue.endMs),
     })),
     broken: broken + cues.length - inside.length,
+    readings,
   };
 }
 

@@ -155,6 +155,11 @@ describe('Captions', () => {
       detail: 'This is neither SubRip nor WebVTT: it is empty.',
     });
     expect((await put(id, 'no captions')).body).toMatchObject({ code: 'captions_invalid' });
+    const reading = (n: number) => `00:0${n}.000 --> 00:0${n}.900\n2012-10-03 17:05:0${n}\n`;
+    expect((await put(id, [1, 2, 3, 4, 5].map(reading).join('\n'))).body).toMatchObject({
+      code: 'captions_invalid',
+      detail: 'These are readings of a camera (exposure, position, time), not what is said.',
+    });
     await setVideo(api, { id }, { media: { container: 'mov', durationMs: 500, startMs: 0 } });
     const late = (await put(id, '1\n00:00:01,000 --> 00:00:02,000\ntoo late\n')).body;
     expect(late).toMatchObject({

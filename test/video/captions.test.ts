@@ -124,6 +124,30 @@ describe('parseCaptions', () => {
     expect(cues).toEqual([{ startMs: 2000, endMs: 3000, text: 'm 4 4 you' }]);
   });
 
+  test.each([
+    [
+      'a drone, 30 a second',
+      (n: number) =>
+        `<font size="28">FrameCnt: ${n}, DiffTime: 33ms\n2023-06-18 14:02:${n % 60}.${n}\n[iso: ${100 + n}] [shutter: 1/${n}00.0] ` +
+        `[fnum: 1.7] [ev: ${n % 2 ? '-0.3' : '0'}] [latitude: 47.${n}] [longitude: -8.${n}] [rel_alt: 1.${n} abs_alt: 400.${n}] </font>`,
+    ],
+    ['an older one', (n: number) => `F/2.8, SS ${n}.14, ISO 150, EV 0, GPS (-122.${n}, 37.59, 15), D 0.${n}m, H 0.10m`],
+    ['a camcorder', (n: number) => `2012-10-03 17:${n}:20`],
+  ])('leaves out the readings of %s, which nobody says', async (_, textOf) => {
+    const cues = Array.from(
+      { length: 9 },
+      (_, n) => `${n + 1}\n00:00:0${n},000 --> 00:00:0${n},900\n${textOf(n + 1)}\n`,
+    );
+    expect(await read(cues.join('\n'))).toEqual({ cues: [], broken: 0, readings: 9 });
+  });
+
+  test('keeps what is said of numbers', async () => {
+    const said = (n: number) =>
+      n % 3 ? `Lot ${n}: 1,250 against 1,300.` : `From ${n} to 10: 3 of 5 in 2022, 4 of 5 in 2023.`;
+    const cues = Array.from({ length: 9 }, (_, n) => `00:0${n}.000 --> 00:0${n}.900\n${said(n)}\n`);
+    expect((await read(cues.join('\n'))).cues.length).toBe(9);
+  });
+
   test('finds nothing in what is no caption file, fast', async () => {
     expect(await read('')).toEqual({ cues: [], broken: 0 });
     expect((await read('#EXTM3U\nfile:///etc/passwd\n')).cues).toEqual([]);

@@ -87,15 +87,24 @@ describe('captions', () => {
     expect(hit).toMatchObject({ videoId: id, kind: 'caption' });
   });
 
-  it('of a track in which there is nothing to read are none: `auto` then transcribes the sound', async () => {
-    const srt = join(dir.path, 'markup.srt');
-    await writeFile(srt, '1\n00:00:01,000 --> 00:00:02,000\n<i> </i>\n');
-    const path = join(dir.path, 'markup.mkv');
-    const copied = ['-c:v', 'copy', '-c:a', 'flac', '-c:s', 'subrip'];
-    await ffmpeg('-i', plain, '-i', srt, ...copied, path);
-    const video = await system.finished((await system.addVideo(path, { transcribe: 'auto' })).id);
-    expect(video).toMatchObject({ status: 'ready', stages: { speech: { state: 'done' } } });
-    expect(await captionsIn(video.id)).toEqual([]);
+  it('of a track in which nothing is said are none, with a warning where it is a drone’s: `auto` then transcribes the sound', async () => {
+    const add = async (name: string, text: string, codec: string) => {
+      const srt = join(dir.path, `${name}.srt`);
+      await writeFile(srt, text);
+      const path = join(dir.path, name);
+      await ffmpeg('-i', plain, '-i', srt, '-c', 'copy', '-c:s', codec, path);
+      return (await system.addVideo(path, { transcribe: 'auto' })).id;
+    };
+    const line = (n: number) => `FrameCnt: ${n}, DiffTime: 33ms [iso: ${n}] [shutter: 1/60.0] [latitude: 47.${n}]`;
+    const cue = (n: number) => `${n}\n00:00:00,${n * 100} --> 00:00:00,${n * 100 + 33}\n${line(n)}\n`;
+    const readings = [1, 2, 3, 4, 5, 6].map(cue).join('\n');
+    const markup = await add('markup.mkv', '1\n00:00:01,000 --> 00:00:02,000\n<i> </i>\n', 'subrip');
+    const drone = await add('drone.mp4', readings, 'mov_text');
+    const transcribed = { status: 'ready', stages: { speech: { state: 'done' } } };
+    expect(await system.finished(markup)).toMatchObject({ ...transcribed, warnings: [] });
+    const leftOut = { captions: { cues: 0, readings: 6 }, warnings: [{ code: 'captions_readings' }] };
+    expect(await system.finished(drone)).toMatchObject({ ...transcribed, ...leftOut });
+    for (const id of [markup, drone]) expect(await captionsIn(id)).toEqual([]);
   });
 
   it('of the uploader go before those in the file; `always` transcribes as well, and `auto` where there are none', async () => {

@@ -37,9 +37,14 @@ export class CaptionsService {
 
   /** Throws `captions_invalid` for a file without a single caption, or where it is known how long the video is, none within it. */
   async #check(bytes: Buffer, durationMs?: number): Promise<void> {
-    const { cues, broken } = await this.#reading.take(() => parseCaptions(bytes));
+    const { cues, broken, readings } = await this.#reading.take(() => parseCaptions(bytes));
     if (cues.length > 0 && durationMs !== undefined && cues.every(({ startMs }) => startMs >= durationMs))
       throw new ProblemError('captions_invalid', 'All its captions begin after the end of the video.');
+    if (readings)
+      throw new ProblemError(
+        'captions_invalid',
+        'These are readings of a camera (exposure, position, time), not what is said.',
+      );
     if (cues.length === 0) {
       const nothing = bytes.length === 0 ? 'it is empty' : 'it has no line such as 00:01.000 --> 00:02.000';
       const why = broken > 0 ? 'the times of all its captions are broken' : nothing;

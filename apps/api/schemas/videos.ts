@@ -236,6 +236,10 @@ export const videoSchema = z
         broken: z.number().int().min(1).optional().meta({
           description: 'How many more were left out because their times make no sense; there is then a warning, too',
         }),
+        readings: z.number().int().min(1).optional().meta({
+          description:
+            'How many were left out because they are readings of a camera or drone, not what is said; there is then a warning, too',
+        }),
       })
       .optional()
       .meta({ description: 'Captions that are indexed: of the uploader, or of a track in the file' }),
