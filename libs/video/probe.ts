@@ -317,17 +317,20 @@ const isStill = ({ disposition = {} }: Stream) =>
   !!(disposition.attached_pic || disposition.timed_thumbnails || disposition.still_image);
 
 /**
- * The video that is looked at: one that ffmpeg can decode; one that moves (a thumbnail that is not marked as such is one picture); then the
+ * The video that is looked at: one that ffmpeg can decode; one that moves (a cover or thumbnail that is not marked as such is one picture, of a codec of pictures); then the
  * one marked as default, then the most pixels, then the first.
  */
 function chooseVideo(videos: Stream[], undecodable: Set<number>): Stream | undefined {
   const rank = (stream: Stream) =>
     (pixels(stream) && pixels(stream) <= MAX_PIXELS && !undecodable.has(stream.index) ? 4e12 : 0) +
-    (stream.nb_frames === '1' ? 0 : 2e12) +
+    (stream.nb_frames === '1' || PICTURES.has(stream.codec_name ?? '') ? 0 : 2e12) +
     (stream.disposition?.default ? 1e12 : 0) +
     pixels(stream);
   return best(videos, rank);
 }
+
+/** Where it is the only one, a camera's MJPEG is taken all the same. */
+const PICTURES = new Set(['mjpeg', 'png', 'bmp', 'gif', 'tiff', 'webp']);
 
 /**
  * The sound track that is listened to: one that ffmpeg can decode; one in the language asked for, if there is such; then the one marked as default; no commentary and

@@ -76,8 +76,8 @@ describe('of several videos in a file', () => {
     expect(numbers(await sample(path, media))).toEqual(everyHalfSecond);
   });
 
-  test('a thumbnail that is not marked as one is not the film', async () => {
-    const path = at('thumbnail.mp4');
+  test.each(['mp4', 'mkv'])('(.%s) a thumbnail that is not marked as one is not the film', async (ending) => {
+    const path = at(`thumbnail.${ending}`);
     const still = ['-f', 'lavfi', '-i', 'testsrc=s=256x256:r=25:d=0.04'];
     const marks = ['-disposition:v:0', 'default', '-disposition:v:1', '0'];
     const streams = ['-map', '0:v', '-map', '1:v', '-c:v:0', 'mjpeg', '-pix_fmt:v:0', 'yuvj420p', '-c:v:1', 'copy'];
