@@ -61,6 +61,10 @@ const byLayout = `aresample=${SAMPLE_RATE}:rematrix_maxval=1,aformat=channel_lay
 /** The mean of all channels, as many as there are of those that the filter can take. */
 const byNumber = `pan=mono|c0<${Array.from({ length: 64 }, (_, channel) => `c${channel}`).join('+')},aresample=${SAMPLE_RATE}`;
 
+/** Where the first time of a transport stream is wrong, ffmpeg takes a turn of its clock from those that come after. */
+const sinceStart = (sec: number) => (sec < -TURN_SEC / 2 ? sec + TURN_SEC : sec);
+const TURN_SEC = 2 ** 33 / 90_000;
+
 /** Samples that ffmpeg gives at a time: a quarter of a second. */
 const BLOCK = 4096;
 /** A sample and its time, both as 64-bit numbers. */
@@ -79,8 +83,9 @@ async function* decodeFrom(
 ): AsyncGenerator<Stretch> {
   const zeroSec = track.startMs / 1000;
   // Of compressed sound in a WAV file ffmpeg seeks by the header's bytes a second, which not even ffmpeg writes right.
-  const seeks = !/^(wav|w64)$/.test(track.container) || track.codec.startsWith('pcm_');
-  const filters = [...(seeks ? [] : [`atrim=start=${zeroSec + leadSec}`]), mix, 'aeval=exprs=val(0)|t:c=stereo'];
+  const isTrimmed = /^(wav|w64)$/.test(track.container) && !track.codec.startsWith('pcm_');
+  const seeks = !isTrimmed && !track.startsWrong;
+  const filters = [...(!isTrimmed ? [] : [`atrim=start=${zeroSec + leadSec}`]), mix, 'aeval=exprs=val(0)|t:c=stereo'];
   const pcm = runFfmpeg(
     path,
     (command) =>
@@ -96,7 +101,7 @@ async function* decodeFrom(
   let next = leadSec * SAMPLE_RATE;
   for await (const block of blocks(pcm, BLOCK * BYTES)) {
     const pairs = new Float64Array(block.buffer, 0, 2 * Math.floor(block.length / BYTES));
-    const placeOf = (i: number) => Math.round(((pairs[2 * i + 1] as number) - zeroSec) * SAMPLE_RATE);
+    const placeOf = (i: number) => Math.round(sinceStart((pairs[2 * i + 1] as number) - zeroSec) * SAMPLE_RATE);
     const samples = new Float32Array(pairs.length / 2);
     for (let i = 0; i < samples.length; ) {
       const begin = i;

@@ -2,6 +2,7 @@ import { MediaError } from './errors.ts';
 import { type Packet, readPackets } from './packets.ts';
 import { holdsSeveral } from './parts.ts';
 import type { MediaInfo, Probed, Stream } from './probe.ts';
+import { WRONG_SEC } from './start.ts';
 
 /** Containers whose header knows no duration: ffprobe's number is a guess from the bit rate. */
 const WITHOUT_DURATION = new Set(['h264', 'hevc', 'm4v', 'mpegvideo', 'obu', 'aac', 'ac3', 'eac3', 'amr', 'dv']);
@@ -38,7 +39,11 @@ export async function findDuration(
   const statedMs = Math.round(Math.max(...stated) * 1e6) / 1000;
   const allowedMs = Math.max(MISSING_MS, statedMs * MISSING_SHARE);
   const nearMs = statedMs - allowedMs;
-  if (MEASURED.has(container)) return { durationMs: statedMs };
+  if (MEASURED.has(container)) {
+    // A first time that is wrong makes it hours longer: is there anything?
+    const { endMs } = nearMs > 0 ? await endAfter(path, startMs + nearMs, [], signal) : { endMs: startMs };
+    return { durationMs: endMs >= startMs + nearMs ? statedMs : await lastPacketEnd(path, startMs, [], signal) };
+  }
   const laterMs = WRITTEN.has(container) && (await endBeyond(path, startMs, statedMs, signal));
   if (laterMs) return { durationMs: laterMs };
   if (startMs >= LATE_MS) {
@@ -139,16 +144,23 @@ async function endOf(packets: AsyncIterable<Packet>, startMs: number): Promise<n
 
 interface TrackEnd {
   endSec: number;
+  /** How many packets it had, among its first. */
+  begun?: number;
   /** Where it was before it leapt ahead, and to where. */
   leap?: { fromSec: number; toSec: number };
 }
 /** Further ahead than packets of a track are out of order. */
 const LEAP_SEC = 10;
+/** Packets that have their time from the first one that a track of a transport stream states. */
+const FIRST = 64;
 
 /** A track with one more packet. What had leapt ahead had wrong times where the track then goes on as before. */
 function goOn(track: TrackEnd | undefined, atSec: number, untilSec: number): TrackEnd {
-  if (!track) return { endSec: untilSec };
-  const { endSec, leap } = track;
+  const { endSec, leap, begun = FIRST } = track ?? { endSec: atSec, begun: 0 };
+  if (begun < FIRST && atSec < endSec + LEAP_SEC) {
+    const isWrong = atSec < endSec - WRONG_SEC; // what it began with
+    return { endSec: isWrong ? untilSec : Math.max(endSec, untilSec), begun: begun + 1 };
+  }
   if (leap && atSec < leap.toSec && atSec > leap.fromSec - LEAP_SEC)
     return { endSec: Math.max(leap.fromSec, untilSec) };
   if (atSec > endSec + LEAP_SEC) return { endSec: untilSec, leap: { fromSec: endSec, toSec: atSec - LEAP_SEC } };

@@ -143,6 +143,7 @@ async function* decodeRange(
   };
   const graph = [
     `[0:${videoStream(video)}]settb=1/1000000`,
+    ...(fileStartUs > TURN_US / 2 ? [`setpts='PTS+${TURN_US}*lt(PTS,${fileStartUs - TURN_US / 2})'`] : []),
     ...(lateUs ? [`setpts='max(PTS-${lateUs},${fileStartUs})'`] : []),
     `select='if(lt(pts,${untilUs}),1+0*st(0,0),gte(st(0,ld(0)+1),${beyond}))'`,
     // A change of scene is a difference from what came before, which may lie before the range.
@@ -241,6 +242,8 @@ async function* decodeRange(
   }
 }
 
+/** Of a transport stream's clock (2^33 ticks of 1/90,000 s), which ffmpeg takes from what comes long after the first time, where that is wrong. */
+const TURN_US = Math.round(2 ** 33 / 0.09);
 const toUs = (ms: number) => Math.max(1, Math.round(ms * 1000));
 /** Up to a whole microsecond, but for what floating point adds. */
 const ceilUs = (ms: number) => Math.ceil(ms * 1000 - 1e-3);

@@ -5,6 +5,7 @@ import { MediaError } from './errors.ts';
 import { MAX_PIXELS, ProcessFailed, runFfprobe } from './ffmpeg.ts';
 import { languageOf } from './language.ts';
 import { recordedAt } from './recorded.ts';
+import { BEGINNING, type Start, startOf } from './start.ts';
 import { tracksMove } from './tables.ts';
 
 /** What ffprobe says of the picture of a file, the way it is shown (rotation and pixel aspect applied). */
@@ -42,7 +43,7 @@ export interface AudioInfo {
   language?: string;
 }
 /** The sound track that is decoded. */
-export interface AudioTrack {
+export interface AudioTrack extends Start {
   /** Number of the stream in the file. */
   stream: number;
   codec: string;
@@ -50,8 +51,6 @@ export interface AudioTrack {
   sampleRate: number;
   /** As in MediaInfo. */
   container: string;
-  /** As in MediaInfo. */
-  startMs: number;
 }
 export interface MediaInfo {
   /** ffprobe's first format name: `mov`, `matroska`, `mpegts`… */
@@ -101,7 +100,7 @@ export interface Probed {
   programs?: { streams?: { index: number }[] }[];
   format?: { format_name?: string; start_time?: string; duration?: string; tags?: Record<string, string> };
   streams?: Stream[];
-  packets?: { stream_index: number; side_data_list?: { side_data_type?: string }[] }[];
+  packets?: { stream_index: number; pts_time?: string; side_data_list?: { side_data_type?: string }[] }[];
   stderr: string;
 }
 
@@ -133,7 +132,7 @@ export async function probe(
 
   if (audio && !video) refuseImpossible({ channels: audio.channels ?? 0, sampleRate: Number(audio.sample_rate ?? 0) });
 
-  const startMs = secondsToMs(probed.format?.start_time);
+  const { startMs } = startOf(probed);
   const { durationMs, statedMs, cutMs } = await findDuration(path, probed, startMs, { video, audio }, signal);
   if (!(durationMs > 0) && !looksLikeMedia(head)) throw notRecognised(); // noise that passed for a few packets of sound
   if (!(durationMs > 0)) throw new MediaError('media_zero_duration', 'The file has a duration of zero.');
@@ -179,10 +178,10 @@ export async function findAudioTrack(
 ): Promise<AudioTrack | undefined> {
   const json: Buffer[] = [];
   let stderr = '';
-  const entries = `format=format_name,start_time:${CHOICE}`;
+  const entries = `format=format_name,start_time:packet=stream_index,pts_time:${CHOICE}`;
   try {
     const onStderr = (text: string) => (stderr = (stderr + text).slice(0, 20_000));
-    const args = ['-v', 'warning', '-of', 'json', '-show_entries', entries];
+    const args = ['-v', 'warning', '-of', 'json', '-show_entries', entries, '-read_intervals', BEGINNING];
     for await (const chunk of runFfprobe(path, args, { signal, onStderr })) json.push(chunk);
   } catch (error) {
     throw error instanceof ProcessFailed ? error.toMediaError() : error;
@@ -197,14 +196,12 @@ export async function findAudioTrack(
       channels: track.channels ?? 0,
       sampleRate: Number(track.sample_rate ?? 0),
       container: format?.format_name?.split(',')[0] ?? '',
-      startMs: secondsToMs(format?.start_time),
+      ...startOf(probed),
     }
   );
 }
 /** No more shards than a worker can plan and a queue can hold. */
 const MAX_DURATION_MS = 7 * 24 * 60 * 60 * 1000;
-/** To the microsecond, ffprobe's own precision; what is not known (`N/A`) counts as 0. */
-const secondsToMs = (text: string | undefined) => Math.round((Number.parseFloat(text ?? '') || 0) * 1e6) / 1000;
 
 const notRecognised = () =>
   new MediaError('media_not_recognised', 'The file is not a video or sound file of a kind that is known here.');
@@ -256,11 +253,11 @@ async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Pr
     'stream_tags=rotate,creation_time,DURATION,DURATION-eng',
     // Whole lists: the names of single entries have changed since ffmpeg 4.4.
     'stream_side_data_list',
-    'packet=stream_index',
+    'packet=stream_index,pts_time',
     'packet_side_data_list',
   ].join(':');
   // The first packets tell whether they are encrypted; the names of their codecs don't.
-  const args = ['-v', 'warning', '-of', 'json', '-show_entries', entries, '-read_intervals', '%+#16'];
+  const args = ['-v', 'warning', '-of', 'json', '-show_entries', entries, '-read_intervals', BEGINNING];
   let stderr = '';
   const json: Buffer[] = [];
   let bytes = 0;

@@ -72,4 +72,22 @@ describe('times that leap ahead, and back again, cost no more than what has them
     for (const [picture, atMs] of seen) expect(Math.abs(atMs - picture * 40)).toBeLessThan(45);
     expect(heard).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   });
+
+  test.each([
+    ['picture', 'e0'],
+    ['piece of sound', 'c0'],
+  ])('those of the very first %s of a transport stream, 3 hours ahead', async (_, id) => {
+    const path = await remux(whole, at(`${id}.ts`));
+    const bytes = await readFile(path);
+    // The highest bits of presentation and decoding time (ISO 13818-1, 2.4.3.6), each 2^30 ticks of 1/90,000 s.
+    const header = bytes.indexOf(Buffer.from(`000001${id}`, 'hex'));
+    bytes.writeUInt8((bytes[header + 9] as number) ^ 2, header + 9);
+    if ((bytes[header + 7] as number) & 0x40) bytes.writeUInt8((bytes[header + 14] as number) ^ 2, header + 14);
+    await writeFile(path, bytes);
+    const { durationMs, seen, heard } = await indexed(path);
+    expect(Math.abs(durationMs - 8000)).toBeLessThan(60);
+    expect(seen.length).toBe(16);
+    for (const [picture, atMs] of seen) expect(Math.abs(atMs - picture * 40)).toBeLessThan(45);
+    expect(heard.slice(0, 8)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  });
 });
