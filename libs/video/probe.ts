@@ -86,6 +86,7 @@ export interface Stream {
   color_transfer?: string;
   has_b_frames?: number;
   avg_frame_rate?: string;
+  r_frame_rate?: string;
   nb_frames?: string;
   channels?: number;
   sample_rate?: string;
@@ -249,7 +250,7 @@ async function readHeaders(path: string, head: Buffer, signal?: AbortSignal): Pr
     'format=format_name,start_time,duration',
     'format_tags=creation_time',
     CHOICE,
-    'stream=id,codec_tag_string,sample_aspect_ratio,avg_frame_rate,start_time,duration,field_order,color_transfer,has_b_frames',
+    'stream=id,codec_tag_string,sample_aspect_ratio,avg_frame_rate,r_frame_rate,start_time,duration,field_order,color_transfer,has_b_frames',
     'stream_tags=rotate,creation_time,DURATION,DURATION-eng',
     // Whole lists: the names of single entries have changed since ffmpeg 4.4.
     'stream_side_data_list',
@@ -371,12 +372,14 @@ function describeVideo(stream: Stream, container: string, notFirst: boolean): Vi
   const rotation = (((Math.round(clockwise / 90) * 90) % 360) + 360) % 360 || 0;
   const width = Math.max(1, Math.round((stream.width as number) * ratio(stream.sample_aspect_ratio, 1)));
   const height = stream.height as number;
+  // In AVI that is one each place for a picture, of which every other is left empty where ffmpeg has copied H.264 into it.
+  const average = ratio(stream.avg_frame_rate, 0);
   return {
     stream: stream.index,
     ...(notFirst ? { notFirst } : {}),
     codec: stream.codec_name as string,
     ...(rotation % 180 === 0 ? { width, height } : { width: height, height: width }),
-    fps: ratio(stream.avg_frame_rate, 0),
+    fps: container === 'avi' ? Math.min(average, ratio(stream.r_frame_rate, average)) : average,
     rotation,
     ...(/^[tb][tb]$/.test(stream.field_order ?? '') ? { interlaced: true } : {}),
     ...(stream.color_transfer === 'smpte2084' ? { transfer: 'pq' } : {}),

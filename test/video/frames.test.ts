@@ -106,6 +106,12 @@ describe('every frame has the time at which it is shown', () => {
     );
   });
 
+  test('H.264 that is copied into an AVI file, which has twice as many places for pictures', async () => {
+    const path = await remux(await makeVideo(dir.path), join(dir.path, 'copied.avi'));
+    expect((await probe(path)).video?.fps).toBe(25);
+    for (const { rgb, atMs } of await sample(path)) expect(atMs).toBeCloseTo(clockFrame(rgb, SIZE) * 40, 1);
+  });
+
   test('a file whose clock does not start at zero counts from its first packet', async () => {
     const plain = await makeVideo(dir.path, { name: 'plain.mp4', seconds: 3 });
     const path = await remux(plain, join(dir.path, 'late.ts'), '-output_ts_offset', '5000');
