@@ -3,6 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
 import type { Config } from '#config';
+import { checkMounted } from '#store';
 import { AppModule } from './app.module.ts';
 import { createGate, Signer, signingSecret } from './auth/index.ts';
 import { checkConfig } from './config-check.ts';
@@ -30,6 +31,7 @@ export async function createApp(config: Config): Promise<Api> {
   checkConfig(config);
   const log = createLogger(config);
   const shutdown = new AbortController();
+  await checkMounted(config);
   const signer = new Signer(await signingSecret(config.http.signingSecret, config.dataDir));
   const resources = await openResources(config, config.redisUrl, log);
   try {

@@ -7,6 +7,7 @@ import { Jobs } from '#jobs';
 import {
   type BlobStore,
   Catalog,
+  checkMounted,
   connectRedis,
   openBlobs,
   openVectorIndex,
@@ -29,6 +30,7 @@ export class Stores implements OnApplicationShutdown {
   static async open(config: Config, log: Logger): Promise<Stores> {
     if (!config.redisUrl)
       throw new Error('REDIS_URL is not set. `cuepoint up` (npm start) runs a Redis of its own and sets it.');
+    await checkMounted(config);
     const heard = quietly(log);
     const redis = connectRedis(config.redisUrl);
     redis.on('error', heard);

@@ -5,6 +5,7 @@ export { S3Blobs } from './blobs-s3.ts';
 export { Catalog } from './catalog.ts';
 export { isFull, StoreAway, StoreError } from './errors.ts';
 export * from './ids.ts';
+export { checkMounted } from './mounted.ts';
 export { awayIfRefused, checkWritable, connectRedis, durabilityRisks, isForbidden } from './redis.ts';
 export { useScratchFolder } from './scratch.ts';
 export * from './types.ts';

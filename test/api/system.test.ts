@@ -1,6 +1,9 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ApiFixture, startApi } from '../fixtures/api.ts';
+import { type ApiFixture, importBuilt, startApi } from '../fixtures/api.ts';
+import { tempDir } from '../fixtures/media.ts';
 
 let api: ApiFixture;
 beforeAll(async () => {
@@ -171,5 +174,30 @@ describe('The system', () => {
     expect(text).toMatch(/cuepoint_event_loop_delay_p99_seconds [0-9.e-]+/);
     expect(text).toMatch(/cuepoint_jobs\{queue="frames",state="waiting"\} 0/);
     expect(text).toMatch(/process_resident_memory_bytes \d+/);
+  });
+});
+
+describe('A start in a folder whose disk is not mounted', () => {
+  it('makes nothing there, of api or worker, where Redis knows of stored videos', async () => {
+    const { createApp } = await importBuilt<typeof import('../../apps/api/app.ts')>('app.js');
+    const { Stores } = await importBuilt<typeof import('../../apps/worker/stores.ts')>('../worker/stores.js');
+    await using mountPoint = await tempDir();
+    const config = { ...api.config, dataDir: mountPoint.path };
+    const start = async () => (await createApp(config)).close(0);
+    await api.connection.flushall();
+    // An address whose file nobody has fetched yet.
+    await request(api.url).post('/v1/videos').send({ url: 'http://93.184.215.14/a.mp4' });
+    await start();
+    expect(await readdir(mountPoint.path)).toContain('lance');
+
+    await request(api.url).post('/v1/videos').attach('file', Buffer.from('some bytes'), 'a.mp4');
+    await start();
+    await using unmounted = await tempDir();
+    config.dataDir = unmounted.path;
+    await expect(start()).rejects.toThrow(`no folder ${unmounted.path}/blobs and none ${unmounted.path}/lance`);
+    await expect(Stores.open(config, console as never)).rejects.toThrow('is its disk mounted?');
+    expect(await readdir(unmounted.path)).toEqual([]);
+    await mkdir(join(unmounted.path, 'blobs'));
+    await start();
   });
 });
