@@ -10,7 +10,7 @@ const WITHOUT_DURATION = new Set(['h264', 'hevc', 'm4v', 'mpegvideo', 'obu', 'aa
 /** Theirs is read from the last timestamps. */
 const MEASURED = new Set(['mpegts', 'mpeg']);
 /** Theirs is what a recorder wrote into the header, which may not have gone back to it. */
-const WRITTEN = new Set(['matroska', 'flv', 'asf']);
+const WRITTEN = new Set(['mov', 'matroska', 'flv', 'asf']);
 /** It goes on after that with more packets than these, a second later or more: fewer may have wrong times. */
 const BEYOND = 10;
 const BEYOND_MS = 1_000;
@@ -34,7 +34,7 @@ export async function findDuration(
   // The last page of Ogg counts from the last link of a chain.
   const isChain = container === 'ogg' && (await holdsSeveral(path, { container }, signal));
   const guessed = WITHOUT_DURATION.has(container) || /Estimating duration from bitrate/.test(probed.stderr) || isChain;
-  const stated = [probed.format, ...(probed.streams ?? [])].map((part) => Number(part?.duration)).filter((s) => s >= 0);
+  const stated = [probed.format, ...(probed.streams ?? [])].map((part) => Number(part?.duration)).filter((s) => s > 0);
   if (guessed || stated.length === 0) return { durationMs: await lastPacketEnd(path, startMs, [], signal) };
   const statedMs = Math.round(Math.max(...stated) * 1e6) / 1000;
   const allowedMs = Math.max(MISSING_MS, statedMs * MISSING_SHARE);

@@ -8,7 +8,7 @@ export interface Packet {
   durationSec?: number;
 }
 
-/** A file's packets in file order, from ffprobe, without decoding; `args` narrow them down (`-select_streams`, `-read_intervals`). */
+/** A file's packets that are shown or heard, in file order, from ffprobe, without decoding; `args` narrow them down (`-select_streams`, `-read_intervals`). */
 export async function* readPackets(path: string, args: string[], signal?: AbortSignal): AsyncGenerator<Packet> {
   const columns = 'packet=stream_index,pts_time,dts_time,duration_time,flags';
   const show = ['-v', 'fatal', '-of', 'compact=print_section=0', '-show_entries', columns, ...args];
@@ -23,10 +23,11 @@ export async function* readPackets(path: string, args: string[], signal?: AbortS
           const value = Number.parseFloat(fields.get(name) ?? '');
           return Number.isNaN(value) ? undefined : value;
         };
-        if (!fields.has('stream_index')) continue;
+        const flags = fields.get('flags') ?? '';
+        if (!fields.has('stream_index') || flags[1] === 'D') continue; // decoded, and not shown: an edit list leaves it out
         yield {
           stream: Number(fields.get('stream_index')),
-          keyframe: fields.get('flags')?.startsWith('K') ?? false,
+          keyframe: flags.startsWith('K'),
           ptsSec: seconds('pts_time'),
           dtsSec: seconds('dts_time'),
           durationSec: seconds('duration_time'),

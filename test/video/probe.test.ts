@@ -170,6 +170,33 @@ describe('probe tells what a file is', () => {
     expect(Math.abs((await probe(at('early.mkv'))).durationMs - 3000)).toBeLessThan(60);
   });
 
+  test.each([0, 0.5])('an MP4 whose headers state %f of what it holds', async (share) => {
+    const bytes = await readFile(await remux(video, at('wrong.mp4'), '-use_editlist', '0'));
+    // Where each box has its duration (ISO 14496-12, 8.2.2, 8.3.2, 8.4.2, version 0)
+    for (const [type, offset] of [
+      ['mvhd', 20],
+      ['tkhd', 24],
+      ['mdhd', 20],
+    ] as const)
+      for (let box = bytes.indexOf(type); box >= 0; box = bytes.indexOf(type, box + 4))
+        bytes.writeUInt32BE(Math.round(bytes.readUInt32BE(box + offset) * share), box + offset);
+    await writeFile(at('wrong.mp4'), bytes);
+    expect(Math.abs((await probe(at('wrong.mp4'))).durationMs - 3000)).toBeLessThan(150);
+  });
+
+  test('an MP4 whose edit list leaves out its end lasts until there', async () => {
+    const bytes = await readFile(await remux(video, at('trimmed.mp4')));
+    for (const [type, offset] of [
+      ['mvhd', 20],
+      ['tkhd', 24],
+      ['elst', 12],
+    ] as const)
+      for (let box = bytes.indexOf(type); box >= 0; box = bytes.indexOf(type, box + 4))
+        bytes.writeUInt32BE(1000, box + offset);
+    await writeFile(at('trimmed.mp4'), bytes);
+    expect((await probe(at('trimmed.mp4'))).durationMs).toBeCloseTo(1000, -2);
+  });
+
   test('a Matroska file that begins late, whose header has its end', async () => {
     const info = await probe(await remux(video, at('late.mkv'), '-output_ts_offset', '1000'));
     expect(info.statedMs).toBeUndefined();
