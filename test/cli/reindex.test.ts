@@ -3,12 +3,25 @@ import { appendFileSync, cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { makeVideo } from '../fixtures/media.ts';
-import { ROOT, run, SAMPLE, temporaryFolder } from './processes.ts';
+import { cuepoint, ROOT, run, SAMPLE, temporaryFolder } from './processes.ts';
+
+/** The product on a data folder, until the end of the block: commands find it, and start none of their own. */
+async function up(data: string[], env: Record<string, string> = {}): Promise<AsyncDisposable> {
+  const running = cuepoint(['up', ...data], { PORT: '0', ...env });
+  await running.record('ready');
+  return {
+    async [Symbol.asyncDispose]() {
+      running.signal('SIGTERM');
+      await running.ended();
+    },
+  };
+}
 
 test('reindex indexes videos again as a whole, all or those named, and says of each how it ended', async () => {
   await using folder = temporaryFolder();
   const data = ['--json', '--data-dir', join(folder.path, 'data')];
   const video = await makeVideo(folder.path, { seconds: 2, picture: 'testsrc2' });
+  await using _ = await up(data);
   const first = await run(['index', video, ...data]);
   const [indexed] = first.records as [{ id: string; counts: object }];
   const again = await run(['reindex', '--all', ...data]);
@@ -30,24 +43,30 @@ test('with another CLIP, search goes on over the old one until reindex has all v
   await using folder = temporaryFolder();
   const data = ['--json', '--data-dir', join(folder.path, 'data')];
   const clip = join(folder.path, 'part.mp4');
-  execFileSync('ffmpeg', ['-v', 'error', '-i', SAMPLE, '-t', '36', '-c', 'copy', clip]);
-  const [video] = (await run(['index', clip, ...data])).records as [{ id: string; models: { frames: string[] } }];
+  execFileSync('ffmpeg', ['-v', 'error', '-i', SAMPLE, '-t', '26', '-c', 'copy', clip]);
+  const indexed = async () => {
+    await using _ = await up(data);
+    return (await run(['index', clip, ...data])).records as [{ id: string; models: { frames: string[] } }];
+  };
+  const [video] = await indexed();
   const [old] = video.models.frames as [string];
-  const other = { CLIP_MODEL: anotherClip(folder.path) };
-  const question = ['search', 'a red car', '--only', 'seen', '--limit', '1', ...data];
-  const before = await run(question, other);
-  expect(before.records).toMatchObject([{ videoId: video.id }]);
-  const changed = await run(['reindex', ...data], other);
-  expect(changed.records).toMatchObject([
-    { type: 'video', id: video.id, status: 'ready', warnings: [], models: { frames: [old, expect.any(String)] } },
-    { type: 'switch', active: expect.stringMatching(/^another@/), previous: old },
-    { type: 'summary', ready: 1, failed: 0 },
-  ]);
-  expect(changed.status).toBe(0);
-
-  // The same weights, so the same second. And back again: the old frames are still there.
-  const [{ start }] = before.records as [{ start: number }];
-  expect((await run(question, other)).records).toMatchObject([{ start, videoId: video.id }]);
+  {
+    await using _ = await up(data, { CLIP_MODEL: anotherClip(folder.path) });
+    const question = ['search', 'a red car', '--only', 'seen', '--limit', '1', ...data];
+    const before = await run(question);
+    expect(before.records).toMatchObject([{ videoId: video.id }]);
+    const changed = await run(['reindex', ...data]);
+    expect(changed.records).toMatchObject([
+      { type: 'video', id: video.id, status: 'ready', warnings: [], models: { frames: [old, expect.any(String)] } },
+      { type: 'switch', active: expect.stringMatching(/^another@/), previous: old },
+      { type: 'summary', ready: 1, failed: 0 },
+    ]);
+    expect(changed.status).toBe(0);
+    // The same weights, so the same second.
+    const [{ start }] = before.records as [{ start: number }];
+    expect((await run(question)).records).toMatchObject([{ start, videoId: video.id }]);
+  }
+  // And back again: the old frames are still there.
   const back = await run(['reindex', '--prune', ...data]);
   expect(back.records).toMatchObject([
     { type: 'switch', active: old },
