@@ -99,10 +99,11 @@ export const cuepoint = (args: string[], env?: Record<string, string>) => Runnin
 export const run = (args: string[], env?: Record<string, string>) => cuepoint(args, env).ended();
 
 export async function until(check: () => boolean | Promise<boolean>, what: string, timeoutMs = 30_000): Promise<void> {
-  const end = Date.now() + timeoutMs;
+  const start = Date.now();
   while (!(await check())) {
-    if (Date.now() > end) throw new Error(`never came: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const waitedMs = Date.now() - start;
+    if (waitedMs > timeoutMs) throw new Error(`never came: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, waitedMs < 10_000 ? 50 : 250));
   }
 }
 

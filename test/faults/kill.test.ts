@@ -12,7 +12,9 @@ import { clip, kill, Product, pidsOf, ready, upload, video } from './product.ts'
 vi.setConfig({ testTimeout: 180_000 });
 
 const VIDEO = v7();
-const SECONDS = 45;
+/** Two shards. */
+const SECONDS = 36;
+const SHARD_MINUTES = '0.3';
 let media: Awaited<ReturnType<typeof tempDir>>;
 let path: string;
 /** What indexing gives that nobody disturbs. */
@@ -33,13 +35,13 @@ async function everything(system: System, video: Video) {
 
 /** A system with the video in work, some of it indexed and some not. */
 async function halfIndexed(): Promise<System> {
-  const system = await startSystem({ SHARD_MINUTES: '0.25' });
+  const system = await startSystem({ SHARD_MINUTES });
   await system.startWorker();
   await system.addVideo(path, { id: VIDEO });
   const video = await system.until(
     VIDEO,
     'half of it',
-    ({ stages: { frames, speech } }) => frames.doneMs > 16_000 && frames.doneMs + speech.doneMs < 2 * SECONDS * 1000,
+    ({ stages: { frames, speech } }) => frames.doneMs > 18_000 && frames.doneMs + speech.doneMs < 2 * SECONDS * 1000,
   );
   expect(video.status).toBe('indexing');
   return system;
@@ -50,7 +52,7 @@ beforeAll(async () => {
   path = join(media.path, 'part.mp4');
   await ffmpeg('-i', SAMPLE, '-t', `${SECONDS}`, '-c', 'copy', path);
   undisturbed = (async () => {
-    await using system = await startSystem({ SHARD_MINUTES: '0.25' });
+    await using system = await startSystem({ SHARD_MINUTES });
     await system.startWorker();
     const { id } = await system.addVideo(path, { id: VIDEO });
     const index = await everything(system, await system.finished(id));

@@ -134,7 +134,7 @@ export async function startSystem(env: Record<string, string> = {}): Promise<Sys
   }
 
   async function until(id: string, what: string, isSo: (video: Video) => boolean, timeoutMs = 120_000): Promise<Video> {
-    for (const end = Date.now() + timeoutMs; ; ) {
+    for (const [start, end] = [Date.now(), Date.now() + timeoutMs]; ; ) {
       const video = await catalog.getVideo(TENANT, id);
       if (video && isSo(video)) return video;
       if (Date.now() > end) {
@@ -143,7 +143,8 @@ export async function startSystem(env: Record<string, string> = {}): Promise<Sys
           `Waited in vain for ${what}: ${JSON.stringify(video)}\n${logs.map((l) => JSON.stringify(l)).join('\n')}`,
         );
       }
-      await sleep(50);
+      // What takes long, such as until a lock has run out, is not asked for as often.
+      await sleep(Date.now() - start < 10_000 ? 50 : 250);
     }
   }
 

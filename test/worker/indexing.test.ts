@@ -406,7 +406,9 @@ describe('a video that is wanted no more', () => {
 
 describe('a worker that is told to stop', () => {
   it('gives its jobs back at once, ends with code 0, and leaves nothing in its temporary folder', async () => {
-    const { id } = await system.addVideo(SAMPLE);
+    const path = join(media.path, 'minute.mp4');
+    await ffmpeg('-i', SAMPLE, '-t', '60', '-c', 'copy', path);
+    const { id } = await system.addVideo(path);
     await system.until(id, 'work', ({ stages }) => stages.frames.doneMs > 0);
     const asked = Date.now();
     expect(await worker.stop()).toBe(0);
