@@ -9,7 +9,8 @@ import { run, temporaryFolder } from './processes.ts';
 const checks = (records: Record<string, unknown>[]) =>
   Object.fromEntries(records.filter(({ type }) => type === 'check').map(({ check, state }) => [check, state]));
 
-test('the doctor finds nothing wrong here, and says so in JSON lines', async () => {
+// Side by side: each waits for processes, and for what does not answer.
+test.concurrent('the doctor finds nothing wrong here, and says so in JSON lines', async ({ expect }) => {
   await using folder = temporaryFolder();
   const { status, records } = await run(['doctor', '--json', '--data-dir', folder.path]);
   const found = checks(records);
@@ -18,7 +19,9 @@ test('the doctor finds nothing wrong here, and says so in JSON lines', async () 
   expect(status).toBe(0);
 });
 
-test('the doctor fails when Redis or Qdrant can not be reached, and says how to mend it', async () => {
+test.concurrent('the doctor fails when Redis or Qdrant can not be reached, and says how to mend it', async ({
+  expect,
+}) => {
   const { status, records } = await run(['doctor', '--json'], {
     REDIS_URL: 'redis://127.0.0.1:1',
     QDRANT_URL: 'http://127.0.0.1:1',
@@ -28,7 +31,7 @@ test('the doctor fails when Redis or Qdrant can not be reached, and says how to 
   expect(status).toBe(1);
 });
 
-test('the doctor warns of a Redis that may forget jobs', async () => {
+test.concurrent('the doctor warns of a Redis that may forget jobs', async ({ expect }) => {
   const redis = await startRedis();
   const connection = connectRedis(redis.url);
   await connection.config('SET', 'appendonly', 'no', 'maxmemory-policy', 'allkeys-lru');
@@ -41,7 +44,9 @@ test('the doctor warns of a Redis that may forget jobs', async () => {
   expect(status).toBe(0);
 });
 
-test('the doctor tells of videos that Redis knows nothing of, and of a Redis that hangs', async () => {
+test.concurrent('the doctor tells of videos that Redis knows nothing of, and of a Redis that hangs', async ({
+  expect,
+}) => {
   const api = await startApi();
   const upload = async () => {
     const form = new FormData();
@@ -64,7 +69,7 @@ test('the doctor tells of videos that Redis knows nothing of, and of a Redis tha
   await api.close();
 });
 
-test('the doctor fails where Redis answers but takes no writes', async () => {
+test.concurrent('the doctor fails where Redis answers but takes no writes', async ({ expect }) => {
   const redis = await startRedis();
   const connection = connectRedis(redis.url);
   await connection.config('SET', 'maxmemory', '1');
@@ -88,7 +93,7 @@ test('the doctor fails where Redis answers but takes no writes', async () => {
   await redis.stop();
 });
 
-test('the doctor says what the api that runs on the folder lacks', async () => {
+test.concurrent('the doctor says what the api that runs on the folder lacks', async ({ expect }) => {
   await using folder = temporaryFolder();
   const api = await startApi();
   writeFileSync(join(folder.path, 'api.json'), JSON.stringify({ url: api.url, pid: process.pid }));

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, statfsSync, writeFileSync } 
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { openBlobs, openVectorIndex, StoreAway } from '#store';
 import { isDiskFull } from '../../apps/worker/problems.ts';
 import { makeVideo, tempDir } from '../fixtures/media.ts';
@@ -12,68 +12,71 @@ import { startQdrantStandIn } from '../store/index-qdrant.ts';
 import { frame, MODEL } from '../store/index-rows.ts';
 import { startSystem } from './harness.ts';
 
-it('an outage of the store costs a job none of its tries', async () => {
-  let isAway = true;
-  await using media = await tempDir();
-  const qdrant = await startQdrantStandIn(undefined, () => (isAway ? { status: 503, error: 'not now' } : undefined));
-  await using system = await startSystem({ QDRANT_URL: qdrant.url });
-  const worker = await system.startWorker();
-  const video = await system.addVideo(await makeVideo(media.path, { seconds: 2, picture: 'testsrc2' }));
-  const logged = (msg: string) => worker.logs.filter((line) => line.msg === msg);
-  await expect
-    .poll(() => logged('a store is away, the job waits for it'), { timeout: 60_000 })
-    .toEqual([expect.objectContaining({ code: 'store_unavailable', waits: 1 })]);
-  isAway = false;
-  const { status, warnings, counts } = await system.finished(video.id);
-  expect({ status, warnings, frames: counts.frames > 0 }).toEqual({ status: 'ready', warnings: [], frames: true });
-  expect(logged('job failed')).toEqual([]);
-  await qdrant.close();
-}, 120_000);
+// Side by side, since most of each is waiting for the next look at what is away.
+describe.concurrent('a worker', () => {
+  it('an outage of the store costs a job none of its tries', async ({ expect }) => {
+    let isAway = true;
+    await using media = await tempDir();
+    const qdrant = await startQdrantStandIn(undefined, () => (isAway ? { status: 503, error: 'not now' } : undefined));
+    await using system = await startSystem({ QDRANT_URL: qdrant.url });
+    const worker = await system.startWorker();
+    const video = await system.addVideo(await makeVideo(media.path, { seconds: 2, picture: 'testsrc2' }));
+    const logged = (msg: string) => worker.logs.filter((line) => line.msg === msg);
+    await expect
+      .poll(() => logged('a store is away, the job waits for it'), { timeout: 60_000 })
+      .toEqual([expect.objectContaining({ code: 'store_unavailable', waits: 1 })]);
+    isAway = false;
+    const { status, warnings, counts } = await system.finished(video.id);
+    expect({ status, warnings, frames: counts.frames > 0 }).toEqual({ status: 'ready', warnings: [], frames: true });
+    expect(logged('job failed')).toEqual([]);
+    await qdrant.close();
+  }, 120_000);
 
-it('a full disk costs a job none of its tries', async ({ skip }) => {
-  await using media = await tempDir();
-  await using system = await startSystem();
-  const blobs = join(system.dataDir, 'blobs');
-  mkdirSync(blobs);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', blobs], { stdio: 'pipe' });
-  } catch {
-    skip('only root may mount a small disk');
-  }
-  try {
-    const { id } = await system.addVideo(await makeVideo(media.path, { seconds: 2, picture: 'testsrc2' }));
-    const filler = join(blobs, 'filler');
-    const { bavail, bsize } = statfsSync(blobs);
-    writeFileSync(filler, Buffer.alloc(bavail * bsize));
+  it('a full disk costs a job none of its tries', async ({ expect, skip }) => {
+    await using media = await tempDir();
+    await using system = await startSystem();
+    const blobs = join(system.dataDir, 'blobs');
+    mkdirSync(blobs);
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', blobs], { stdio: 'pipe' });
+    } catch {
+      skip('only root may mount a small disk');
+    }
+    try {
+      const { id } = await system.addVideo(await makeVideo(media.path, { seconds: 2, picture: 'testsrc2' }));
+      const filler = join(blobs, 'filler');
+      const { bavail, bsize } = statfsSync(blobs);
+      writeFileSync(filler, Buffer.alloc(bavail * bsize));
+      const worker = await system.startWorker();
+      const logged = (msg: string) => worker.logs.filter((line) => line.msg === msg);
+      await expect
+        .poll(() => logged('the disk is full, the job waits for room'), { timeout: 60_000 })
+        .toEqual([expect.objectContaining({ queue: 'frames', code: 'disk_full', waits: 1 })]);
+      rmSync(filler);
+      const { status, warnings, counts } = await system.finished(id);
+      expect({ status, warnings, frames: counts.frames > 0 }).toEqual({ status: 'ready', warnings: [], frames: true });
+      await worker.stop();
+    } finally {
+      execFileSync('umount', [blobs]);
+    }
+  }, 120_000);
+
+  it('a disk that is not mounted costs a job none of its tries', async ({ expect }) => {
+    await using media = await tempDir();
+    await using system = await startSystem();
+    const video = await system.addVideo(await makeVideo(media.path, { seconds: 2, picture: 'testsrc2' }));
+    const blobs = join(system.dataDir, 'blobs');
+    renameSync(blobs, `${blobs}-elsewhere`);
     const worker = await system.startWorker();
     const logged = (msg: string) => worker.logs.filter((line) => line.msg === msg);
     await expect
-      .poll(() => logged('the disk is full, the job waits for room'), { timeout: 60_000 })
-      .toEqual([expect.objectContaining({ queue: 'frames', code: 'disk_full', waits: 1 })]);
-    rmSync(filler);
-    const { status, warnings, counts } = await system.finished(id);
-    expect({ status, warnings, frames: counts.frames > 0 }).toEqual({ status: 'ready', warnings: [], frames: true });
-    await worker.stop();
-  } finally {
-    execFileSync('umount', [blobs]);
-  }
-}, 120_000);
-
-it('a disk that is not mounted costs a job none of its tries', async () => {
-  await using media = await tempDir();
-  await using system = await startSystem();
-  const video = await system.addVideo(await makeVideo(media.path, { seconds: 2, picture: 'testsrc2' }));
-  const blobs = join(system.dataDir, 'blobs');
-  renameSync(blobs, `${blobs}-elsewhere`);
-  const worker = await system.startWorker();
-  const logged = (msg: string) => worker.logs.filter((line) => line.msg === msg);
-  await expect
-    .poll(() => logged('a store is away, the job waits for it'), { timeout: 60_000 })
-    .toEqual([expect.objectContaining({ queue: 'plan', waits: 1 })]);
-  renameSync(`${blobs}-elsewhere`, blobs);
-  expect(await system.finished(video.id)).toMatchObject({ status: 'ready', warnings: [] });
-  expect(logged('job failed')).toEqual([]);
-}, 120_000);
+      .poll(() => logged('a store is away, the job waits for it'), { timeout: 60_000 })
+      .toEqual([expect.objectContaining({ queue: 'plan', waits: 1 })]);
+    renameSync(`${blobs}-elsewhere`, blobs);
+    expect(await system.finished(video.id)).toMatchObject({ status: 'ready', warnings: [] });
+    expect(logged('job failed')).toEqual([]);
+  }, 120_000);
+});
 
 it('where a disk is not mounted any more nothing is written, and all is there when it is back', async () => {
   await using folder = await tempDir();
