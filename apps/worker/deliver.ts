@@ -27,16 +27,16 @@ export class DeliverHandler implements Handler<'deliver'> {
 
   async handle({ data, lastTry, signal, log }: JobContext<'deliver'>): Promise<void> {
     const { catalog } = this.stores;
-    const delivery = await catalog.getDelivery(data.tenant, data.deliveryId);
+    const delivery = await catalog.webhooks.getDelivery(data.tenant, data.deliveryId);
     if (!delivery || (delivery.state !== 'pending' && !data.redelivery)) return;
-    const webhook = await catalog.getWebhook(data.tenant, delivery.webhookId);
+    const webhook = await catalog.webhooks.get(data.tenant, delivery.webhookId);
     if (!webhook) throw new NoLongerWanted();
 
     const at = Date.now();
     const { status, problem } = await this.#send(webhook.url, webhook.secret, delivery, signal);
     const final = !!problem && (lastTry || !problem.retryable);
     const attempt = { at, status, error: problem?.message, durationMs: Date.now() - at };
-    await catalog.recordAttempt(
+    await catalog.webhooks.recordAttempt(
       data.tenant,
       delivery.id,
       attempt,
@@ -54,9 +54,9 @@ export class DeliverHandler implements Handler<'deliver'> {
 
   /** A job whose worker died too often has not written down that it is over. */
   async gaveUp(data: JobPayloads['deliver'], problem: Problem): Promise<void> {
-    const delivery = await this.stores.catalog.getDelivery(data.tenant, data.deliveryId);
+    const delivery = await this.stores.catalog.webhooks.getDelivery(data.tenant, data.deliveryId);
     if (delivery?.state !== 'pending') return;
-    await this.stores.catalog.recordAttempt(
+    await this.stores.catalog.webhooks.recordAttempt(
       data.tenant,
       data.deliveryId,
       { at: Date.now(), error: problem.message, durationMs: 0 },

@@ -12,8 +12,8 @@ export async function announce(
   event: WebhookEvent,
 ): Promise<void> {
   const webhooks = [
-    ...(await catalog.listWebhooks(video.tenant)),
-    ...(await catalog.listWebhooks(video.tenant, video.id)),
+    ...(await catalog.webhooks.list(video.tenant)),
+    ...(await catalog.webhooks.list(video.tenant, video.id)),
   ];
   const payload = JSON.stringify({
     type: event,
@@ -25,7 +25,7 @@ export async function announce(
     if (!events.includes(event) || told.has(webhookId)) continue;
     told.add(webhookId);
     const deliveryId = `msg_${v5(`${video.run}/${event}/${webhookId}`, video.id)}`;
-    await catalog.createDelivery({
+    await catalog.webhooks.createDelivery({
       id: deliveryId,
       tenant: video.tenant,
       webhookId,

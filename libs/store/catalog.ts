@@ -7,13 +7,12 @@ import { keys, parseUnfinishedMember, RENAMED, unfinishedMember, videoKeys } fro
 import { fieldsOf, json, OPTIONAL, parseVideo, stageFields } from './catalog-record.ts';
 import { type ScriptedRedis, type VideoChange, withScripts } from './catalog-scripts.ts';
 import { Uploads } from './catalog-uploads.ts';
+import { Webhooks } from './catalog-webhooks.ts';
 import { StoreAway, StoreError } from './errors.ts';
 import { closeRedis } from './redis.ts';
 import {
-  type Delivery,
   type FramesModel,
   framesModelsOf,
-  MAX_WEBHOOKS,
   type Progress,
   type Reindex,
   STAGES,
@@ -24,20 +23,19 @@ import {
   type VideoName,
   type VideoRef,
   type VideoStatus,
-  type Webhook,
   type WorkerStatus,
 } from './types.ts';
 
-const DELIVERY_DAYS = 30;
 const WORKER_SECONDS = 15;
 const PAGE = 100;
 
-/** Videos, webhooks and their deliveries in Redis. Every change of a video is one atomic step and wakes its watchers. */
+/** Videos, their webhooks, the workers and the active model in Redis. Every change of a video is one atomic step and wakes its watchers. */
 export class Catalog {
   readonly #redis: ScriptedRedis;
   readonly #changes: Changes<Video>;
   readonly #claims: Claims;
   readonly #uploads: Uploads;
+  readonly webhooks: Webhooks;
 
   /** `claimMs`: how long a claimed Idempotency-Key outlives the process that claimed it. */
   constructor(
@@ -48,6 +46,7 @@ export class Catalog {
     this.#changes = new Changes<Video>(redis);
     this.#claims = new Claims(this.#redis, claimMs);
     this.#uploads = new Uploads(this.#redis);
+    this.webhooks = new Webhooks(this.#redis);
   }
 
   /** Writes a new video; adding one that is there is an error. `begun`: it needs its `beginUpload`; StoreAway where that has been given up. */
@@ -228,17 +227,7 @@ export class Catalog {
    * The record goes last: a removal that a crash cut off stays in `unfinished` and can be done again.
    */
   async removeVideo(tenant: Tenant, id: string): Promise<void> {
-    for (const webhookId of await this.#redis.smembers(keys.webhooks(tenant, id))) {
-      await this.#forgetWebhook(tenant, webhookId, id);
-    }
-    const deliveries = keys.videoDeliveries(tenant, id);
-    for (const entry of await this.#redis.smembers(deliveries)) {
-      const colon = entry.indexOf(':');
-      const [webhookId, deliveryId] = [entry.slice(0, colon), entry.slice(colon + 1)];
-      await this.#redis.del(keys.delivery(tenant, deliveryId));
-      await this.#redis.zrem(keys.deliveries(tenant, webhookId), deliveryId);
-      await this.#redis.srem(deliveries, entry);
-    }
+    await this.webhooks.forgetVideo(tenant, id);
     await this.#change(tenant, id, { remove: true });
   }
   /** Every video that still has work to be done (queued, indexing or deleting), of all tenants: what a starting worker looks after. */
@@ -272,74 +261,6 @@ export class Catalog {
   }
   releaseIdempotencyKey(tenant: Tenant, key: string): Promise<void> {
     return this.#claims.release(keys.idempotency(tenant, key));
-  }
-
-  /** False, and nothing is written, when the tenant has `MAX_WEBHOOKS` already; those of uploads count for themselves. */
-  async createWebhook(webhook: Webhook): Promise<boolean> {
-    const { tenant, id, videoId } = webhook;
-    const names = [keys.webhook(tenant, id), keys.webhooks(tenant, videoId)];
-    return (await this.#redis.cuepointCreateWebhook(...names, json(webhook), id, String(MAX_WEBHOOKS))) === 1;
-  }
-  /** Endpoints of the tenant, oldest first; with `videoId` those of that upload, too. */
-  async listWebhooks(tenant: Tenant, videoId?: string): Promise<Webhook[]> {
-    const sets = [keys.webhooks(tenant), ...(videoId ? [keys.webhooks(tenant, videoId)] : [])];
-    const ids = await this.#redis.sunion(sets);
-    if (!ids.length) return [];
-    const texts = await this.#redis.mget(ids.map((id) => keys.webhook(tenant, id)));
-    const webhooks: Webhook[] = texts.filter((text) => text !== null).map((text) => JSON.parse(text));
-    return webhooks.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
-  }
-  async getWebhook(tenant: Tenant, id: string): Promise<Webhook | undefined> {
-    const text = await this.#redis.get(keys.webhook(tenant, id));
-    return text === null ? undefined : JSON.parse(text);
-  }
-  /** Removes an endpoint and its deliveries. */
-  async deleteWebhook(tenant: Tenant, id: string): Promise<boolean> {
-    const webhook = await this.getWebhook(tenant, id);
-    if (!webhook) return false;
-    await this.#forgetWebhook(tenant, id, webhook.videoId);
-    return true;
-  }
-  /** Writes a delivery unless one of that id is there (a job that runs twice makes one) or its webhook is gone. */
-  async createDelivery(delivery: Delivery): Promise<void> {
-    const { state, attempts, ...rest } = delivery;
-    const { tenant, id, webhookId, videoId, createdAt } = delivery;
-    const keepSeconds = DELIVERY_DAYS * 86_400;
-    await this.#redis.cuepointCreateDelivery(
-      keys.webhook(tenant, webhookId),
-      keys.delivery(tenant, id),
-      keys.deliveries(tenant, webhookId),
-      keys.videoDeliveries(tenant, videoId),
-      json(rest),
-      state,
-      attempts.map(json).join(','),
-      String(createdAt),
-      String(Date.now() - keepSeconds * 1000),
-      String(keepSeconds),
-      id,
-      webhookId,
-    );
-  }
-  async getDelivery(tenant: Tenant, id: string): Promise<Delivery | undefined> {
-    const fields = await this.#redis.hgetall(keys.delivery(tenant, id));
-    if (!fields.delivery) return undefined;
-    return { ...JSON.parse(fields.delivery), state: fields.state, attempts: JSON.parse(`[${fields.attempts}]`) };
-  }
-  /** Newest first, at most `limit`. Kept for 30 days. */
-  async listDeliveries(tenant: Tenant, webhookId: string, limit: number): Promise<Delivery[]> {
-    const log = keys.deliveries(tenant, webhookId);
-    const ids = await this.#redis.zrange(log, 0, String(limit - 1), 'REV');
-    const deliveries = await Promise.all(ids.map((id) => this.getDelivery(tenant, id)));
-    return deliveries.filter((delivery) => delivery !== undefined);
-  }
-  /** Adds one try to the log. Nothing when the delivery is gone. */
-  async recordAttempt(
-    tenant: Tenant,
-    deliveryId: string,
-    attempt: Delivery['attempts'][number],
-    state: Delivery['state'],
-  ): Promise<void> {
-    await this.#redis.cuepointRecordAttempt(keys.delivery(tenant, deliveryId), json(attempt), state);
   }
 
   /** The model whose frames are searched; undefined before any worker has had one. */
@@ -430,18 +351,6 @@ export class Catalog {
       keys.changes(tenant, id),
     );
     return reply ? parseVideo(reply) : undefined;
-  }
-  async #forgetWebhook(tenant: Tenant, id: string, videoId?: string): Promise<void> {
-    const log = keys.deliveries(tenant, id);
-    // The webhook first: without it no delivery is added to the log any more.
-    await this.#redis.del(keys.webhook(tenant, id));
-    for (;;) {
-      const ids = await this.#redis.zrange(log, 0, String(PAGE - 1));
-      if (!ids.length) break;
-      await this.#redis.del(ids.map((delivery) => keys.delivery(tenant, delivery)));
-      await this.#redis.zrem(log, ids);
-    }
-    await this.#redis.srem(keys.webhooks(tenant, videoId), id);
   }
   async #readVideos(tenant: Tenant, ids: string[]): Promise<(Video | undefined)[]> {
     if (!ids.length) return [];

@@ -229,7 +229,7 @@ describe('An upload', () => {
     expect(answer.status).toBe(202);
     const { id, secret } = answer.body.webhook;
     expect(Buffer.from(secret.replace('whsec_', ''), 'base64').length).toBeGreaterThanOrEqual(24);
-    expect(await api.catalog.getWebhook('default', id)).toMatchObject({ secret, videoId: answer.body.id });
+    expect(await api.catalog.webhooks.get('default', id)).toMatchObject({ secret, videoId: answer.body.id });
     const read = await request(api.url).get(`/v1/videos/${answer.body.id}`);
     expect(read.body).not.toHaveProperty('webhook');
     expect(JSON.stringify((await request(api.url).get('/v1/webhooks')).body)).not.toContain(secret);

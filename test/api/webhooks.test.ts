@@ -91,8 +91,13 @@ describe('A delivery', () => {
 
   it('is listed with its tries, and can be sent again', async () => {
     const { id } = await create();
-    await api.catalog.createDelivery(delivery(id, 'msg_1'));
-    await api.catalog.recordAttempt('alice', 'msg_1', { at: Date.now(), status: 500, durationMs: 12 }, 'failed');
+    await api.catalog.webhooks.createDelivery(delivery(id, 'msg_1'));
+    await api.catalog.webhooks.recordAttempt(
+      'alice',
+      'msg_1',
+      { at: Date.now(), status: 500, durationMs: 12 },
+      'failed',
+    );
     const { body } = await as().get(`/v1/webhooks/${id}/deliveries`);
     expect(body.deliveries).toEqual([
       {
@@ -112,7 +117,7 @@ describe('A delivery', () => {
 
   it('is found under its own webhook only', async () => {
     const [one, other] = [await create(), await create()];
-    await api.catalog.createDelivery(delivery(one.id, 'msg_2'));
+    await api.catalog.webhooks.createDelivery(delivery(one.id, 'msg_2'));
     for (const path of [`${other.id}/deliveries/msg_2`, `${one.id}/deliveries/none`]) {
       const answer = await as().post(`/v1/webhooks/${path}/redeliver`);
       expect([answer.status, answer.body.code]).toEqual([404, 'delivery_not_found']);

@@ -67,7 +67,7 @@ describe('when redis-server is killed (kill -9) and started again', () => {
     const hook = { id: 'hook', tenant: 'acme', url: 'https://example.com', secret: 's', events: [], createdAt: 1 };
     const calls = Promise.all([
       catalog.createVideo({ ...video('a'), id }),
-      catalog.createWebhook({ ...hook, events: ['video.ready'] }),
+      catalog.webhooks.create({ ...hook, events: ['video.ready'] }),
       catalog.claimIdempotencyKey('acme', 'key', 'f'),
       catalog.announceWorker({ id: 'w', ready: true }),
     ]);
@@ -75,7 +75,7 @@ describe('when redis-server is killed (kill -9) and started again', () => {
     await server.start();
     await calls;
     expect(await catalog.getVideo('acme', id)).toBeDefined();
-    expect(await catalog.listWebhooks('acme')).toHaveLength(1);
+    expect(await catalog.webhooks.list('acme')).toHaveLength(1);
     expect(await catalog.listWorkers()).toHaveLength(1);
   });
   it('a guarded change whose answer was lost is not refused by its own effect when it is sent again', async () => {

@@ -24,7 +24,7 @@ async function addWebhook(changes: Partial<Webhook> = {}): Promise<Webhook> {
     createdAt: Date.now(),
     ...changes,
   };
-  await catalog.createWebhook(webhook);
+  await catalog.webhooks.create(webhook);
   return webhook;
 }
 async function addDelivery(webhookId: string, changes: Partial<Delivery> = {}): Promise<Delivery> {
@@ -40,7 +40,7 @@ async function addDelivery(webhookId: string, changes: Partial<Delivery> = {}): 
     createdAt: Date.now(),
     ...changes,
   };
-  await catalog.createDelivery(delivery);
+  await catalog.webhooks.createDelivery(delivery);
   return delivery;
 }
 
@@ -49,31 +49,31 @@ describe('webhooks', () => {
     const newer = await addWebhook({ createdAt: 2 });
     const older = await addWebhook({ createdAt: 1 });
     await addWebhook({ tenant: 'other' });
-    expect(await catalog.listWebhooks('acme')).toEqual([older, newer]);
-    expect(await catalog.getWebhook('acme', newer.id)).toEqual(newer);
-    expect(await catalog.getWebhook('other', newer.id)).toBeUndefined();
-    expect(await catalog.deleteWebhook('other', newer.id)).toBe(false);
-    expect(await catalog.listWebhooks('acme')).toHaveLength(2);
+    expect(await catalog.webhooks.list('acme')).toEqual([older, newer]);
+    expect(await catalog.webhooks.get('acme', newer.id)).toEqual(newer);
+    expect(await catalog.webhooks.get('other', newer.id)).toBeUndefined();
+    expect(await catalog.webhooks.delete('other', newer.id)).toBe(false);
+    expect(await catalog.webhooks.list('acme')).toHaveLength(2);
   });
   it('of one upload are listed with that video only', async () => {
     const general = await addWebhook({ createdAt: 1 });
     const special = await addWebhook({ createdAt: 2, videoId: 'v1' });
-    expect(await catalog.listWebhooks('acme')).toEqual([general]);
-    expect(await catalog.listWebhooks('acme', 'v1')).toEqual([general, special]);
-    expect(await catalog.listWebhooks('acme', 'v2')).toEqual([general]);
+    expect(await catalog.webhooks.list('acme')).toEqual([general]);
+    expect(await catalog.webhooks.list('acme', 'v1')).toEqual([general, special]);
+    expect(await catalog.webhooks.list('acme', 'v2')).toEqual([general]);
   });
   it('take their deliveries along when deleted, however many', async () => {
     const { id } = await addWebhook();
     const kept = await addDelivery((await addWebhook()).id);
     const gone = [];
     for (let n = 0; n < 250; n++) gone.push(await addDelivery(id));
-    expect(await catalog.deleteWebhook('acme', id)).toBe(true);
-    expect(await catalog.deleteWebhook('acme', id)).toBe(false);
-    expect(await catalog.listDeliveries('acme', id, 10)).toEqual([]);
-    expect(await catalog.getDelivery('acme', gone[249]?.id as string)).toBeUndefined();
-    expect(await catalog.getDelivery('acme', kept.id)).toEqual(kept);
+    expect(await catalog.webhooks.delete('acme', id)).toBe(true);
+    expect(await catalog.webhooks.delete('acme', id)).toBe(false);
+    expect(await catalog.webhooks.listDeliveries('acme', id, 10)).toEqual([]);
+    expect(await catalog.webhooks.getDelivery('acme', gone[249]?.id as string)).toBeUndefined();
+    expect(await catalog.webhooks.getDelivery('acme', kept.id)).toEqual(kept);
     const late = await addDelivery(id);
-    expect(await catalog.getDelivery('acme', late.id)).toBeUndefined();
+    expect(await catalog.webhooks.getDelivery('acme', late.id)).toBeUndefined();
   });
 });
 
@@ -81,38 +81,40 @@ describe('deliveries', () => {
   it('are written once, however often their job runs', async () => {
     const { id } = await addWebhook();
     const delivery = await addDelivery(id);
-    await catalog.recordAttempt('acme', delivery.id, { at: 1, status: 200, durationMs: 3 }, 'delivered');
+    await catalog.webhooks.recordAttempt('acme', delivery.id, { at: 1, status: 200, durationMs: 3 }, 'delivered');
     await addDelivery(id, { id: delivery.id, payload: 'other' });
-    expect(await catalog.listDeliveries('acme', id, 10)).toEqual([
+    expect(await catalog.webhooks.listDeliveries('acme', id, 10)).toEqual([
       { ...delivery, state: 'delivered', attempts: [{ at: 1, status: 200, durationMs: 3 }] },
     ]);
-    expect(await catalog.getDelivery('other', delivery.id)).toBeUndefined();
+    expect(await catalog.webhooks.getDelivery('other', delivery.id)).toBeUndefined();
   });
   it('keep each attempt, also those of two processes at once', async () => {
     const { id } = await addDelivery((await addWebhook()).id);
     const second = new Catalog(connectRedis(server.url));
     const attempt = (at: number) => ({ at, error: 'connect ECONNREFUSED, "refused"', durationMs: 1 });
     await Promise.all(
-      Array.from({ length: 20 }, (_, n) => (n % 2 ? catalog : second).recordAttempt('acme', id, attempt(n), 'pending')),
+      Array.from({ length: 20 }, (_, n) =>
+        (n % 2 ? catalog : second).webhooks.recordAttempt('acme', id, attempt(n), 'pending'),
+      ),
     );
     await second.close();
-    const attempts = (await catalog.getDelivery('acme', id))?.attempts ?? [];
+    const attempts = (await catalog.webhooks.getDelivery('acme', id))?.attempts ?? [];
     expect(attempts.map(({ at }) => at).sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, n) => n));
-    await catalog.recordAttempt('acme', 'gone', attempt(1), 'failed');
-    expect(await catalog.getDelivery('acme', 'gone')).toBeUndefined();
+    await catalog.webhooks.recordAttempt('acme', 'gone', attempt(1), 'failed');
+    expect(await catalog.webhooks.getDelivery('acme', 'gone')).toBeUndefined();
   });
   it('are listed newest first, at most as many as asked for', async () => {
     const { id } = await addWebhook();
     const now = Date.now();
     for (let n = 0; n < 5; n++) await addDelivery(id, { id: String(n), createdAt: now + n });
-    expect((await catalog.listDeliveries('acme', id, 3)).map((each) => each.id)).toEqual(['4', '3', '2']);
+    expect((await catalog.webhooks.listDeliveries('acme', id, 3)).map((each) => each.id)).toEqual(['4', '3', '2']);
   });
   it('are kept for 30 days', async () => {
     const { id } = await addWebhook();
     const day = 86_400_000;
     await addDelivery(id, { id: 'old', createdAt: Date.now() - 31 * day });
     await addDelivery(id, { id: 'recent', createdAt: Date.now() - 29 * day });
-    expect((await catalog.listDeliveries('acme', id, 9)).map((each) => each.id)).toEqual(['recent']);
+    expect((await catalog.webhooks.listDeliveries('acme', id, 9)).map((each) => each.id)).toEqual(['recent']);
     for (const key of await catalog.redis.keys('*deliver*')) {
       expect(Math.round((await catalog.redis.ttl(key)) / 86_400), key).toBe(30);
     }

@@ -260,8 +260,8 @@ describe('deleting a video', () => {
   it('takes its own webhooks and every delivery about it along, and nothing else', async () => {
     const { id } = await add();
     const hook = { tenant: 'acme', url: 'https://example.com', secret: 'whsec_eA==', events: [], createdAt: 1 };
-    await catalog.createWebhook({ ...hook, id: 'tenant-wide' });
-    await catalog.createWebhook({ ...hook, id: 'of the upload', videoId: id });
+    await catalog.webhooks.create({ ...hook, id: 'tenant-wide' });
+    await catalog.webhooks.create({ ...hook, id: 'of the upload', videoId: id });
     const delivery = {
       tenant: 'acme',
       event: 'video.ready',
@@ -271,15 +271,22 @@ describe('deleting a video', () => {
       createdAt: 1,
     } as const;
     const about = (deliveryId: string, webhookId: string, videoId: string) =>
-      catalog.createDelivery({ ...delivery, id: deliveryId, webhookId, videoId, attempts: [], createdAt: Date.now() });
+      catalog.webhooks.createDelivery({
+        ...delivery,
+        id: deliveryId,
+        webhookId,
+        videoId,
+        attempts: [],
+        createdAt: Date.now(),
+      });
     await about('d1', 'tenant-wide', id);
     await about('d2', 'of the upload', id);
     await about('d3', 'tenant-wide', newId());
     await catalog.removeVideo('acme', id);
-    expect((await catalog.listWebhooks('acme', id)).map((each) => each.id)).toEqual(['tenant-wide']);
-    expect((await catalog.listDeliveries('acme', 'tenant-wide', 10)).map((each) => each.id)).toEqual(['d3']);
-    expect(await catalog.getWebhook('acme', 'of the upload')).toBeUndefined();
-    expect(await catalog.getDelivery('acme', 'd2')).toBeUndefined();
+    expect((await catalog.webhooks.list('acme', id)).map((each) => each.id)).toEqual(['tenant-wide']);
+    expect((await catalog.webhooks.listDeliveries('acme', 'tenant-wide', 10)).map((each) => each.id)).toEqual(['d3']);
+    expect(await catalog.webhooks.get('acme', 'of the upload')).toBeUndefined();
+    expect(await catalog.webhooks.getDelivery('acme', 'd2')).toBeUndefined();
   });
 });
 

@@ -45,7 +45,7 @@ async function endpoint(...statuses: number[]) {
 }
 async function listen(url: string, videoId?: string): Promise<{ id: string; secret: string }> {
   const webhook = { id: v7(), secret: `whsec_${Buffer.alloc(24, 7).toString('base64')}` };
-  await system.catalog.createWebhook({
+  await system.catalog.webhooks.create({
     ...webhook,
     tenant: TENANT,
     url,
@@ -156,7 +156,7 @@ describe('a worker', () => {
       'video.failed',
       'video.ready',
     ]);
-    await system.catalog.deleteWebhook(TENANT, webhookId);
+    await system.catalog.webhooks.delete(TENANT, webhookId);
   });
 
   it('fails what says it is a video but has nothing that can be decoded, and leaves no rows of a failed run', async () => {
@@ -284,7 +284,7 @@ describe('a worker', () => {
       });
     }
     await expect
-      .poll(async () => (await system.catalog.listDeliveries(TENANT, webhookId, 10))[0])
+      .poll(async () => (await system.catalog.webhooks.listDeliveries(TENANT, webhookId, 10))[0])
       .toMatchObject({
         state: 'delivered',
         attempts: [{ status: 500 }, { status: 204 }],
@@ -297,7 +297,7 @@ describe('a worker', () => {
     await system.addVideo(await makeVideo(media.path, { name: 'private.mp4', picture: 'testsrc', seconds: 1 }), { id });
     await system.finished(id);
     await expect
-      .poll(async () => (await system.catalog.listDeliveries(TENANT, webhookId, 10))[0], { timeout: 10_000 })
+      .poll(async () => (await system.catalog.webhooks.listDeliveries(TENANT, webhookId, 10))[0], { timeout: 10_000 })
       .toMatchObject({
         state: 'failed',
         attempts: [{ error: expect.stringContaining('private address') }],

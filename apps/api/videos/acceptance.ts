@@ -81,7 +81,7 @@ export class Acceptance {
 
   /** Removes what an upload that was not accepted left behind. */
   async undo(tenant: Tenant, videoId: string, webhook?: Webhook): Promise<void> {
-    if (webhook) await this.catalog.deleteWebhook(tenant, webhook.id).catch(() => {});
+    if (webhook) await this.catalog.webhooks.delete(tenant, webhook.id).catch(() => {});
     const isRemoved = await this.blobs.deletePrefix(videoFolder({ tenant, videoId })).then(
       () => true,
       (error) => {
@@ -95,7 +95,7 @@ export class Acceptance {
 
   async #write(video: Video, webhook: Webhook | undefined): Promise<void> {
     // The webhook first: a video that is ready in a moment must find it.
-    if (webhook) await this.catalog.createWebhook(webhook);
+    if (webhook) await this.catalog.webhooks.create(webhook);
     await this.catalog.createVideo(video, { begun: video.source.kind === 'upload' });
   }
 }

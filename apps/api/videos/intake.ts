@@ -145,7 +145,7 @@ export class IntakeService {
   async #replay(tenant: Tenant, videoId: string): Promise<Intake> {
     const video = await this.catalog.getVideo(tenant, videoId);
     if (!video) throw new ProblemError('video_not_found', 'The video of this Idempotency-Key has been deleted.');
-    const webhooks = await this.catalog.listWebhooks(tenant, videoId);
+    const webhooks = await this.catalog.webhooks.list(tenant, videoId);
     return { video, webhook: webhooks.find((webhook) => webhook.videoId === videoId), replayed: true };
   }
 }

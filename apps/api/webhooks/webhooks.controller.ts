@@ -31,7 +31,7 @@ export class WebhooksController {
   ) {
     await checkUrl(body.url, this.config.outgoing.webhooks);
     const webhook = newWebhook(tenant, body.url, undefined, undefined, [...new Set(body.events)]);
-    if (!(await this.catalog.createWebhook(webhook)))
+    if (!(await this.catalog.webhooks.create(webhook)))
       throw new ProblemError('too_many_webhooks', `There may be ${MAX_WEBHOOKS}: delete one first.`);
     reply.header('location', this.links.webhook(webhook.id));
     return { ...publicWebhook(webhook), secret: webhook.secret };
@@ -39,7 +39,7 @@ export class WebhooksController {
 
   @Get()
   async list(@CurrentTenant() tenant: Tenant) {
-    return { webhooks: (await this.catalog.listWebhooks(tenant)).map(publicWebhook) };
+    return { webhooks: (await this.catalog.webhooks.list(tenant)).map(publicWebhook) };
   }
 
   @Get(':id')
@@ -50,7 +50,7 @@ export class WebhooksController {
   @Delete(':id')
   @HttpCode(204)
   async delete(@CurrentTenant() tenant: Tenant, @Param('id') id: string): Promise<void> {
-    if (!(await this.catalog.deleteWebhook(tenant, id))) throw notFound(id);
+    if (!(await this.catalog.webhooks.delete(tenant, id))) throw notFound(id);
   }
 
   @Get(':id/deliveries')
@@ -60,14 +60,14 @@ export class WebhooksController {
     @Query({ schema: deliveriesQuery }) { limit }: z.output<typeof deliveriesQuery>,
   ) {
     await this.#webhook(tenant, id);
-    return { deliveries: (await this.catalog.listDeliveries(tenant, id, limit)).map(publicDelivery) };
+    return { deliveries: (await this.catalog.webhooks.listDeliveries(tenant, id, limit)).map(publicDelivery) };
   }
 
   @Post(':id/deliveries/:deliveryId/redeliver')
   @HttpCode(202)
   async redeliver(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Param('deliveryId') deliveryId: string) {
     await this.#webhook(tenant, id);
-    const delivery = await this.catalog.getDelivery(tenant, deliveryId);
+    const delivery = await this.catalog.webhooks.getDelivery(tenant, deliveryId);
     if (delivery?.webhookId !== id) throw new ProblemError('delivery_not_found', 'This webhook has no such delivery.');
     // Numbered by the tries so far: pressing the button twice before the first try is done sends once.
     await this.jobs.addDelivery({ tenant, deliveryId }, Math.max(1, delivery.attempts.length));
@@ -75,7 +75,7 @@ export class WebhooksController {
   }
 
   async #webhook(tenant: Tenant, id: string): Promise<Webhook> {
-    const webhook = await this.catalog.getWebhook(tenant, id);
+    const webhook = await this.catalog.webhooks.get(tenant, id);
     if (!webhook) throw notFound(id);
     return webhook;
   }
