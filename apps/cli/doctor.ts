@@ -15,7 +15,7 @@ import { findProgram, portIsFree, socketPath } from './embedded/index.ts';
 import { configWith } from './environment.ts';
 import { CliError, problemOf } from './errors.ts';
 import { bytes } from './format.ts';
-import { unknownMedia } from './unknown-media.ts';
+import { unknownMedia, unknownRows } from './unknown.ts';
 
 /** What a check found; `mend` says what to do about it. */
 interface Finding {
@@ -30,8 +30,8 @@ const OLDEST_NODE = [22, 19] as const;
 /** Less free space than this is worth a word. */
 const COMFORTABLE_BYTES = 10e9;
 const REACH_TIMEOUT_MS = 5_000;
-/** Ten pages of a bucket take a few seconds. */
-const MEDIA_TIMEOUT_MS = 15_000;
+/** Ten pages of a bucket take a few seconds, as do the rows of a large index. */
+const LOOK_TIMEOUT_MS = 15_000;
 const INSTALL =
   process.platform === 'darwin' ? 'brew install ffmpeg redis' : 'sudo apt-get install -y ffmpeg redis-server';
 
@@ -95,21 +95,15 @@ const CHECKS: Record<string, Check> = {
 
   redis: async (config) => (config.redisUrl ? checkRedisUrl(config.redisUrl) : checkRedisServer()),
 
-  media: async (config, signal) => {
-    // The embedded Redis runs while `cuepoint up` does.
-    const running = !config.redisUrl && (await findRunningApi(config.dataDir));
-    const url = config.redisUrl ?? (running ? `unix:${socketPath(config.dataDir, 'redis.sock')}` : undefined);
-    if (!url) return undefined;
-    // A Redis or bucket that is away is named by its own check.
-    const looking = unknownMedia(config, connectOnce(url)).catch(() => undefined);
-    const found = await Promise.race([looking, sleep(MEDIA_TIMEOUT_MS, undefined, { ref: false, signal })]);
-    if (!found) return undefined;
-    return {
-      state: 'warn',
-      message: `of ${found.of} videos in ${found.where}, Redis knows nothing of ${found.unknown}, such as ${found.example}`,
-      mend: 'see that REDIS_URL names the Redis they were uploaded with, and that it has its data. Where those are lost: upload the file `source` of each folder again, and remove the folder',
-    };
-  },
+  media: unknownIn(
+    unknownMedia,
+    'see that REDIS_URL names the Redis they were uploaded with, and that it has its data. Where those are lost: upload the file `source` of each folder again, and remove the folder',
+  ),
+
+  vectors: unknownIn(
+    unknownRows,
+    'see that REDIS_URL names the Redis they were indexed with, and that it has its data. Where those are lost: searches leave them out, and they take room and the place of other hits',
+  ),
 
   data: async ({ dataDir }) => {
     const parent = existingParent(dataDir);
@@ -225,6 +219,26 @@ const CHECKS: Record<string, Check> = {
     };
   },
 };
+
+/** Tells what a store has that Redis knows nothing of. */
+function unknownIn(find: typeof unknownMedia, mend: string): Check {
+  return async (config, signal) => {
+    // The embedded Redis runs while `cuepoint up` does.
+    const running = !config.redisUrl && (await findRunningApi(config.dataDir));
+    const url = config.redisUrl ?? (running ? `unix:${socketPath(config.dataDir, 'redis.sock')}` : undefined);
+    if (!url) return undefined;
+    // A store that is away is named by its own check.
+    const looking = find(config, connectOnce(url)).catch(() => undefined);
+    const found = await Promise.race([looking, sleep(LOOK_TIMEOUT_MS, undefined, { ref: false, signal })]);
+    if (!found) return undefined;
+    const { unknown, of, where, example } = found;
+    return {
+      state: 'warn',
+      message: `of ${of} videos in ${where}, Redis knows nothing of ${unknown}, such as ${example}`,
+      mend,
+    };
+  };
+}
 
 async function checkRedisServer(): Promise<Omit<Finding, 'check'>> {
   const program = findProgram('redis-server', 'valkey-server');

@@ -263,6 +263,19 @@ export class LanceIndex implements VectorIndex {
     return readHits(table, query.select([...PASSAGE_COLUMNS, ...ORDER_COLUMNS]), passage);
   }
 
+  async videos(limit: number): Promise<{ tenant: Tenant; videoId: string }[]> {
+    const found = new Map<string, { tenant: Tenant; videoId: string }>();
+    for (const name of await this.#folder.written()) {
+      const table = await this.#folder.find(name);
+      if (!table) continue;
+      await readRows(table.query().select(['tenant', 'video_id']), (row) => {
+        const [tenant = '', videoId = ''] = [row.text('tenant'), row.text('video_id')];
+        found.set(`${tenant}/${videoId}`, { tenant, videoId });
+      });
+    }
+    return [...found.values()].slice(0, limit);
+  }
+
   /** LanceDB has no aliases: who reads the folder finds the active model in the catalog. */
   async nameActiveFrames(): Promise<void> {}
 

@@ -244,6 +244,21 @@ export class QdrantIndex implements VectorIndex {
     return inTime(rows);
   }
 
+  async videos(limit: number): Promise<{ tenant: Tenant; videoId: string }[]> {
+    const found = new Map<string, { tenant: Tenant; videoId: string }>();
+    for (const { name } of (await guard(() => this.#client.getCollections())).collections) {
+      if (!isOurs(name)) continue;
+      // Exact: others may count what has just been deleted.
+      const count = (key: string, filter?: Schemas['Filter']) =>
+        guard(() => this.#client.facet(name, { key, filter, limit, exact: true }), { hits: [] });
+      for (const tenant of (await count('tenant')).hits.map(({ value }) => String(value))) {
+        const { hits } = await count('videoId', filterOf({ tenant }, 'frames'));
+        for (const { value } of hits) found.set(`${tenant}/${value}`, { tenant, videoId: String(value) });
+      }
+    }
+    return [...found.values()].slice(0, limit);
+  }
+
   /** In one request, so that at any moment the alias names one collection. */
   async nameActiveFrames(model: VectorModel): Promise<void> {
     const collection_name = framesCollection(model);

@@ -121,6 +121,8 @@ export interface VectorIndex {
     videoId: string,
     filter?: Pick<IndexFilter, 'kinds' | 'language' | 'timeRange'>,
   ): Promise<PassageRow[]>;
+  /** Those of all tenants that have rows, up to `limit`. Goes through all rows (a second a million): for what an operator asks, not for requests of users. */
+  videos(limit: number): Promise<{ tenant: Tenant; videoId: string }[]>;
   /** Names the collection that is searched for others who read the store (an alias, where the store has such a thing). Done again, it changes nothing. */
   nameActiveFrames(model: VectorModel): Promise<void>;
   /** Removes all frames of all tenants but those of `keep`. Gives how many collections had any. Who writes to one of them later makes it anew. */

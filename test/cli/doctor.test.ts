@@ -58,10 +58,16 @@ test.concurrent('the doctor tells of videos that Redis knows nothing of, and of 
     const { records } = await run(['doctor', '--json', '--data-dir', api.config.dataDir], { REDIS_URL: api.redis.url });
     return Object.fromEntries(records.map((record) => [record.check, record]));
   };
-  expect(await doctor()).not.toHaveProperty('media');
+  await api.index.upsertFrames({ id: 'a', dimension: 2 }, [
+    { id: lost, tenant: 'default', videoId: lost, startMs: 0, endMs: 1, vector: new Float32Array([1, 0]) },
+  ]);
+  const before = await doctor();
+  expect(before).not.toHaveProperty('media');
+  expect(before).not.toHaveProperty('vectors');
   await api.connection.del(`{cuepoint}:video:default:${lost}`);
-  const { media } = await doctor();
-  expect(media).toMatchObject({ state: 'warn', message: expect.stringContaining(`of 1, such as default/${lost}`) });
+  const { media, vectors } = await doctor();
+  for (const found of [media, vectors])
+    expect(found).toMatchObject({ state: 'warn', message: expect.stringContaining(`of 1, such as default/${lost}`) });
   expect(await api.blobFiles()).toHaveLength(2);
   api.redis.pause();
   expect((await doctor()).redis).toMatchObject({ state: 'fail', message: expect.stringContaining('does not answer') });

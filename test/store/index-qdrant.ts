@@ -35,6 +35,7 @@ interface Body {
     delete_alias?: { alias_name: string };
   }[];
   points?: Point[];
+  key?: string;
   searches?: Query[];
   filter?: Filter;
   limit?: number;
@@ -108,6 +109,14 @@ export async function startQdrantStandIn(
           ...(body.with_vector && { vector: chosen(vector, body.with_vector) }),
         }));
         return { status: 200, result: { points: page, next_page_offset: left[limit]?.id ?? null } };
+      }
+      case 'POST facet': {
+        const values = matching.map(({ payload }) => payload[body.key ?? ''] as string);
+        const hits = [...new Set(values)].map((value) => ({
+          value,
+          count: values.filter((one) => one === value).length,
+        }));
+        return { status: 200, result: { hits: hits.slice(0, body.limit ?? 10) } };
       }
       case 'POST points/query/batch': {
         const found = (body.searches ?? []).map((search) => {

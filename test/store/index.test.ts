@@ -47,6 +47,16 @@ inEachStore('The vector index', (store) => {
     await expect(index.upsertFrames(wide, [frame(tenant, 'v', 0)])).rejects.toThrow(RangeError);
   });
 
+  holds('tells of which videos it has rows, of all tenants', async () => {
+    await index.upsertFrames(MODEL, [frame(tenant, 'v', 0), frame(tenant, 'v', 1), frame(`${tenant}-2`, 'w', 0)]);
+    await index.upsertPassages([passage(tenant, 'x', 1, 'words')]);
+    const own = (await index.videos(10_000)).filter((one) => one.tenant.startsWith(tenant));
+    const names = () => own.map((one) => `${one.tenant.slice(tenant.length)}/${one.videoId}`).sort();
+    expect(names()).toEqual(['-2/w', '/v', '/x']);
+    expect(await index.videos(1)).toHaveLength(1);
+    await index.deleteVideo(`${tenant}-2`, 'w');
+  });
+
   holds('writes a row again as one row, and the last one of an id counts', async () => {
     const row = passage(tenant, 'v', 1, 'first words');
     await index.upsertPassages([row]);
