@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { dot, type VectorIndex } from '#store';
+import { dot } from '#store';
+import type { FrameDeps } from './each-frame.ts';
 import { SURE_SPREADS } from './frame-moments.ts';
 import type { TextEncoder } from './search.ts';
 
@@ -36,17 +37,13 @@ export interface Background {
   spread: number;
   frames: number;
 }
-interface Deps {
-  index: VectorIndex;
-  encoder: TextEncoder;
-}
 
 /**
  * Of a query's vector. The middle is its own, since some texts are nearer to every picture than others; the spread is common to all texts, since that
  * of one query is wide just where the library has much of what it asks for. A picture as query has its own: pictures are nearer to pictures.
  */
 export async function background(
-  deps: Deps,
+  deps: FrameDeps,
   tenant: string,
   vector: Float32Array,
   isPicture: boolean,
@@ -60,7 +57,7 @@ export async function background(
 
 /** The same of many texts. Gives way to others in between: two hundred texts take a fifth of a second. */
 export async function backgrounds(
-  deps: Deps,
+  deps: FrameDeps,
   tenant: string,
   vectors: Float32Array[],
   signal?: AbortSignal,

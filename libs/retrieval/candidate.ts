@@ -24,4 +24,20 @@ export function byScore(
 export function groupByVideo<T extends { videoId: string }>(items: T[]): Map<string, T[]> {
   return Map.groupBy(items, (item) => item.videoId);
 }
+/** `confidence` from which something counts as really there: what search is calibrated to. */
+export const SURE = 0.5;
+export const isSure = ({ confidence }: { confidence: number }): boolean => confidence >= SURE;
+
+/** Evidence that a moment shows at most. */
+export const MAX_EVIDENCE = 5;
+/** A result that shares more than this part of the shorter span with a better one says nothing new. */
+const MAX_OVERLAP = 0.3;
+interface Stretch {
+  startMs: number;
+  endMs: number;
+}
+export function overlaps(a: Stretch, b: Stretch): boolean {
+  const common = Math.min(a.endMs, b.endMs) - Math.max(a.startMs, b.startMs);
+  return common / Math.max(1, Math.min(a.endMs - a.startMs, b.endMs - b.startMs)) > MAX_OVERLAP;
+}
 export const logistic = (x: number): number => 1 / (1 + Math.exp(-x));

@@ -1,12 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { dot, type IndexFilter, type PassageHit } from '#store';
 import { type Background, background } from './background.ts';
-import { byScore, type Candidate, groupByVideo } from './candidate.ts';
+import { byScore, type Candidate, groupByVideo, isSure, MAX_EVIDENCE, overlaps } from './candidate.ts';
+import { eachFrame, lengthOf } from './each-frame.ts';
 import { middleBeneath, showsSurely, sureness } from './frame-moments.ts';
 import { nearInMeaning, withMeaning } from './meaning.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { mean, promptsOf } from './prompts.ts';
-import { highlights, MAX_WITHOUT, type Query, readQuery } from './query.ts';
+import { type Query, readQuery } from './query.ts';
 import { type Modality, type Moment, type SearchDeps, search } from './search.ts';
 import { findUnwanted, type Unwanted } from './without.ts';
 
@@ -16,15 +17,10 @@ const MAX_PASSAGES = 10_000;
 const STRETCH = 250;
 /** Frames read of a scope too long to look at each: the second only where all of the first are sure. */
 const FRAMES = [1_000, 10_000];
-/** Up to this length together, each frame of the videos is looked at: four hours of a frame a second are some 30 MB, read ten minutes at a time. */
+/** Up to this length together, each frame of the videos is looked at: four hours of a frame a second are some 30 MB. */
 const MAX_LOOKED_AT_MS = 4 * 3_600_000;
-const WINDOW_MS = 10 * 60_000;
 /** One frame that is not sure, at the usual interval, does not part what is in view. */
 const MAX_GAP_MS = 1_500;
-/** As `search` drops what overlaps a better moment. */
-const MAX_OVERLAP = 0.3;
-const SURE = 0.5;
-const MAX_EVIDENCE = 5;
 /** Of a query that only `search` can answer. */
 const SEARCHED = 50;
 
@@ -60,7 +56,7 @@ export async function everyPlace(deps: SearchDeps, options: EveryPlaceOptions, s
   }
   const uses = (modality: Modality): boolean => modalities?.includes(modality) ?? true;
   const nothing = { found: [], isWhole: true };
-  const unwanted = query.without.length > 0 ? await unwantedFor(deps, query, uses, filter, signal) : undefined;
+  const unwanted = query.without.length > 0 ? await findUnwanted(deps, query.without, uses, filter, signal) : undefined;
   const [seen, said, titles] = await Promise.all([
     uses('frames') ? sightings(deps, query, { filter, videos, unwanted }, signal) : nothing,
     uses('passages') ? mentions(deps, query, { filter, unwanted }, signal) : nothing,
@@ -72,31 +68,6 @@ export async function everyPlace(deps: SearchDeps, options: EveryPlaceOptions, s
   const titled = titles?.find(query, filter, unwanted).filter((one) => isSure(one) && !placed.has(one.videoId)) ?? [];
   return { moments: apart([...sure, ...titled]), isWhole: seen.isWhole && said.isWhole };
 }
-
-async function unwantedFor(
-  deps: SearchDeps,
-  query: Query,
-  uses: (modality: Modality) => boolean,
-  filter: IndexFilter,
-  signal?: AbortSignal,
-): Promise<Unwanted> {
-  const without = query.without.slice(0, MAX_WITHOUT);
-  const vectors = uses('frames') ? await deps.encoder.encodeTexts(without, signal) : undefined;
-  return findUnwanted(deps, without, { vectors, usesPassages: uses('passages') }, filter);
-}
-
-/** The moment with the words in its texts that were asked for. */
-export function marked(moment: Moment, text: string): Moment {
-  const { words } = readQuery(text);
-  return {
-    ...moment,
-    evidence: moment.evidence.map((one) =>
-      one.text === undefined ? one : { ...one, highlights: highlights(one.text, words, one.language) },
-    ),
-  };
-}
-
-const isSure = ({ confidence }: { confidence: number }): boolean => confidence >= SURE;
 
 async function mentions(
   { index, passageEncoder }: SearchDeps,
@@ -155,12 +126,20 @@ async function sightings(
   const vector = mean(await encoder.encodeTexts(promptsOf(query.seen, encoder), signal));
   const own = await background(deps, filter.tenant, vector, false);
   const beneath = (best: number): Background => ({ ...own, middle: middleBeneath(best, own) });
-  const parts = videos?.map(({ id, durationMs }) => ({ id, ...partOf(durationMs, filter.timeRange) }));
-  const isShort = parts !== undefined && parts.reduce((sum, { lengthMs }) => sum + lengthMs, 0) <= MAX_LOOKED_AT_MS;
+  const parts = videos?.map((video) => ({ ...video, timeRange: filter.timeRange }));
+  const isShort = parts !== undefined && parts.reduce((sum, part) => sum + lengthOf(part), 0) <= MAX_LOOKED_AT_MS;
   let sights: Sight[] = [];
   if (isShort) {
-    for (const part of parts)
-      for await (const sight of eachFrame(deps, part, { filter, unwanted }, vector, signal)) sights.push(sight);
+    for (const part of parts) {
+      for await (const frames of eachFrame(deps, filter.tenant, part)) {
+        signal?.throwIfAborted();
+        const kept = frames.filter((frame) => !unwanted?.atFrame(frame));
+        const { id: videoId } = part;
+        sights.push(
+          ...kept.map(({ startMs, endMs, vector: own }) => ({ videoId, startMs, endMs, score: dot(own, vector) })),
+        );
+      }
+    }
   } else {
     for (const limit of FRAMES) {
       const hits = await index.searchFrames(encoder, vector, filter, limit, { withVectors: unwanted !== undefined });
@@ -173,39 +152,6 @@ async function sightings(
   const unlike = beneath(sights.reduce((most, { score }) => Math.max(most, score), -1));
   const sure = sights.filter(({ score }) => showsSurely(score, unlike));
   return { found: inView(sure, unlike), isWhole: isShort };
-}
-
-interface Part {
-  id: string;
-  fromMs: number;
-  /** Infinite where it is the rest of the video, whatever its frames say of its length. */
-  toMs: number;
-  lengthMs: number;
-}
-function partOf(durationMs: number, timeRange: IndexFilter['timeRange']): Omit<Part, 'id'> {
-  const { startMs = 0, endMs = Number.POSITIVE_INFINITY } = timeRange ?? {};
-  const fromMs = Math.max(0, startMs);
-  const lengthMs = Math.max(0, Math.min(durationMs, endMs) - fromMs);
-  return { fromMs, toMs: endMs > durationMs ? Number.POSITIVE_INFINITY : endMs, lengthMs };
-}
-
-async function* eachFrame(
-  { index, encoder }: SearchDeps,
-  { id, fromMs, toMs, lengthMs }: Part,
-  { filter, unwanted }: { filter: IndexFilter; unwanted: Unwanted | undefined },
-  vector: Float32Array,
-  signal?: AbortSignal,
-): AsyncGenerator<Sight> {
-  for (let startMs = fromMs; startMs <= fromMs + lengthMs; startMs += WINDOW_MS) {
-    signal?.throwIfAborted();
-    const endMs = startMs + WINDOW_MS > fromMs + lengthMs ? toMs : startMs + WINDOW_MS;
-    if (endMs <= startMs) return;
-    for (const frame of await index.listFrames(encoder, filter.tenant, id, { timeRange: { startMs, endMs } })) {
-      // One that reaches in from the window before has been seen there.
-      if ((startMs > fromMs && frame.startMs < startMs) || unwanted?.atFrame(frame)) continue;
-      yield { videoId: id, startMs: frame.startMs, endMs: frame.endMs, score: dot(frame.vector, vector) };
-    }
-  }
 }
 
 /** Frames that follow each other are one place, as sure as its surest. */
@@ -236,7 +182,7 @@ function apart(places: Candidate[]): Moment[] {
   for (const ofVideo of groupByVideo(places).values()) {
     let last: Candidate | undefined;
     for (const place of ofVideo.sort((a, b) => a.startMs - b.startMs || a.endMs - b.endMs)) {
-      if (!last || overlap(last, place) <= MAX_OVERLAP) {
+      if (!last || !overlaps(last, place)) {
         last = { ...place };
         kept.push(last);
         continue;
@@ -250,9 +196,4 @@ function apart(places: Candidate[]): Moment[] {
   return kept
     .map((one): Moment => ({ ...one, score: one.confidence, evidence: one.evidence.slice(0, MAX_EVIDENCE) }))
     .sort(byScore);
-}
-
-function overlap(a: Candidate, b: Candidate): number {
-  const common = Math.min(a.endMs, b.endMs) - Math.max(a.startMs, b.startMs);
-  return common / Math.max(1, Math.min(a.endMs - a.startMs, b.endMs - b.startMs));
 }

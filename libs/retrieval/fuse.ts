@@ -1,4 +1,4 @@
-import { byScore, type Candidate, groupByVideo } from './candidate.ts';
+import { byScore, type Candidate, groupByVideo, MAX_EVIDENCE, overlaps } from './candidate.ts';
 import type { Evidence, Modality, Moment } from './search.ts';
 
 /** Cormack, Clarke & Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009. */
@@ -10,13 +10,10 @@ const NEAR_WEIGHT = 0.5;
 const NEAR_MIN_CONFIDENCE = 0.3;
 /** Shorter than this, what two spans have in common is chance. */
 const MIN_COMMON_MS = 700;
-/** A result that shares more than this part of the shorter span with a better one says nothing new. */
-const MAX_OVERLAP = 0.3;
 /** Each moment of a video that is in the list already takes so much off the next one of it: other videos come up among equals. */
 const DIVERSITY = 0.95;
 /** Half of the answer, where two things at once are asked for, or a picture is found for what is asked to be said. */
 export const HALF = 0.5;
-const MAX_EVIDENCE = 5;
 /** A rank weighs this much even where its modality is not sure at all, so that those ranks have an order. */
 const LEAST_SURE = 0.01;
 
@@ -68,7 +65,7 @@ function pick(candidates: Ranked[], limit: number): Moment[] {
     const [chosen] = waiting.splice(best, 1) as [Ranked];
     const { videoId, startMs, endMs, confidence, evidence } = chosen;
     const others = ofVideo.get(videoId) ?? [];
-    if (others.some((other) => overlap(other, chosen) > MAX_OVERLAP)) continue;
+    if (others.some((other) => overlaps(other, chosen))) continue;
     const moment = {
       videoId,
       startMs,
@@ -121,8 +118,3 @@ function joined(one: Ranked, another: Ranked, isTwofold: boolean): Ranked | unde
 }
 
 const isSureEnough = ({ confidence = 0 }: Evidence): boolean => confidence >= NEAR_MIN_CONFIDENCE;
-
-function overlap(a: { startMs: number; endMs: number }, b: { startMs: number; endMs: number }): number {
-  const common = Math.min(a.endMs, b.endMs) - Math.max(a.startMs, b.startMs);
-  return common / Math.max(1, Math.min(a.endMs - a.startMs, b.endMs - b.startMs));
-}

@@ -1,10 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { dot, type FrameRow, frameId, type IndexFilter, type VectorIndex } from '#store';
+import { dot, type FrameRow, frameId } from '#store';
 import { type Background, backgrounds, commonTexts } from './background.ts';
 import { logistic } from './candidate.ts';
+import { eachFrame, type FrameDeps, type PartOfVideo } from './each-frame.ts';
 import { middleBeneath } from './frame-moments.ts';
 import { mean, promptsOf } from './prompts.ts';
-import type { Moment, TextEncoder } from './search.ts';
+import type { Moment } from './search.ts';
 
 /**
  * A frame half as likely as not to show a label stands so many spreads above the middle frame; its odds grow by e with each slope. Chosen on two libraries
@@ -17,18 +18,11 @@ const MIN_SHARE = 0.15;
 /** Frames that lie this close together show a label without a break. */
 const MAX_GAP_MS = 500;
 const MAX_SPANS = 20;
-/** Frames are read so much at a time: an hour of a frame a second is 8 MB. */
-const WINDOW_MS = 10 * 60_000;
 /** Texts encoded in one go, so that searches are served in between. */
 const TEXTS = 16;
 /** Vectors compared between two turns of the event loop: some ms. */
 const PAIRS_A_TURN = 8192;
 
-type TimeRange = NonNullable<IndexFilter['timeRange']>;
-export interface LabelDeps {
-  index: VectorIndex;
-  encoder: TextEncoder;
-}
 /** Labels made ready to be looked for in a tenant's frames. */
 export interface Labels {
   names: string[];
@@ -68,7 +62,7 @@ export interface LabelSpan {
  * model needs neither: it says how likely a picture and a text as it is belong together.
  */
 export async function readLabels(
-  deps: LabelDeps,
+  deps: FrameDeps,
   tenant: string,
   names: string[],
   signal?: AbortSignal,
@@ -102,7 +96,7 @@ export async function readLabels(
  * from the tenant's other frames, as for search; and next to the other labels and some everyday texts it is not an unlikely one, by CLIP's own softmax. The
  * first alone sees too much in a library of one short video, whose middle frame says little; the second alone always finds something.
  */
-export function labelsOfFrame(labels: Labels, frame: Float32Array): (HeldLabel & { at: number })[] {
+function labelsOfFrame(labels: Labels, frame: Float32Array): (HeldLabel & { at: number })[] {
   const { names, vectors, backgrounds, others, logitScale, logitBias } = labels;
   const cosines = vectors.map((vector) => dot(frame, vector));
   const confidenceOf = (cosine: number, at: number): number => {
@@ -124,28 +118,22 @@ export function labelsOfFrame(labels: Labels, frame: Float32Array): (HeldLabel &
 
 /** What is in a video, or a part of it: the labels that are seen, those longest in view first. Memory follows what is found, not the video's length. */
 export async function labelsOfVideo(
-  { index, encoder }: LabelDeps,
+  deps: FrameDeps,
   labels: Labels,
-  { tenant, id, durationMs, timeRange }: { tenant: string; id: string; durationMs: number; timeRange?: TimeRange },
+  { tenant, ...part }: PartOfVideo & { tenant: string },
   signal?: AbortSignal,
 ): Promise<LabelInVideo[]> {
   const spans: LabelSpan[][] = labels.names.map(() => []);
   const framesATurn = Math.ceil(PAIRS_A_TURN / (labels.names.length + labels.others.length));
-  const { startMs: fromMs, endMs: toMs } = timeRange ?? { startMs: 0, endMs: Number.POSITIVE_INFINITY };
-  const untilMs = Math.min(durationMs, toMs);
-  for (let startMs = fromMs; startMs <= untilMs; startMs += WINDOW_MS) {
-    const isLast = startMs + WINDOW_MS > untilMs;
-    const endMs = isLast ? toMs : startMs + WINDOW_MS;
-    const frames = await index.listFrames(encoder, tenant, id, { timeRange: { startMs, endMs } });
-    // One that reaches in from the window before has been seen there.
-    const own = startMs === fromMs ? frames : frames.filter((frame) => frame.startMs >= startMs);
-    for (const [i, frame] of own.entries()) {
+  for await (const frames of eachFrame(deps, tenant, part)) {
+    for (const [i, frame] of frames.entries()) {
       if (i % framesATurn === framesATurn - 1) await nextTurn(undefined, { signal });
       for (const { at, confidence } of labelsOfFrame(labels, frame.vector)) {
         lengthen(spans[at] as LabelSpan[], frame, confidence);
       }
     }
   }
+  const { startMs: fromMs, endMs: toMs } = part.timeRange ?? { startMs: 0, endMs: Number.POSITIVE_INFINITY };
   const within = (span: LabelSpan): LabelSpan => ({
     ...span,
     startMs: Math.max(span.startMs, fromMs),
@@ -158,7 +146,7 @@ export async function labelsOfVideo(
 
 /** Labels that the frames of each moment show, surest first; undefined for moments of speech alone. */
 export async function labelsOfMoments(
-  { index, encoder }: LabelDeps,
+  { index, encoder }: FrameDeps,
   labels: Labels,
   tenant: string,
   moments: Moment[],

@@ -6,7 +6,7 @@ import { fuse, HALF } from './fuse.ts';
 import { nearInMeaning, type PassageEncoder, withMeaning } from './meaning.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { mean, promptsOf } from './prompts.ts';
-import { highlights, MAX_WITHOUT, type Query, readQuery } from './query.ts';
+import { highlights, type Query, readQuery } from './query.ts';
 import type { Titles } from './titles.ts';
 import { fetchKept, findUnwanted, type Unwanted } from './without.ts';
 
@@ -93,120 +93,82 @@ export async function search(deps: SearchDeps, options: SearchOptions, signal?: 
   const leaning = modalities?.length === 1 || picture ? EVEN : query.weights;
   const weights = given ? { frames: given.frames ?? 0, passages: given.passages ?? 0 } : leaning;
   const uses = (modality: Modality) => weights[modality] > 0 && (modalities?.includes(modality) ?? true);
-  const step = timer(deps);
 
-  const within = { picture, uses, filter, step, openings: openings && uses('passages') };
-  const candidates = await candidatesFor(deps, query, within, signal);
+  const candidates = await candidatesFor({ deps, query, picture, uses, openings, filter, signal });
   signal?.throwIfAborted();
-  const fusing = step('fuse');
-  const moments = fuse(candidates, { isTwofold: query.isTwofold, limit: offset + limit, weights });
-  fusing();
-  return moments.slice(offset).map((moment) => withHighlights(moment, query));
+  const { isTwofold } = query;
+  const fusing = async () => fuse(candidates, { isTwofold, limit: offset + limit, weights });
+  const moments = await timed(deps, 'fuse', fusing);
+  return moments.slice(offset).map((moment) => marked(moment, query));
 }
 
-interface Within {
-  picture?: Float32Array;
-  uses: (modality: Modality) => boolean;
-  /** Whether titles find the openings of videos. */
-  openings: boolean;
-  filter: IndexFilter;
-  step: Step;
-}
-/**
- * Stretches of video that each modality finds, best first. All are asked for side by side, and what comes first is made moments of while the others are
- * waited for.
- */
-async function candidatesFor(
-  deps: SearchDeps,
-  query: Query,
-  within: Within,
-  signal?: AbortSignal,
-): Promise<Record<Modality | 'titles', Candidate[]>> {
-  const { picture, uses, openings, filter } = within;
-  const usesWords = uses('passages') && !picture;
-  const encoded = uses('frames') ? encodeFor(deps, query, within, signal) : undefined;
-  // Passages wait for no encoder, unless what must not be there is to be found first.
-  const unwanted = query.without.length > 0 ? await unwantedFor(deps, query, encoded, usesWords, within) : undefined;
-  const titles = Promise.resolve(picture ? undefined : deps.titles?.());
-  const named = titles.then((all): Names => all?.named(query.words) ?? new Map());
-  // What takes longest begins first.
-  const [byMeaning, frames, byWords, titled] = await Promise.all([
-    usesWords ? meaningFor(deps, query, unwanted, within, signal) : [],
-    encoded ? framesFor(deps, query, encoded, unwanted, named, within) : [],
-    usesWords ? passagesFor(deps, query, unwanted, named, within) : [],
-    // Of two things at once, a title says neither when.
-    titles.then((all) => (openings && !query.isTwofold && all?.find(query, filter, unwanted)) || []),
-  ]);
-  return { frames, passages: withMeaning(byWords, byMeaning), titles: titled };
-}
-
-const withHighlights = (moment: Moment, { words }: Query): Moment => ({
+/** The moment with the words in its texts that were asked for. */
+export const marked = (moment: Moment, { words }: Query): Moment => ({
   ...moment,
   evidence: moment.evidence.map((one) =>
     one.text === undefined ? one : { ...one, highlights: highlights(one.text, words, one.language) },
   ),
 });
 
-type Step = (name: StepName) => () => void;
-function timer({ onStep }: SearchDeps): Step {
-  return (name) => {
-    const startedAt = performance.now();
-    return () => onStep?.(name, performance.now() - startedAt);
-  };
+interface Asked {
+  deps: SearchDeps;
+  query: Query;
+  picture?: Float32Array;
+  uses: (modality: Modality) => boolean;
+  openings: boolean;
+  filter: IndexFilter;
+  signal?: AbortSignal;
+}
+/**
+ * Stretches of video that each modality finds, best first. All are asked for side by side, and what comes first is made moments of while the others are
+ * waited for.
+ */
+async function candidatesFor(asked: Asked): Promise<Record<Modality | 'titles', Candidate[]>> {
+  const { deps, query, picture, uses, openings, filter, signal } = asked;
+  const usesWords = uses('passages') && !picture;
+  const unwanted =
+    query.without.length > 0
+      ? await timed(deps, 'without', () => findUnwanted(deps, query.without, uses, filter, signal))
+      : undefined;
+  const titles = Promise.resolve(picture ? undefined : deps.titles?.());
+  const named = titles.then((all): Names => all?.named(query.words) ?? new Map());
+  // What takes longest begins first. A phrase in quotes is asked for word for word.
+  const [byMeaning, frames, byWords, titled] = await Promise.all([
+    usesWords && query.phrases.length === 0 ? byMeaningFor(asked, unwanted) : [],
+    uses('frames') ? framesFor(asked, unwanted, named) : [],
+    usesWords ? passagesFor(asked, unwanted, named) : [],
+    // Of two things at once, a title says neither when.
+    titles.then(
+      (all) => (openings && uses('passages') && !query.isTwofold && all?.find(query, filter, unwanted)) || [],
+    ),
+  ]);
+  return { frames, passages: withMeaning(byWords, byMeaning), titles: titled };
 }
 
-interface Encoded {
-  vector: Float32Array;
-  isPicture: boolean;
-  unwanted: Float32Array[];
-}
-async function encodeFor(
-  { encoder }: SearchDeps,
-  query: Query,
-  { picture, step }: Within,
-  signal?: AbortSignal,
-): Promise<Encoded> {
-  const encoding = step('text');
-  const prompts = picture ? [] : promptsOf(query.seen, encoder);
-  const vectors = await encoder.encodeTexts([...prompts, ...query.without.slice(0, MAX_WITHOUT)], signal);
-  encoding();
-  signal?.throwIfAborted();
-  const vector = picture ?? mean(vectors.slice(0, prompts.length));
-  return { vector, isPicture: picture !== undefined, unwanted: vectors.slice(prompts.length) };
-}
-
-async function unwantedFor(
-  deps: SearchDeps,
-  query: Query,
-  encoded: Promise<Encoded> | undefined,
-  usesPassages: boolean,
-  { filter, step }: Within,
-): Promise<Unwanted> {
-  const vectors = (await encoded)?.unwanted;
-  const searching = step('without');
-  const found = await findUnwanted(deps, query.without.slice(0, MAX_WITHOUT), { vectors, usesPassages }, filter);
-  searching();
-  return found;
+async function timed<T>({ onStep }: SearchDeps, step: StepName, work: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  const done = await work();
+  onStep?.(step, performance.now() - startedAt);
+  return done;
 }
 
 async function framesFor(
-  deps: SearchDeps,
-  query: Query,
-  encoded: Promise<Encoded>,
+  { deps, query, picture, uses, filter, signal }: Asked,
   unwanted: Unwanted | undefined,
   named: Promise<Names>,
-  { filter, step, uses }: Within,
 ): Promise<Candidate[]> {
   const { index, encoder } = deps;
-  const { vector, isPicture } = await encoded;
-  const searching = step('frames');
+  const encoding = async () => mean(await encoder.encodeTexts(promptsOf(query.seen, encoder), signal));
+  const vector = picture ?? (await timed(deps, 'text', encoding));
+  signal?.throwIfAborted();
   // Vectors tell changes of shot, and what is not wanted.
   const fetch = (limit: number) => index.searchFrames(encoder, vector, filter, limit, { withVectors: true });
-  const [hits, own] = await Promise.all([
-    fetchKept(FRAME_HITS, fetch, unwanted?.atFrame),
-    background(deps, filter.tenant, vector, isPicture),
-  ]);
-  searching();
+  const [hits, own] = await timed(deps, 'frames', () =>
+    Promise.all([
+      fetchKept(FRAME_HITS, fetch, unwanted?.atFrame),
+      background(deps, filter.tenant, vector, picture !== undefined),
+    ]),
+  );
   const moments = momentsOfFrames(hits, own, encoder.logitScale, await named);
   // A picture is half an answer to what is asked to be said, unless only pictures are searched.
   return query.isSaid && uses('passages')
@@ -215,33 +177,22 @@ async function framesFor(
 }
 
 async function passagesFor(
-  { index }: SearchDeps,
-  query: Query,
+  { deps, query, filter }: Asked,
   unwanted: Unwanted | undefined,
   named: Promise<Names>,
-  { filter, step }: Within,
 ): Promise<Candidate[]> {
-  const searching = step('passages');
-  const hits = await fetchKept(
-    PASSAGE_HITS,
-    (limit) => index.searchPassages(query.said, filter, limit),
-    unwanted?.atText,
-  );
-  searching();
+  const fetch = (limit: number) => deps.index.searchPassages(query.said, filter, limit);
+  const hits = await timed(deps, 'passages', () => fetchKept(PASSAGE_HITS, fetch, unwanted?.atText));
   return momentsOfPassages(hits, query, await named, unwanted);
 }
 
-async function meaningFor(
-  { index, passageEncoder }: SearchDeps,
-  query: Query,
+async function byMeaningFor(
+  { deps, query, filter, signal }: Asked,
   unwanted: Unwanted | undefined,
-  { filter, step }: Within,
-  signal?: AbortSignal,
 ): Promise<Candidate[]> {
-  // A phrase in quotes is asked for word for word.
-  if (!passageEncoder || query.phrases.length > 0 || query.said === '') return [];
-  const searching = step('meaning');
-  const near = await nearInMeaning(index, passageEncoder, query.said, filter, unwanted?.atText, signal);
-  searching();
-  return near;
+  const { index, passageEncoder } = deps;
+  if (!passageEncoder) return [];
+  return timed(deps, 'meaning', () =>
+    nearInMeaning(index, passageEncoder, query.said, filter, unwanted?.atText, signal),
+  );
 }

@@ -28,10 +28,6 @@ export class Titles {
   /** By term, the videos that have it. */
   readonly #holding = new Map<string, string[]>();
 
-  get size(): number {
-    return this.#videos.size;
-  }
-
   /** Hundreds at a time take some ms. What is known of a video already is replaced. */
   add(videos: Iterable<TitledVideo>): void {
     for (const video of videos) {

@@ -1,18 +1,11 @@
-import {
-  dot,
-  type FrameHit,
-  type IndexFilter,
-  MAX_LISTED,
-  type PassageHit,
-  spoken,
-  terms,
-  type VectorIndex,
-} from '#store';
+import { dot, type FrameHit, type IndexFilter, MAX_LISTED, type PassageHit, spoken, terms } from '#store';
 import { type Background, background } from './background.ts';
 import { groupByVideo } from './candidate.ts';
+import type { FrameDeps } from './each-frame.ts';
 import { showsSurely } from './frame-moments.ts';
 import { contains, phraseOf } from './passage-moments.ts';
-import type { TextEncoder } from './search.ts';
+import { MAX_WITHOUT } from './query.ts';
+import type { Modality } from './search.ts';
 
 /** Hits looked at, of what is asked for and of each thing that must not be there: a few tens of ms, and more of one thing than most libraries have. */
 const MAX_HITS = 4096;
@@ -33,28 +26,31 @@ export interface Unwanted {
 
 /**
  * Where what must not be there is said or surely shown: what overlaps such a span is none of the results, whichever modality found it. Only the modalities
- * in use are looked at; `vectors` are of `texts`, undefined where frames are not searched. A vector minus a vector would also remove what the two have in common.
+ * in use are looked at. A vector minus a vector would also remove what the two have in common.
  */
 export async function findUnwanted(
-  { index, encoder }: { index: VectorIndex; encoder: TextEncoder },
-  texts: string[],
-  { vectors, usesPassages }: { vectors: Float32Array[] | undefined; usesPassages: boolean },
+  deps: FrameDeps,
+  without: string[],
+  uses: (modality: Modality) => boolean,
   filter: IndexFilter,
+  signal?: AbortSignal,
 ): Promise<Unwanted> {
+  const texts = without.slice(0, MAX_WITHOUT);
   // A passage in another language than the one asked for says it too.
   const { tenant, timeRange, videoIds, excludeVideoIds } = filter;
   const isShort = (videoIds?.length ?? 0) + (excludeVideoIds?.length ?? 0) <= MAX_LISTED;
   const where = { tenant, ...(timeRange && { timeRange }), ...(isShort && { videoIds, excludeVideoIds }) };
+  const vectors = uses('frames') ? await deps.encoder.encodeTexts(texts, signal) : [];
   const shown = await Promise.all(
-    (vectors ?? []).map(async (vector) => ({
+    vectors.map(async (vector) => ({
       vector,
-      own: await background({ index, encoder }, tenant, vector, false),
+      own: await background(deps, tenant, vector, false),
     })),
   );
   const found = await Promise.all([
-    ...shown.map(({ vector, own }) => framesThatShow(index, encoder, vector, own, where)),
-    ...(usesPassages ? texts : []).map(async (text) =>
-      (await index.searchPassages(text, where, MAX_HITS)).filter((hit) => says(hit, text)),
+    ...shown.map((one) => framesThatShow(deps, one, where)),
+    ...(uses('passages') ? texts : []).map(async (text) =>
+      (await deps.index.searchPassages(text, where, MAX_HITS)).filter((hit) => says(hit, text)),
     ),
   ]);
   const spans = inOrder(found.flat());
@@ -69,10 +65,8 @@ export async function findUnwanted(
 }
 
 async function framesThatShow(
-  index: VectorIndex,
-  encoder: TextEncoder,
-  vector: Float32Array,
-  own: Background,
+  { index, encoder }: FrameDeps,
+  { vector, own }: { vector: Float32Array; own: Background },
   filter: IndexFilter,
 ): Promise<FrameHit[]> {
   for (const limit of [FIRST_FRAMES, MAX_HITS]) {

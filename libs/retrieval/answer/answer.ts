@@ -1,9 +1,10 @@
+import { isSure } from '../candidate.ts';
 import type { Moment } from '../index.ts';
 import { extractive, remarks } from './extractive.ts';
 import { type Resolved, resolve, type Turn } from './follow-up.ts';
 import { type CallLimits, type Llm, type Usage, UsageMeter } from './llm.ts';
 import { LlmError } from './llm-error.ts';
-import { type AnswerSources, type Findings, isSure, type VideoFacts } from './plan.ts';
+import type { AnswerSources, Findings, VideoFacts } from './plan.ts';
 import { rewriteMessages, saysNotFound } from './prompt.ts';
 import { readQuestion } from './question.ts';
 import { retrieve } from './retrieve.ts';

@@ -1,4 +1,6 @@
-import { marked, type Places } from '../every-place.ts';
+import type { Places } from '../every-place.ts';
+import { readQuery } from '../query.ts';
+import { marked } from '../search.ts';
 import { endsOf, unsureEnd } from './places.ts';
 import { covering, type Findings, findingsOf, type Looking, MAX_VIDEOS } from './plan.ts';
 import { quoted } from './text.ts';
@@ -19,7 +21,7 @@ export async function findOrder(looking: Looking): Promise<Findings | undefined>
   const shown = videos.slice(0, MAX_VIDEOS).flatMap((id) =>
     topics.flatMap((topic, i) => {
       const moment = ends[i]?.get(id);
-      return moment ? [{ topic, moment: marked(moment, topic) }] : [];
+      return moment ? [{ topic, moment: marked(moment, readQuery(topic)) }] : [];
     }),
   );
   const moments = shown.map(({ moment }) => moment);

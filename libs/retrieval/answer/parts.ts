@@ -1,5 +1,6 @@
+import { isSure } from '../candidate.ts';
 import { type Resolved, resolve } from './follow-up.ts';
-import { type Findings, isSure } from './plan.ts';
+import type { Findings } from './plan.ts';
 
 /** Questions in one sentence or two: "Who plays music, and when is the cat shown?", "Who plays? And where?" */
 const BETWEEN =

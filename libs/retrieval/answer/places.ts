@@ -1,5 +1,6 @@
-import { marked } from '../every-place.ts';
 import type { Moment } from '../index.ts';
+import { readQuery } from '../query.ts';
+import { marked } from '../search.ts';
 import { wholeOf } from './length.ts';
 import {
   covering,
@@ -38,9 +39,10 @@ export async function findPlaces(looking: Looking): Promise<Findings> {
   const all = [...byVideo.values()];
   const given =
     unit === 'videos' ? [...all.map(([first]) => first as Moment), ...all.flatMap((one) => one.slice(1))] : all.flat();
+  const query = readQuery(topic);
   return {
     ...rest,
-    moments: given.slice(0, MAX_PLACES).map((moment) => marked(moment, topic)),
+    moments: given.slice(0, MAX_PLACES).map((moment) => marked(moment, query)),
     count: {
       places: places.length,
       videos: byVideo.size,
@@ -94,7 +96,8 @@ export async function findEnd(looking: Looking, end: Ends): Promise<Findings> {
       ...(new Set(moments.map((one) => one.videoId)).size === 1 && { reason }),
     };
   }
-  const shown = ends.slice(0, MAX_VIDEOS).map((moment) => marked(moment, topic));
+  const query = readQuery(topic);
+  const shown = ends.slice(0, MAX_VIDEOS).map((moment) => marked(moment, query));
   return {
     ...(await findingsOf(looking, shown, true)),
     ...covering(shown.length, { count: ends.length, isOpen: false }),

@@ -1,4 +1,5 @@
 import type { IndexFilter, PassageRow } from '#store';
+import { SURE } from '../candidate.ts';
 import type { Places } from '../every-place.ts';
 import type { LabelInVideo, Modality, Moment } from '../index.ts';
 import { kindsAsked, names } from '../kinds.ts';
@@ -79,8 +80,6 @@ export interface Findings {
   scope?: VideoFacts[];
 }
 
-/** `confidence` from which a moment counts as one that is really there: what search is calibrated to. */
-export const SURE = 0.5;
 /** Places that are given; more are counted. */
 export const MAX_PLACES = 50;
 /** Videos that a summary, a comparison or a first and last place look at. */
@@ -137,7 +136,6 @@ export async function findingsOf(
 /** What a question asks of what is there. */
 export const saidOrShown = ({ modalities }: Question): string =>
   modalities ? (modalities.includes('passages') ? 'said' : 'shown') : 'said or shown';
-export const isSure = ({ confidence }: Moment): boolean => confidence >= SURE;
 export const byId = (videos: VideoFacts[]): Map<string, VideoFacts> =>
   new Map(videos.map((video) => [video.id, video]));
 

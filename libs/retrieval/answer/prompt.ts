@@ -1,7 +1,8 @@
+import { SURE } from '../candidate.ts';
 import type { Evidence, Moment } from '../index.ts';
 import type { Turn } from './follow-up.ts';
 import { estimateTokens, type LlmOptions, type Message } from './llm.ts';
-import { type AnswerSources, type Findings, SURE } from './plan.ts';
+import type { AnswerSources, Findings } from './plan.ts';
 import type { QuestionKind } from './question.ts';
 import { whenOf } from './stretch.ts';
 import { clock, cut, lasting } from './text.ts';

@@ -1,4 +1,5 @@
 import { terms } from '#store';
+import { isSure } from '../candidate.ts';
 import type { Modality, Moment } from '../index.ts';
 import { withAnswer } from './beside.ts';
 import { findAt } from './clock.ts';
@@ -14,7 +15,6 @@ import {
   covering,
   type Findings,
   findingsOf,
-  isSure,
   type Known,
   knownVideos,
   type Looking,
