@@ -4,6 +4,7 @@ import { extractive, remarks } from './extractive.ts';
 import { type Resolved, resolve, type Turn } from './follow-up.ts';
 import { type CallLimits, type Llm, type Usage, UsageMeter } from './llm.ts';
 import { LlmError } from './llm-error.ts';
+import { mapped } from './pieces.ts';
 import type { AnswerSources, Findings, VideoFacts } from './plan.ts';
 import { rewriteMessages, saysNotFound } from './prompt.ts';
 import { readQuestion } from './question.ts';
@@ -87,25 +88,19 @@ export async function* ask(
   let failure: LlmError | undefined;
   if (llm && findings.moments.length > 0) {
     const question = resolved.text;
-    const spoken = speak({ llm, sources, question, findings, history, meter, limits: limits() });
+    const asked = { llm, sources, question, findings, history, meter, limits: limits() };
     try {
-      for (let next = await spoken.next(); ; next = await spoken.next()) {
-        if (next.done) {
-          if (!next.value) break;
-          mode = 'llm';
-          cited = next.value.cited;
-          found = next.value.found;
-          failure = next.value.failure;
-          break;
-        }
-        written += next.value;
-        yield { type: 'token', text: next.value };
+      const spoken = yield* mapped(speak(asked), (text): AnswerEvent => {
+        written += text;
+        return { type: 'token', text };
+      });
+      if (spoken) {
+        mode = 'llm';
+        ({ cited, found, failure } = spoken);
       }
     } catch (error) {
       if (!(error instanceof LlmError)) throw error;
       failure = error;
-    } finally {
-      await spoken.return(undefined);
     }
   }
   if (mode === 'extractive') {

@@ -34,7 +34,6 @@ export interface Usage {
 }
 
 export interface CallLimits {
-  maxTokens?: number;
   /** `Llm.deadline()`, shared by the calls of one question; left out, this call has all the time. */
   deadline?: AbortSignal;
   signal?: AbortSignal;
@@ -83,9 +82,9 @@ export class Llm {
   async *chat(
     messages: Message[],
     meter: UsageMeter,
-    { maxTokens = this.options.maxTokens, deadline = this.deadline(), signal }: CallLimits = {},
+    { deadline = this.deadline(), signal }: CallLimits = {},
   ): AsyncGenerator<string, 'stop' | 'length'> {
-    const { timeoutMs } = this.options;
+    const { timeoutMs, maxTokens } = this.options;
     signal?.throwIfAborted();
     const left = new AbortController();
     const ends = AbortSignal.any([deadline, left.signal, ...(signal ? [signal] : [])]);
@@ -97,7 +96,7 @@ export class Llm {
     try {
       this.#client ??= this.#connect();
       const client = await this.#client;
-      const { data, response } = await this.#begin(client, messages, maxTokens, ends);
+      const { data, response } = await this.#begin(client, messages, ends);
       answered = true;
       const chunks = response.headers.get('content-type')?.includes('application/json') ? wholeAnswer(response) : data;
       const thoughts = new Thoughts(this.#closesOnly);
@@ -127,11 +126,7 @@ export class Llm {
       ends.throwIfAborted();
       // A web page, say, which lies at the address that was configured.
       if (!understood) throw new SyntaxError('nothing in it is of the protocol');
-      if (finish === null) throw new LlmError('llm_cut_off', CUT_OFF);
-      if (/filter|safety/i.test(finish)) {
-        throw new LlmError('llm_cut_off', "The chat model's content filter stopped its answer.");
-      }
-      if (/error/i.test(finish)) throw new LlmError('llm_failed', 'The chat model failed.', `finish_reason: ${finish}`);
+      checkEnd(finish);
       if (refusal && written === '') throw new LlmError('llm_refused', 'The chat model declined to answer.');
       return isLong ? 'length' : 'stop';
     } catch (error) {
@@ -161,7 +156,7 @@ export class Llm {
   }
 
   /** Asks; what the server refuses by name is changed or left out, now and in later calls. */
-  async #begin(client: OpenAI, messages: Message[], maxTokens: number, ends: AbortSignal) {
+  async #begin(client: OpenAI, messages: Message[], ends: AbortSignal) {
     const without = new Set(this.#without);
     for (;;) {
       const parts = PARTS.filter(([part]) => !without.has(part));
@@ -172,7 +167,7 @@ export class Llm {
         stream: true,
         ...(!without.has('stream_options') && { stream_options: { include_usage: true } }),
         ...(!without.has('temperature') && { temperature: 0 }),
-        ...(limit && { [limit]: maxTokens }),
+        ...(limit && { [limit]: this.options.maxTokens }),
       };
       try {
         const begun = await orAborted(client.chat.completions.create(body, { signal: ends }).withResponse(), ends);
@@ -200,10 +195,20 @@ export class Llm {
       maxRetries: MAX_RETRIES,
       // Its debug lines hold whole prompts; what goes wrong is thrown.
       logLevel: 'off',
-      fetch: async (input, init) =>
-        bounded(await fetch(input, patient(init)), maxTokens * MAX_BYTES_PER_TOKEN + 2 ** 20),
+      fetch: async (input, init) => {
+        const response = await fetch(input, { ...init, dispatcher: patient() } as RequestInit);
+        return bounded(response, maxTokens * MAX_BYTES_PER_TOKEN + 2 ** 20);
+      },
     });
   }
+}
+
+/** Whether it ended as an answer does. */
+function checkEnd(finish: string | null): void {
+  if (finish === null) throw new LlmError('llm_cut_off', CUT_OFF);
+  if (/filter|safety/i.test(finish))
+    throw new LlmError('llm_cut_off', "The chat model's content filter stopped its answer.");
+  if (/error/i.test(finish)) throw new LlmError('llm_failed', 'The chat model failed.', `finish_reason: ${finish}`);
 }
 
 /** Text as most servers send it, or in parts, of which some are thoughts. */
@@ -291,19 +296,19 @@ async function* wholeAnswer(response: Response): AsyncGenerator<OpenAI.Chat.Comp
   } as OpenAI.Chat.Completions.ChatCompletionChunk;
 }
 
-/** Where Node's fetch has what sends its requests. */
+/** What sends the requests of Node's fetch: an Agent with other times would need undici itself, and a proxy of one's own. */
 const DISPATCHER = Symbol.for('undici.globalDispatcher.1');
 interface Dispatcher {
-  dispatch: (options: object, handler: unknown) => boolean;
+  dispatch: (options: object, handler: object) => boolean;
 }
 /** Node's fetch gives up on a server that is silent for 300 s, and the SDK then asks again: only the deadline may end a call. What else is set for all requests (a proxy) holds. */
-function patient(init: RequestInit | undefined): RequestInit | undefined {
+function patient(): Dispatcher | undefined {
   const shared = (globalThis as { [DISPATCHER]?: Dispatcher })[DISPATCHER];
-  if (!shared) return init;
-  const dispatcher: Dispatcher = {
-    dispatch: (options, handler) => shared.dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, handler),
-  };
-  return { ...init, dispatcher } as RequestInit;
+  return (
+    shared && {
+      dispatch: (options, handler) => shared.dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, handler),
+    }
+  );
 }
 
 /** A body of at most so many bytes; more is an error of whoever reads it. */

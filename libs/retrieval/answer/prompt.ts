@@ -8,7 +8,7 @@ import { whenOf } from './stretch.ts';
 import { clock, cut, lasting } from './text.ts';
 
 /** What the model says when it cannot answer. */
-export const NOT_FOUND = 'NOT_FOUND';
+const NOT_FOUND = 'NOT_FOUND';
 /** As it is, as Markdown escapes it, or, of a whole answer, in small letters. */
 export const saysNotFound = (text: string): boolean => /NOT\\?_FOUND/.test(text) || /^\W*not[_ ]found\W*$/i.test(text);
 
@@ -78,7 +78,7 @@ export function evidenceOf(findings: Findings, withPictures: boolean): Item[] {
     const seen = confidence >= SURE;
     const titled = moment.evidence.find(({ kind }) => kind === 'title')?.text;
     if (!text && !seen && !titled && !(withPictures && frames.length > 0)) return [];
-    const label = findings.labels?.[i];
+    const [label, about] = [findings.labels?.[i], findings.about?.[i]];
     const title = findings.videos.get(moment.videoId)?.title ?? '';
     return [
       {
@@ -89,16 +89,11 @@ export function evidenceOf(findings: Findings, withPictures: boolean): Item[] {
         ...(text && { said: text }),
         ...(seen && { seen: true as const, confidence: Math.round(confidence * 100) / 100 }),
         ...(label && { shows: label.label, inAll: clock(label.totalMs) }),
+        ...(about && { about }),
       },
     ];
   });
 }
-/** Evidence on two topics, with which of them each item is about. */
-export const evidenceAbout = (findings: Findings, withPictures: boolean): Item[] =>
-  evidenceOf(findings, withPictures).map((item) => {
-    const about = findings.about?.[item.n - 1];
-    return about ? { ...item, about } : item;
-  });
 const saidIn = ({ evidence }: Moment): string =>
   evidence
     .filter((one): one is Evidence & { text: string } => one.kind === 'passage' && one.text !== undefined)

@@ -3,10 +3,11 @@ import { notFound } from './extractive.ts';
 import type { Turn } from './follow-up.ts';
 import { type CallLimits, cutToTokens, type Llm, type LlmOptions, type Message, type UsageMeter } from './llm.ts';
 import { ENDLESS, LlmError } from './llm-error.ts';
+import { mapped } from './pieces.ts';
 import type { AnswerSources, Findings } from './plan.ts';
 import {
-  evidenceAbout,
   evidenceBudget,
+  evidenceOf,
   fitting,
   inRuns,
   mapMessages,
@@ -48,16 +49,14 @@ export async function* speak(asked: Asked): AsyncGenerator<string, Spoken | unde
   let failure: LlmError | undefined;
   for (let shorter = 0; ; ) {
     let isBegun = false;
-    const spoken = speakOnce(asked, options);
     try {
-      let next = await spoken.next();
-      for (; !next.done; next = await spoken.next()) {
+      const spoken = yield* mapped(speakOnce(asked, options), (text) => {
         isBegun = true;
-        yield next.value;
-      }
+        return text;
+      });
       // With pictures there would have been something to judge by.
-      if (!next.value && failure) throw failure;
-      return next.value && { ...(failure && { failure }), ...next.value };
+      if (!spoken && failure) throw failure;
+      return spoken && { ...(failure && { failure }), ...spoken };
     } catch (error) {
       if (!(error instanceof LlmError) || isBegun) throw error;
       failure = error;
@@ -68,8 +67,6 @@ export async function* speak(asked: Asked): AsyncGenerator<string, Spoken | unde
         options = { ...options, contextTokens: told < contextTokens ? told : Math.floor(contextTokens / 2) };
         if (options.contextTokens < MIN_CONTEXT_TOKENS) throw error;
       } else throw error;
-    } finally {
-      await spoken.return(undefined);
     }
   }
 }
@@ -79,7 +76,7 @@ async function* speakOnce(
   options: LlmOptions,
 ): AsyncGenerator<string, Spoken | undefined> {
   const pictures = options.images > 0 ? await picturesOf(findings, sources, options.images) : [];
-  const items = evidenceAbout(findings, pictures.length > 0);
+  const items = evidenceOf(findings, pictures.length > 0);
   if (items.length === 0) return undefined;
   const budget = evidenceBudget(options, question, history, pictures.length);
   const isWhole = findings.texts !== undefined;
@@ -95,21 +92,10 @@ async function* speakOnce(
 
   const filter = new CitationFilter(known);
   let raw = '';
-  let end: 'stop' | 'length' = 'stop';
-  const answer = llm.chat(messages, meter, limits);
-  try {
-    for (let next = await answer.next(); ; next = await answer.next()) {
-      if (next.done) {
-        end = next.value;
-        break;
-      }
-      raw += next.value;
-      const text = filter.push(next.value);
-      if (text) yield text;
-    }
-  } finally {
-    await answer.return('stop');
-  }
+  const end = yield* mapped(llm.chat(messages, meter, limits), (piece) => {
+    raw += piece;
+    return filter.push(piece) || undefined;
+  });
   // A sentence that was cut off has no end to be checked.
   const rest = end === 'stop' ? filter.end() : '';
   if (rest) yield rest;
@@ -140,29 +126,25 @@ async function notesOf(
   meter: UsageMeter,
   limits: CallLimits,
 ): Promise<{ notes: string }[]> {
-  const notes: string[] = [];
   const most = Math.min(NOTE_TOKENS, Math.floor(budget / runs.length));
-  const waiting = [...runs.entries()];
   const failed = new AbortController();
   const signal = AbortSignal.any([failed.signal, ...(limits.signal ? [limits.signal] : [])]);
-  let isNone = true;
-  const work = async (): Promise<void> => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const [i, run] = next;
-      const filter = new CitationFilter(new Set(run.map(({ n }) => n)));
-      // Its thoughts, where it thinks, are longer than its notes.
-      const text = await llm.ask(mapMessages(question, run), meter, { ...limits, signal });
-      isNone &&= saysNotFound(text);
-      notes[i] = cutToTokens((filter.push(text) + filter.end()).trim(), most);
-    }
+  const all: { notes: string; isNone: boolean }[] = [];
+  const noteOf = async (run: (typeof runs)[number]) => {
+    const filter = new CitationFilter(new Set(run.map(({ n }) => n)));
+    // Its thoughts, where it thinks, are longer than its notes.
+    const text = await llm.ask(mapMessages(question, run), meter, { ...limits, signal });
+    return { notes: cutToTokens((filter.push(text) + filter.end()).trim(), most), isNone: saysNotFound(text) };
   };
   try {
-    await Promise.all(Array.from({ length: RUNS_AT_ONCE }, work));
+    for (let i = 0; i < runs.length; i += RUNS_AT_ONCE) {
+      all.push(...(await Promise.all(runs.slice(i, i + RUNS_AT_ONCE).map(noteOf))));
+    }
   } catch (error) {
     failed.abort(error);
     throw error;
   }
-  const written = notes.filter(Boolean);
-  if (written.length === 0 && !isNone) throw new LlmError('llm_uncited', UNCITED);
-  return written.map((text) => ({ notes: text }));
+  const written = all.filter(({ notes }) => notes);
+  if (written.length === 0 && !all.every(({ isNone }) => isNone)) throw new LlmError('llm_uncited', UNCITED);
+  return written.map(({ notes }) => ({ notes }));
 }
