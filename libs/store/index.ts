@@ -6,6 +6,7 @@ export { Catalog } from './catalog.ts';
 export { isFull, StoreAway, StoreError } from './errors.ts';
 export * from './ids.ts';
 export { checkMounted } from './mounted.ts';
+export { NUMBER_WORDS, ORDINALS } from './other-words.ts';
 export { awayIfRefused, checkWritable, connectRedis, durabilityRisks, isForbidden } from './redis.ts';
 export { useScratchFolder } from './scratch.ts';
 export * from './types.ts';

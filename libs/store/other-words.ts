@@ -20,15 +20,23 @@ const SAME = [
   .split(', ')
   .map((words) => words.split(' '));
 
-const NUMBERS = [
+export const NUMBER_WORDS: readonly [word: string, number: number][] = [
   ...'zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty'
     .split(' ')
-    .map((word, i) => [word, `${i}`]),
-  ...'thirty forty fifty sixty seventy eighty ninety'.split(' ').map((word, i) => [word, `${10 * (i + 3)}`]),
-  ...'first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth'
+    .map((word, i): [string, number] => [word, i]),
+  ...'thirty forty fifty sixty seventy eighty ninety'
     .split(' ')
-    .map((word, i) => [word, `${i + 1}${['st', 'nd', 'rd'][i] ?? 'th'}`]),
+    .map((word, i): [string, number] => [word, 10 * (i + 3)]),
 ];
+/** From the first on. */
+export const ORDINALS: readonly string[] =
+  'first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth'.split(
+    ' ',
+  );
 
 /** Words of one meaning, in groups; none is in two. */
-export const SAME_WORDS: readonly string[][] = [...SAME, ...NUMBERS];
+export const SAME_WORDS: readonly string[][] = [
+  ...SAME,
+  ...NUMBER_WORDS.map(([word, number]) => [word, `${number}`]),
+  ...ORDINALS.map((word, i) => [word, `${i + 1}${['st', 'nd', 'rd'][i] ?? 'th'}`]),
+];

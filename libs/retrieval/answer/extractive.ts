@@ -1,9 +1,9 @@
+import { ORDINALS } from '#store';
 import type { Evidence, LabelInVideo, Moment } from '../index.ts';
 import { closest, type Findings, needles, onlyNamed, saidOrShown, type VideoFacts } from './plan.ts';
 import { countOf } from './prompt.ts';
-import { NTH } from './question.ts';
-import { whenOf, whereIn } from './stretch.ts';
 import { clock, lasting, neutral, placeOf, quoted, titled } from './text.ts';
+import { whenOf, whereIn } from './times.ts';
 
 /** Places that are written out; more are only counted and cited. */
 const MAX_SENTENCES = 10;
@@ -27,7 +27,7 @@ export function extractive(findings: Findings): string {
   if (kind === 'summary') return summary(findings);
   if (kind === 'comparison') return findings.roles ? summary(findings) : comparison(findings);
   if (kind === 'order' && (direction === 'first' || direction === 'last')) {
-    const which = nth ? `The ${NTH[nth - 1]} time,` : capital(direction);
+    const which = nth ? `The ${ORDINALS[nth - 1]} time,` : capital(direction);
     return findings.moments.map((moment, i) => described(moment, i + 1, findings, which)).join(' ');
   }
   if (kind === 'order' && findings.roles) return neighbours(findings);

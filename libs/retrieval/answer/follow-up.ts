@@ -1,13 +1,6 @@
-import {
-  type Direction,
-  modalitiesOf,
-  NTH,
-  normal,
-  type Question,
-  readQuestion,
-  trimmed,
-  VIDEO_NOUNS,
-} from './question.ts';
+import { ORDINALS } from '#store';
+import { type Direction, type Question, readQuestion } from './question.ts';
+import { modalitiesOf, normal, trimmed, VIDEO_NOUNS } from './wording.ts';
 
 /** What a conversation keeps of one question and its answer. */
 export interface Turn {
@@ -41,7 +34,7 @@ const ELSE =
   /^(?:(?:and|so) )*what else\b.*\b(?:there|then|around (?:it|that)|(?:in|at|during) (?:that|this|the same) (?:scene|moment|part|place|time|point))$/;
 const AROUND_MS = 30_000;
 const ELSE_ABOUT = /^(?:(?:and|so) )*what else\b.* about (.+)$/;
-const VIDEOS = `(?:${VIDEO_NOUNS}|talks?)`;
+const VIDEOS = `(?:${VIDEO_NOUNS})`;
 /** "In the second video", "the other one"; the same video by another word. */
 const THE_OTHER = new RegExp(
   `\\b(?:the (?<which>first|second|third|fourth|fifth|last|other)s? (?:(?<noun>${VIDEOS})|ones?)|(?<same>that|the same) ${VIDEOS})(?= (?:too|also|as well|say|says|show|shows|mention|mentions|talk|talks|about|have|has|is|are|what|when|where|who|why|how)\\b|$)`,
@@ -111,7 +104,7 @@ export function resolve(text: string, before: Turn | undefined): Resolved {
   const which = hasTopic(before.read) ? WHICH_ONE.exec(plain)?.[1] : undefined;
   if (which && before.read.topic) {
     const { topic, modalities, stretch, names } = before.read;
-    const nth = NTH.indexOf(which) + 1;
+    const nth = ORDINALS.indexOf(which) + 1;
     const kept = { ...(modalities && { modalities }), ...(stretch && { stretch }), ...(names && { names }) };
     return {
       question: { kind: 'order', direction: nth ? 'first' : 'last', ...(nth > 1 && { nth }), topic, ...kept },
@@ -189,7 +182,7 @@ function ofOthers(plain: string, text: string, before: Turn): Resolved | undefin
 }
 function videoOf(which: string, cited: string[]): string | undefined {
   if (cited.length < 2) return undefined;
-  return which === 'last' ? cited.at(-1) : cited[NTH.indexOf(which)];
+  return which === 'last' ? cited.at(-1) : cited[ORDINALS.indexOf(which)];
 }
 
 /** The others have no one topic to put another in the place of. */

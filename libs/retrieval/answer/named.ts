@@ -1,6 +1,5 @@
-/** Words for a video, whatever it is called. */
-export const VIDEO =
-  '(?:videos?|films?|movies?|clips?|recordings?|lectures?|talks?|lessons?|episodes?|podcasts?|interviews?|tutorials?|presentations?|meetings?|webinars?)';
+import { oneLine, VIDEO } from './wording.ts';
+
 const THE = '(?:(?:the|my|our|that) )?';
 const CALLED = '(?:about|on|called|titled|named|of|with|from)';
 const QUOTED = '["“](?<quoted>[^"“”]+)["”]';
@@ -52,7 +51,7 @@ function written(source: string): RegExp {
 
 /** Names that a question gives to videos, and its words without them. */
 export function namedIn(text: string): { names: string[]; rest: string } | undefined {
-  const line = text.toWellFormed().replace(/[’‘]/g, "'").replace(/\s+/g, ' ').trim();
+  const line = oneLine(text);
   for (const pattern of COMPARED) {
     const { one, other } = pattern.exec(line)?.groups ?? {};
     if (one && other) return namesOf([one, other], 'Compare these videos');

@@ -4,8 +4,8 @@ import type { Turn } from './follow-up.ts';
 import { estimateTokens, type LlmOptions, type Message } from './llm.ts';
 import type { AnswerSources, Findings } from './plan.ts';
 import type { QuestionKind } from './question.ts';
-import { whenOf } from './stretch.ts';
 import { clock, cut, lasting } from './text.ts';
+import { whenOf } from './times.ts';
 
 /** What the model says when it cannot answer. */
 const NOT_FOUND = 'NOT_FOUND';

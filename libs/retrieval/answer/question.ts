@@ -1,8 +1,8 @@
-import { terms } from '#store';
+import { ORDINALS, terms } from '#store';
 import type { Modality } from '../index.ts';
-import { asksOnly, clockIn } from './clock.ts';
-import { namedIn, VIDEO } from './named.ts';
-import { edgeIn, instantIn, type Stretch, sideIn, stretchIn } from './stretch.ts';
+import { namedIn } from './named.ts';
+import { clockIn, edgeIn, instantIn, type Stretch, sideIn, stretchIn } from './times.ts';
+import { asks, asksOfSights, asksOnly, modalitiesOf, normal, trimmed, VIDEO, VIDEO_NOUNS } from './wording.ts';
 
 export type QuestionKind =
   | 'needle'
@@ -41,11 +41,6 @@ export interface Question {
   stretch?: Stretch;
 }
 
-const SAID =
-  /\b(?:say|says|said|saying|mention(?:s|ed|ing)?|talk(?:s|ed|ing)? (?:about|of)|discuss(?:es|ed)?|speaks?|spoken|hear|heard|tells?|told|words?|quoted?)\b/;
-const SEEN =
-  /\b(?:see|sees|seen|shows?|shown|showing|appear(?:s|ed|ing)?|visible|looks? like|wear(?:s|ing)?|colou?rs?|on (?:the )?screen|pictured?)\b/;
-
 const SUMMARY = [
   /\bsummar(?:y|ies|i[sz]e)\b/,
   /\b(?:overview|recap|gist|tl ?dr|key takeaways)\b/,
@@ -59,9 +54,7 @@ const SUMMARY_OF_TOPIC =
   /\bsummar(?:y|i[sz]e)\b.*\b(?:said|says?|told|talks?|discuss(?:ed)?|mention(?:ed|s)?) (?:about|of|on) (.+)$/;
 const COMPARISON =
   /\b(?:compar(?:e|es|ed|ing|ison)|differences? between|differ|versus|vs|in common|both (?:of the )?videos)\b/;
-/** What people call a video, as part of a pattern. */
-export const VIDEO_NOUNS = 'videos?|films?|movies?|clips?|recordings?|lectures?';
-const VIDEOS = `(?:of (?:the|these|my|our) )?(?:${VIDEO_NOUNS}|episodes?)`;
+const VIDEOS = `(?:of (?:the|these|my|our) )?(?:${VIDEO_NOUNS})`;
 const COUNT_VIDEOS = new RegExp(`\\b(?:how many|number of) ${VIDEOS}\\b`);
 const WHICH_VIDEOS = new RegExp(
   `\\b(?:which|what|(?:is|are) there|do (?:i|we|you) have)(?: an?| any| some)? ${VIDEOS}\\b(?: (?:called|named|titled)\\b)?|^(?:and )?which (?:ones?|of (?:them|these|those|the two))(?= (?:has|have|shows?|mentions?|talks?|is about)\\b)`,
@@ -91,7 +84,6 @@ const WITHOUT =
   /^(.*\S) (?:without|with no|but (?:do(?:es)? )?no|(?:but|and) (?:do(?:es)? ?)?(?:not|n't)|except(?: for)?) (?:an? |any |the )?(\S.*)$/;
 const FIRST =
   /\b((?:first|earliest|last|final|latest)(?= (?:place|moment)\b)|(?:first|earliest|last|final|latest|second|third|fourth|fifth)(?= (?:time|mention|appearance|occurrence)\b)) \w+/;
-export const NTH = ['first', 'second', 'third', 'fourth', 'fifth'];
 const FIRST_VERB =
   /\b(first|last) (?:appears?|appeared|mention(?:s|ed)?|show(?:s|n)?|see|seen|hear|heard|say|says|said|discuss(?:ed)?|visible)\b/;
 const FIRST_THING =
@@ -109,16 +101,6 @@ const WHICH_FIRST = [
 /** "Does a red car appear before the campfire?" */
 const IS_BEFORE =
   /^(?:is|are|was|were|does|do|did|has|have)\b(?<one>.+?)\b(?<side>before or after|after or before|before|after)\b(?<other>.+)$/;
-
-/** Words that a question is made of beside its topic, as stems; trimmed from both ends only, so that "a house with a blue roof" stays whole. */
-const ASKING = new Set(
-  terms(
-    'please show shown find list count give name tell enumerate many much often time times every each all everywhere moment place scene part ' +
-      'occurrence instance appearance timestamp mention mentioned word phrase sentence first last final earliest latest see seen look hear heard say said saying talk talked discuss ' +
-      'discussed speak spoken appear happen occur come visible someone somebody anyone anybody people speaker they video film movie clip recording lecture ' +
-      'compare comparison difference differ versus vs common both contain have whole entire thing right immediately there any anything anywhere ever everything',
-  ),
-);
 
 /** Classifies a question by its words. Deterministic; never throws. */
 export function readQuestion(text: string): Question {
@@ -152,7 +134,7 @@ export function readTimed(text: string): Question {
   const side = read.kind === 'clock' ? undefined : sideIn(text);
   if (side) return ofPart(side);
   const edge = read.kind === 'needle' || read.kind === 'summary' ? edgeIn(text) : undefined;
-  if (edge && (read.kind === 'summary' || asksOnly(normal(edge.rest), asks))) return ofPart(edge);
+  if (edge && (read.kind === 'summary' || asksOnly(edge.rest))) return ofPart(edge);
   const instant = read.kind === 'needle' ? ofInstant(text) : undefined;
   return instant ?? (asksForAll(text) ? orAll(read, text) : read);
 }
@@ -166,7 +148,7 @@ function asksForAll(text: string): boolean {
 /** "What colour is the shape at 0:12?" asks what is there; "is a red circle shown at 0:12?" whether that is. */
 function ofInstant(text: string): Question | undefined {
   const plain = normal(text);
-  const at = (SEEN.test(plain) || IS_THERE.test(plain)) && !/^when\b/.test(plain) ? instantIn(text) : undefined;
+  const at = (asksOfSights(plain) || IS_THERE.test(plain)) && !/^when\b/.test(plain) ? instantIn(text) : undefined;
   if (!at || IS_IT.test(plain)) return at && ofPart(at);
   return { kind: 'clock', topic: at.rest, atMs: at.stretch.startMs ?? 0 };
 }
@@ -182,7 +164,7 @@ function ofPart({ stretch, rest }: { stretch: Stretch; rest: string }): Question
 /** Of a part, or of a video that is named: where nothing is looked for in it, all that is said and shown there is asked for. */
 function orAll(read: Question, text: string): Question {
   const plain = normal(text);
-  if (read.kind !== 'needle' || !asksOnly(plain, asks)) return read;
+  if (read.kind !== 'needle' || !asksOnly(plain)) return read;
   const modalities = modalitiesOf(plain);
   return { kind: 'summary', topic: '', ...(modalities && { modalities }) };
 }
@@ -201,7 +183,7 @@ function readPlain(text: string): Question {
   const modalities = modalitiesOf(plain);
   const spoken: Pick<Question, 'modalities'> = { ...(modalities && { modalities }) };
 
-  const at = clockIn(text, asks);
+  const at = clockIn(text);
   if (at) return { kind: 'clock', topic: '', ...at, ...spoken };
   const order = sequenceIn(plain);
   if (order) return { kind: 'sequence', ...order, ...spoken };
@@ -247,7 +229,7 @@ function readPlain(text: string): Question {
     const [named] = firstThing ?? [];
     if (named && /scene|picture|shot/.test(named)) spoken.modalities = ['frames'];
     const thing = named ? (ABOUT.exec(plain)?.[1] ?? '') : plain;
-    const nth = NTH.indexOf(end) + 1;
+    const nth = ORDINALS.indexOf(end) + 1;
     if (nth < 2) return { kind: 'order', direction, topic: trimmed(thing), ...spoken };
     const topic = trimmed(thing.replace(FIRST, ' '));
     return topic
@@ -258,37 +240,6 @@ function readPlain(text: string): Question {
     return { kind: 'list', unit: 'videos', topic: trimmed(plain.replace(WHICH_VIDEOS, ' ')), ...spoken };
   if (LIST.test(plain)) return { kind: 'list', topic: trimmed(plain), ...spoken };
   return { kind: 'needle', topic: text.trim() };
-}
-
-/** Passages when it is about what is said, frames when it is about what is shown, neither when it says nothing or both. */
-export function modalitiesOf(plain: string): Modality[] | undefined {
-  const said = SAID.test(plain);
-  if (said === SEEN.test(plain)) return undefined;
-  return [said ? 'passages' : 'frames'];
-}
-
-const MENTIONED =
-  /\b(?:mention(?:s|ed)?|says?|said|spoken|(?:talk(?:s|ed|ing)?|speaks?) (?:about|of)|discuss(?:es|ed)?)\b/;
-const SHOWN = /\b(?:shown|visible|appears?|seen?|on (?:the )?screen)\b/;
-/** What a single fact is asked of: "who mentions a boat" is not answered by a picture of one. A colour may be seen or said. */
-export function onlySaidOrShown(text: string): Modality | undefined {
-  const plain = normal(text);
-  if (MENTIONED.test(plain) === SHOWN.test(plain)) return undefined;
-  return MENTIONED.test(plain) ? 'passages' : 'frames';
-}
-
-/** Whether it asks for a fact rather than for a sight. */
-export function mayBeSaid(text: string): boolean {
-  const plain = normal(text);
-  return (
-    /^(?:and )?(?:who|whom|whose|what|which|why|how|where(?! (?:is|are|was|were)\b))\b/.test(plain) && !SEEN.test(plain)
-  );
-}
-
-/** Whether what a video is called may answer it: not when something is, nor what is said or shown. */
-export function mayBeTitle(text: string): boolean {
-  const plain = normal(text).replace(/^(?:(?:please|can you|could you) )*(?:tell|show) (?:me|us) /, '');
-  return !/^(?:and )?when\b/.test(plain) && !SAID.test(plain) && !SEEN.test(plain);
 }
 
 /** Two things and which order of theirs is asked for. */
@@ -304,23 +255,3 @@ function sequenceIn(plain: string): Pick<Question, 'topic' | 'topics' | 'directi
   }
   return undefined;
 }
-
-const asks = (word: string | undefined): boolean => word !== undefined && terms(word).every((term) => ASKING.has(term));
-/** The words between the asking ones at both ends. */
-export function trimmed(text: string): string {
-  const words = text.split(/\s+/).filter(Boolean);
-  let [from, to] = [0, words.length];
-  while (from < to && asks(words[from])) from += 1;
-  while (to > from && asks(words[to - 1])) to -= 1;
-  return words.slice(from, to).join(' ');
-}
-
-export const normal = (text: string): string =>
-  text
-    .toWellFormed()
-    .toLowerCase()
-    .replace(/[’‘]/g, "'")
-    .replace(/^(and |so )?(what|where|who|how|when)s\b/, "$1$2's")
-    .replace(/[?!.,;:"“”]+/g, ' ')
-    .replace(/\s+/g, ' ')
-    .trim();

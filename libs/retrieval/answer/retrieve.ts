@@ -24,12 +24,13 @@ import {
   passageMoment,
   sceneMoment,
 } from './plan.ts';
-import { mayBeSaid, mayBeTitle, onlySaidOrShown, type Question, readTimed, titlesAtEnd } from './question.ts';
+import { type Question, readTimed, titlesAtEnd } from './question.ts';
 import { readAs, respelled, unheardOf } from './spelling.ts';
 import { findInStretch } from './stretch.ts';
 import { summarise } from './summary.ts';
 import { quoted } from './text.ts';
 import { findVerbatim, wordlessNames } from './verbatim.ts';
+import { mayBeSaid, mayBeTitle, onlySaidOrShown } from './wording.ts';
 
 const MAX_COMPARED = 3;
 const TWO_TOPICS = /^(.+?) (?:and|with|to|versus|vs) (?:the )?(.+)$/;

@@ -4,7 +4,7 @@ import type { Evidence } from '../index.ts';
 import { isLight } from '../light.ts';
 import { highlights, readQuery } from '../query.ts';
 import type { AnswerSources, Findings } from './plan.ts';
-import { trimmed } from './question.ts';
+import { trimmed } from './wording.ts';
 
 /** Of a question that found nothing; one with more words is no slip of the hand. */
 const MAX_WORDS = 6;

@@ -1,7 +1,7 @@
 import { type PassageRow, terms, wordsOf } from '#store';
 import { readQuery } from '../query.ts';
 import { type Findings, findingsOf, knownVideos, type Looking, MAX_PLACES, passageMoment } from './plan.ts';
-import { trimmed } from './question.ts';
+import { trimmed } from './wording.ts';
 
 const QUOTED = /["“„]([^"“”„]+)["“”]/gu;
 /** Words with a capital that follow another word: "mention The Who", but not "The Who played". */
