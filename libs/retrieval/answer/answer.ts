@@ -122,37 +122,30 @@ export async function* ask(
     .sort((a, b) => a - b)
     .flatMap((n) => (findings.moments[n - 1] ? [{ n, moment: findings.moments[n - 1] as Moment }] : []));
   yield { type: 'citations', citations };
-  const { usage } = meter;
-  const at = answeredAt(findings, citations);
   const isWeak = mode === 'llm' && found && !citations.some(({ moment }) => isSure(moment));
-  const degraded =
-    (failure && { code: failure.code, message: failure.message }) ??
-    options.degraded ??
-    notReady(findings.scope) ??
-    (findings.covers ? leftOut(findings.covers) : undefined) ??
-    (isWeak ? WEAK : undefined) ??
-    (unread && NOT_REWRITTEN);
   const failed = failure ?? unread;
-  const detail = failed && (failed.detail ?? failed.message);
   yield {
     type: 'done',
     answer: {
-      answer: written,
-      ...{ mode, found, citations, moments: findings.moments },
-      ...(usage && { usage }),
-      ...(resolved.text !== options.question.trim() && { understoodAs: resolved.text }),
-      ...(degraded && { degraded }),
-      ...(detail && { detail }),
-      turn: {
-        question: options.question,
-        read: findings.question,
-        answer: written,
-        ...(options.videoIds && { videoIds: options.videoIds }),
-        ...(at && { at: { videoId: at.videoId, startMs: at.startMs, endMs: at.endMs } }),
-        cited: [...new Set(citations.map(({ moment }) => moment.videoId))],
-      },
+      ...{ answer: written, mode, found, citations, moments: findings.moments, usage: meter.usage },
+      understoodAs: resolved.text === options.question.trim() ? undefined : resolved.text,
+      degraded:
+        (failure && { code: failure.code, message: failure.message }) ??
+        options.degraded ??
+        notReady(findings.scope) ??
+        (findings.covers ? leftOut(findings.covers) : undefined) ??
+        (isWeak ? WEAK : undefined) ??
+        (unread && NOT_REWRITTEN),
+      detail: failed?.detail ?? failed?.message,
+      turn: turnOf(options, findings, citations, written),
     },
   };
+}
+
+function turnOf({ question, videoIds }: AskOptions, findings: Findings, citations: Citation[], answer: string): Turn {
+  const at = answeredAt(findings, citations);
+  const cited = [...new Set(citations.map(({ moment }) => moment.videoId))];
+  return { question, read: findings.question, answer, videoIds, at, cited };
 }
 
 const WEAK: Degraded = {
@@ -205,11 +198,13 @@ async function standAlone(
 }
 
 /** What "that" is in a question that follows: the first place that was cited; of neighbours the farthest, so that "and after that?" goes on. */
-function answeredAt({ roles, question }: Findings, citations: Citation[]): Moment | undefined {
-  if (question.kind !== 'order' || !roles || question.direction === 'during') return citations[0]?.moment;
-  const beside = citations.filter(({ n }) => roles[n - 1] !== 'place').map(({ moment }) => moment);
-  const after = question.direction === 'after';
-  return beside.sort((a, b) => (after ? b.endMs - a.endMs : a.startMs - b.startMs))[0] ?? citations[0]?.moment;
+function answeredAt({ roles, question }: Findings, citations: Citation[]): Turn['at'] {
+  const { kind, direction } = question;
+  const isOfNeighbours = kind === 'order' && direction !== 'during';
+  const beside = citations.filter(({ n }) => isOfNeighbours && roles && roles[n - 1] !== 'place');
+  beside.sort(({ moment: a }, { moment: b }) => (direction === 'after' ? b.endMs - a.endMs : a.startMs - b.startMs));
+  const [found = citations[0]] = beside;
+  return found && { videoId: found.moment.videoId, startMs: found.moment.startMs, endMs: found.moment.endMs };
 }
 
 const citedIn = (text: string): number[] => [...text.matchAll(/\[(\d+)\]/g)].map(([, n]) => Number(n));

@@ -1,10 +1,11 @@
-import type { Modality, Moment } from '../index.ts';
+import type { Moment } from '../index.ts';
 import {
   type Findings,
   findingsOf,
   knownVideos,
   type Looking,
   passageMoment,
+  saidAndShown,
   saidOrShown,
   sceneMoment,
 } from './plan.ts';
@@ -23,7 +24,7 @@ const MAX_SAID = 3;
  */
 export async function findAt(looking: Looking, spokenOf: string | undefined): Promise<Findings | undefined> {
   const { sources, question, videoIds, isPart } = looking;
-  const { atMs = 0, direction, modalities } = question;
+  const { atMs = 0, direction } = question;
   const nothing = await findingsOf(looking, [], false);
   const known = await knownVideos(looking);
   const [only] = known.videos.length === 1 ? known.videos : await spoken();
@@ -41,11 +42,7 @@ export async function findAt(looking: Looking, spokenOf: string | undefined): Pr
   if (!isThere) {
     return { ...there, reason: `${placeOf(only)} ends at ${clock(only.durationMs ?? 0)}.` };
   }
-  const wants = (modality: Modality): boolean => modalities?.includes(modality) ?? true;
-  const [passages, scenes] = await Promise.all([
-    wants('passages') ? sources.passages(only.id) : [],
-    wants('frames') ? sources.scenes(only.id) : [],
-  ]);
+  const [passages, scenes] = await saidAndShown(looking, only.id);
   const moments: Moment[] = [
     ...spansAt(passages, atMs, direction).slice(0, MAX_SAID).map(passageMoment),
     ...spansAt(scenes, atMs, direction)

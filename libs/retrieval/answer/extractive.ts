@@ -1,7 +1,7 @@
 import { ORDINALS } from '#store';
 import type { Evidence, LabelInVideo, Moment } from '../index.ts';
-import { closest, type Findings, needles, onlyNamed, saidOrShown, type VideoFacts } from './plan.ts';
-import { countOf } from './prompt.ts';
+import { closest, type Findings, needles, nothingOf, onlyNamed, saidOrShown, type VideoFacts } from './plan.ts';
+import { numberOf } from './prompt.ts';
 import { clock, lasting, neutral, placeOf, quoted, titled } from './text.ts';
 import { whenOf, whereIn } from './times.ts';
 
@@ -80,7 +80,7 @@ function inParts(parts: Findings[], missing: string[]): string {
     before += part.moments.length;
     return [extractive(part).replace(/\[(\d+)\]/g, (_, n) => `[${from + Number(n)}]`)];
   });
-  return [...answers, ...missing.map((question) => `I found nothing of ${quoted(question)}.`)].join(' ');
+  return [...answers, ...nothingOf(missing)].join(' ');
 }
 
 function needle(findings: Findings): string {
@@ -93,7 +93,7 @@ function needle(findings: Findings): string {
 function places(findings: Findings): string {
   const { moments, question, capped } = findings;
   const isVideos = question.unit === 'videos';
-  const count = countOf(findings);
+  const count = numberOf(findings);
   const what = isVideos
     ? plural(count, 'video')
     : question.kind === 'count'

@@ -66,123 +66,132 @@ export interface Resolved {
   exceptVideoId?: string;
 }
 
+/** A follow-up: as it is written, in small letters, and as it is read by itself. */
+interface Asked {
+  text: string;
+  plain: string;
+  question: Question;
+  before: Turn;
+}
+
 /**
  * Makes a follow-up stand alone by the turn before it: "after that" means the moment it answered with, "what about X" asks the same of X, and a pronoun
  * stands for its topic. What is no follow-up stays as it is.
  */
-export function resolve(text: string, before: Turn | undefined): Resolved {
+export function resolve(written: string, before: Turn | undefined): Resolved {
+  const text = written.trim();
   const question = readQuestion(text);
-  const alone: Resolved = { question, text: text.trim() };
-  if (!before) return alone;
-  const plain = normal(text);
-  const others = ofOthers(plain, text, before);
-  if (others) return others;
-  // Of the video that was spoken of, where there are several.
-  const isOfTime = question.kind === 'clock' || (question.stretch !== undefined && question.topic === '');
-  if (isOfTime && question.stretch && WHAT_ABOUT.test(plain) && hasTopic(before.read)) {
-    return {
-      question: { ...before.read, stretch: question.stretch },
-      text: `${before.question} → ${text.trim()}`,
-    };
-  }
-  if (isOfTime) return { ...alone, ...(before.at && { anchor: before.at }) };
-  const side = AFTER_THAT.exec(plain)?.[1] ?? (NEXT.test(plain) ? 'after' : undefined);
-  if (side && before.at) {
-    // "What is said after X?" "And after that?" goes on with what is said.
-    const modalities = modalitiesOf(plain) ?? (before.read.kind === 'order' ? before.read.modalities : undefined);
-    return {
-      question: {
-        kind: 'order',
-        direction: side as Direction,
-        topic: topicOf(before),
-        ...(modalities && { modalities }),
-      },
-      text: `${text.trim()} (${before.question})`,
-      anchor: before.at,
-    };
-  }
-  const which = hasTopic(before.read) ? WHICH_ONE.exec(plain)?.[1] : undefined;
-  if (which && before.read.topic) {
-    const { topic, modalities, stretch, names } = before.read;
-    const nth = ORDINALS.indexOf(which) + 1;
-    const kept = { ...(modalities && { modalities }), ...(stretch && { stretch }), ...(names && { names }) };
-    return {
-      question: { kind: 'order', direction: nth ? 'first' : 'last', ...(nth > 1 && { nth }), topic, ...kept },
-      text: `${before.question} → ${text.trim()}`,
-    };
-  }
-  const isElse = ELSE.test(plain);
-  if (before.at && (isElse || THEN.test(plain))) {
-    const around = isElse ? AROUND_MS : 0;
-    const [startMs, endMs] = [Math.max(0, before.at.startMs - around), before.at.endMs + around];
-    const modalities = modalitiesOf(plain);
-    return {
-      question: { kind: 'summary', topic: '', stretch: { startMs, endMs }, ...(modalities && { modalities }) },
-      text: `${text.trim()} (${before.question})`,
-      anchor: before.at,
-    };
-  }
-  // Of the video that was spoken of, where there are several.
-  const isOfIt = question.kind === 'summary' && !question.names && /\b(?:it|(?:that|this) one|that video)$/.test(plain);
-  if (isOfIt && before.at) return { ...alone, anchor: before.at };
-  const about = (WHAT_ABOUT.exec(plain) ?? AND_SHORT.exec(plain))?.[1];
-  if (about && !PRONOUN.test(about)) {
-    const otherwise: Question = hasTopic(before.read)
-      ? { ...before.read, topic: trimmed(about) || about }
-      : { kind: 'needle', topic: about };
-    // "And in Steam engines?" asks the same of another video.
-    const name = /^in (.+)$/.exec(about)?.[1] ?? (before.read.names && !before.read.topic && about);
-    const again = `${before.question} → ${about}`;
-    if (name) return { question: { ...before.read, names: [name] }, otherwise, text: again };
-    return { question: otherwise, text: hasTopic(before.read) ? again : about };
-  }
-  const topic = topicOf(before);
-  if (!topic || !PRONOUN.test(plain.replace(THIS_VIDEO, '')) || IMPERSONAL.test(plain)) return alone;
-  const rewritten = plain.replace(PRONOUN, topic);
-  const read = readQuestion(rewritten);
-  return { question: read, text: rewritten };
+  const asked = before && { text, plain: normal(text), question, before };
+  const followed = asked && (ofOthers(asked) ?? ofTime(asked) ?? ofPlace(asked) ?? ofTopic(asked));
+  return followed ?? { question, text };
 }
 
 /** Asked of other videos than the one that was spoken of, or of those that were cited together. */
-function ofOthers(plain: string, text: string, before: Turn): Resolved | undefined {
+function ofOthers({ plain, text, before }: Asked): Resolved | undefined {
   const cited = before.cited ?? [];
-  const again = `${before.question} → ${text.trim()}`;
+  const again = `${before.question} → ${text}`;
   const topic = topicOf(before);
   if (COMPARE_THEM.test(plain) && cited.length > 1) {
     const { modalities } = before.read;
-    return { question: { kind: 'comparison', topic, ...(modalities && { modalities }) }, text: again, videoIds: cited };
-  }
-  const about = ELSE_ABOUT.exec(plain)?.[1];
-  if (about && !PRONOUN.test(about)) {
-    const modalities = modalitiesOf(plain);
-    return { question: { kind: 'list', topic: trimmed(about) || about, ...(modalities && { modalities }) }, text };
+    return { question: { kind: 'comparison', topic, modalities }, text: again, videoIds: cited };
   }
   const { which, noun, same } = THE_OTHER.exec(plain)?.groups ?? {};
   // "The second one" of places is a place.
   const isVideo = noun !== undefined || which === 'other' || before.read.unit === 'videos';
-  if (!same && (!which || !isVideo)) return undefined;
-  const only = same ? before.at?.videoId : videoOf(which as string, cited);
-  const rest = which === 'other' ? cited.filter((id) => id !== before.at?.videoId) : [];
-  const scope: Pick<Resolved, 'videoIds' | 'exceptVideoId'> = only
-    ? { videoIds: [only] }
-    : rest.length > 0
-      ? { videoIds: rest }
-      : { exceptVideoId: which === 'other' ? before.at?.videoId : undefined };
-  if (!scope.videoIds && !scope.exceptVideoId) return undefined;
-  const said = plain.replace(THE_OTHER, 'it');
-  if (OF_IT.test(said) && !same) {
+  const scope = same || (which && isVideo) ? videosOf(which, before) : undefined;
+  if (!scope) return undefined;
+  if (OF_IT.test(plain.replace(THE_OTHER, 'it')) && !same) {
     const { names: _, ...read } = before.read;
+    if (read.kind === 'needle') return { question: { kind: 'needle', topic }, text: again, ...scope };
     const isOfVideos = read.unit === 'videos' && topic !== '';
     const question: Question = isOfVideos ? { ...read, kind: 'list', unit: 'places', topic, without: undefined } : read;
-    return { question: read.kind === 'needle' ? { kind: 'needle', topic } : question, text: again, ...scope };
+    return { question, text: again, ...scope };
   }
   const asked = plain.replace(THE_OTHER, 'that video').replace(/ (?:in|of|from) that video$/, '');
   const { anchor: _, ...resolved } = resolve(asked, { ...before, cited: undefined, at: undefined });
   return { ...resolved, ...scope };
 }
-function videoOf(which: string, cited: string[]): string | undefined {
-  if (cited.length < 2) return undefined;
-  return which === 'last' ? cited.at(-1) : cited[ORDINALS.indexOf(which)];
+/** "The second" of those that were cited, "the other" one, or the same (neither). */
+function videosOf(
+  which: string | undefined,
+  { cited = [], at }: Turn,
+): Pick<Resolved, 'videoIds' | 'exceptVideoId'> | undefined {
+  if (which === 'other') {
+    const rest = cited.filter((id) => id !== at?.videoId);
+    if (rest.length > 0) return { videoIds: rest };
+    return at && { exceptVideoId: at.videoId };
+  }
+  const nth = which === 'last' ? cited.at(-1) : cited[ORDINALS.indexOf(which ?? '')];
+  const only = which ? cited.length > 1 && nth : at?.videoId;
+  return only ? { videoIds: [only] } : undefined;
+}
+
+/** "And in the first minute?" of the video that was spoken of, where there are several. */
+function ofTime({ text, plain, question, before }: Asked): Resolved | undefined {
+  const { kind, stretch, topic } = question;
+  if (kind !== 'clock' && (!stretch || topic)) return undefined;
+  if (stretch && WHAT_ABOUT.test(plain) && hasTopic(before.read))
+    return { question: { ...before.read, stretch }, text: `${before.question} → ${text}` };
+  return { question, text, anchor: before.at };
+}
+
+/** "After that", "the second one", "there": a place that was answered with. */
+function ofPlace({ text, plain, question, before }: Asked): Resolved | undefined {
+  const { at, read } = before;
+  const which = hasTopic(read) && read.topic ? WHICH_ONE.exec(plain)?.[1] : undefined;
+  if (which) {
+    const { topic, modalities, stretch, names } = read;
+    const nth = ORDINALS.indexOf(which) + 1;
+    const place = { direction: nth ? 'first' : 'last', nth: nth > 1 ? nth : undefined } as const;
+    return {
+      question: { kind: 'order', topic, ...place, modalities, stretch, names },
+      text: `${before.question} → ${text}`,
+    };
+  }
+  if (!at) return undefined;
+  const modalities = modalitiesOf(plain);
+  const there = { text: `${text} (${before.question})`, anchor: at };
+  const side = AFTER_THAT.exec(plain)?.[1] ?? (NEXT.test(plain) ? 'after' : undefined);
+  if (side) {
+    // "What is said after X?" "And after that?" goes on with what is said.
+    const going = read.kind === 'order' ? read.modalities : undefined;
+    const direction = side as Direction;
+    return {
+      question: { kind: 'order', direction, topic: topicOf(before), modalities: modalities ?? going },
+      ...there,
+    };
+  }
+  const isElse = ELSE.test(plain);
+  if (isElse || THEN.test(plain)) {
+    const aroundMs = isElse ? AROUND_MS : 0;
+    const stretch = { startMs: Math.max(0, at.startMs - aroundMs), endMs: at.endMs + aroundMs };
+    return { question: { kind: 'summary', topic: '', stretch, modalities }, ...there };
+  }
+  // Of the video that was spoken of, where there are several.
+  const isOfIt = question.kind === 'summary' && !question.names && /\b(?:it|(?:that|this) one|that video)$/.test(plain);
+  return isOfIt ? { question, text, anchor: at } : undefined;
+}
+
+/** "What about X?" asks the same of X; a pronoun stands for the topic before. */
+function ofTopic({ text, plain, before }: Asked): Resolved | undefined {
+  const { read } = before;
+  const other = ELSE_ABOUT.exec(plain)?.[1];
+  if (other && !PRONOUN.test(other))
+    return { question: { kind: 'list', topic: trimmed(other) || other, modalities: modalitiesOf(plain) }, text };
+  const about = (WHAT_ABOUT.exec(plain) ?? AND_SHORT.exec(plain))?.[1];
+  if (about && !PRONOUN.test(about)) {
+    const same = hasTopic(read);
+    const otherwise: Question = same ? { ...read, topic: trimmed(about) || about } : { kind: 'needle', topic: about };
+    // "And in Steam engines?" asks the same of another video.
+    const name = /^in (.+)$/.exec(about)?.[1] ?? (read.names && !read.topic && about);
+    const again = `${before.question} → ${about}`;
+    if (name) return { question: { ...read, names: [name] }, otherwise, text: again };
+    return { question: otherwise, text: same ? again : about };
+  }
+  const topic = topicOf(before);
+  if (!topic || !PRONOUN.test(plain.replace(THIS_VIDEO, '')) || IMPERSONAL.test(plain)) return undefined;
+  const rewritten = plain.replace(PRONOUN, topic);
+  return { question: readQuestion(rewritten), text: rewritten };
 }
 
 /** The others have no one topic to put another in the place of. */

@@ -2,8 +2,7 @@ import type { Places } from '../every-place.ts';
 import { readQuery } from '../query.ts';
 import { marked } from '../search.ts';
 import { endsOf, unsureEnd } from './places.ts';
-import { covering, type Findings, findingsOf, type Looking, MAX_VIDEOS } from './plan.ts';
-import { quoted } from './text.ts';
+import { covering, type Findings, findingsAbout, type Looking, MAX_VIDEOS, noteOf, nothingOf } from './plan.ts';
 
 /**
  * Which of two things comes first: the first place of each (or the last, where it is asked which comes last), of all videos that have both, else of those
@@ -24,21 +23,16 @@ export async function findOrder(looking: Looking): Promise<Findings | undefined>
       return moment ? [{ topic, moment: marked(moment, readQuery(topic)) }] : [];
     }),
   );
-  const moments = shown.map(({ moment }) => moment);
-  const missing = topics.filter((_, i) => places[i]?.moments.length === 0);
+  const all = await findingsAbout(looking, topics, shown);
   const notes = [
-    ...missing.map((topic) => `I found nothing of ${quoted(topic)}.`),
-    ...(missing.length === 0 && withAll.length === 0 ? ['I found no video that has both.'] : []),
+    ...nothingOf(all.missing),
+    ...(all.missing?.length === 0 && withAll.length === 0 ? ['I found no video that has both.'] : []),
     ...(places.some(({ isWhole }) => !isWhole) ? [unsureEnd(end)] : []),
   ];
-  const all = await findingsOf(looking, moments, true);
   return {
     ...all,
-    // By the moment: those of videos that are gone are left out.
-    about: all.moments.map((kept) => shown[moments.indexOf(kept)]?.topic ?? ''),
-    missing,
     ...covering(Math.min(videos.length, MAX_VIDEOS), { count: videos.length, isOpen: false }),
-    ...(notes.length > 0 && { note: notes.join(' ') }),
+    ...noteOf(notes),
   };
 }
 

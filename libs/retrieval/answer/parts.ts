@@ -23,7 +23,7 @@ export async function findParts(
       question: questions[i - 1] as string,
       read: before.question,
       answer: '',
-      ...(at && { at }),
+      at,
     };
     parts.push(await find(resolve(question, turn)));
   }
@@ -38,8 +38,8 @@ export async function findParts(
     moments: answered.flatMap(({ moments }) => moments),
     found: true,
     videos: new Map(answered.flatMap(({ videos }) => [...videos])),
-    ...(parts[0]?.scope && { scope: parts[0].scope }),
-    ...(parts[0]?.isPart && { isPart: true }),
+    scope: parts[0]?.scope,
+    isPart: parts[0]?.isPart,
     missing: questions.filter((_, i) => !parts[i]?.found),
   };
 }

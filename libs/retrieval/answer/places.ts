@@ -3,6 +3,7 @@ import { readQuery } from '../query.ts';
 import { marked } from '../search.ts';
 import { wholeOf } from './length.ts';
 import {
+  countOf,
   covering,
   type Findings,
   findingsOf,
@@ -11,6 +12,7 @@ import {
   type Looking,
   MAX_PLACES,
   MAX_VIDEOS,
+  noteOf,
   passageMoment,
   sceneMoment,
 } from './plan.ts';
@@ -43,11 +45,7 @@ export async function findPlaces(looking: Looking): Promise<Findings> {
   return {
     ...rest,
     moments: given.slice(0, MAX_PLACES).map((moment) => marked(moment, query)),
-    count: {
-      places: places.length,
-      videos: byVideo.size,
-      totalMs: places.reduce((sum, { startMs, endMs }) => sum + endMs - startMs, 0),
-    },
+    count: countOf(places),
     capped: !isWhole,
   };
 }
@@ -77,7 +75,7 @@ export async function findLacking(looking: Looking, without: string): Promise<Fi
     ...(await findingsOf(looking, found, true)),
     count: { places: lacking.length, videos: lacking.length },
     ...covering(ready.length, known),
-    ...(notes.length > 0 && { note: notes.join(' ') }),
+    ...noteOf(notes),
   };
 }
 

@@ -5,6 +5,7 @@ import type { LabelInVideo, Modality, Moment } from '../index.ts';
 import { kindsAsked, names } from '../kinds.ts';
 import type { Question } from './question.ts';
 import type { Scene } from './scenes.ts';
+import { quoted } from './text.ts';
 
 /** What an answer says of a video. */
 export interface VideoFacts {
@@ -123,16 +124,39 @@ export async function findingsOf(
   const videos = byId(ids.length > 0 ? await sources.videos(ids, ids.length) : []);
   const kept = moments.filter(({ videoId }) => videos.has(videoId));
   for (const video of scope ?? []) videos.set(video.id, video);
-  return {
-    question,
-    moments: kept,
-    found: found && kept.length > 0,
-    videos,
-    ...(scope && { scope }),
-    ...(isPart && { isPart }),
-  };
+  return { question, moments: kept, found: found && kept.length > 0, videos, scope, isPart };
 }
+/** What is found of each of several topics, and which of them were not found. */
+export async function findingsAbout(
+  looking: Looking,
+  topics: readonly string[],
+  shown: { topic: string; moment: Moment }[],
+): Promise<Findings> {
+  const moments = shown.map(({ moment }) => moment);
+  const all = await findingsOf(looking, moments, true);
+  // By the moment: those of videos that are gone are left out.
+  const about = all.moments.map((kept) => shown[moments.indexOf(kept)]?.topic ?? '');
+  return { ...all, about, missing: topics.filter((one) => shown.every(({ topic }) => topic !== one)) };
+}
+export const nothingOf = (topics: readonly string[] = []): string[] =>
+  topics.map((topic) => `I found nothing of ${quoted(topic)}.`);
+/** Several sentences as a note, if there are any. */
+export const noteOf = (sentences: string[]): Pick<Findings, 'note'> =>
+  sentences.length > 0 ? { note: sentences.join(' ') } : {};
+export const countOf = (places: Moment[] | PassageRow[]): NonNullable<Findings['count']> => ({
+  places: places.length,
+  videos: new Set(places.map(({ videoId }) => videoId)).size,
+  totalMs: places.reduce((sum, { startMs, endMs }) => sum + endMs - startMs, 0),
+});
 
+/** Whether it may be answered from what is said (passages), or shown (frames). */
+export const wants = ({ modalities }: Question, modality: Modality): boolean => modalities?.includes(modality) ?? true;
+/** All that is said and shown in a video, as far as the question asks for it. */
+export const saidAndShown = ({ sources, question }: Looking, videoId: string): Promise<[PassageRow[], Scene[]]> =>
+  Promise.all([
+    wants(question, 'passages') ? sources.passages(videoId) : [],
+    wants(question, 'frames') ? sources.scenes(videoId) : [],
+  ]);
 /** What a question asks of what is there. */
 export const saidOrShown = ({ modalities }: Question): string =>
   modalities ? (modalities.includes('passages') ? 'said' : 'shown') : 'said or shown';

@@ -153,7 +153,7 @@ export function messagesFor(
     conversation: said(history),
     ...(stretch && { part: whenOf(stretch) }),
     ...(isLasting && { inAll: `${findings.capped ? 'at least ' : ''}${lasting(findings.count?.totalMs ?? 0)}` }),
-    ...(isCounted && { count: findings.capped ? `at least ${countOf(findings)}` : countOf(findings) }),
+    ...(isCounted && { count: findings.capped ? `at least ${numberOf(findings)}` : numberOf(findings) }),
     ...(findings.missing?.length && { missing: findings.missing }),
     evidence,
   });
@@ -178,7 +178,7 @@ export function messagesFor(
 }
 
 /** What there is of what was asked for: places, or videos that have any. */
-export const countOf = ({ question, moments, count }: Findings): number =>
+export const numberOf = ({ question, moments, count }: Findings): number =>
   question.unit === 'videos'
     ? (count?.videos ?? new Set(moments.map(({ videoId }) => videoId)).size)
     : (count?.places ?? moments.length);

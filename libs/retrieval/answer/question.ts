@@ -157,16 +157,13 @@ function ofPart({ stretch, rest }: { stretch: Stretch; rest: string }): Question
   const read = orAll(excluding(readPlain(rest)), rest);
   // Whether it is there at all: wherever it is. The words that only ask are none of what is looked for.
   const topic = read.kind === 'needle' && IS_IT.test(plain) ? trimmed(plain.replace(IS_IT, '')) : '';
-  if (!topic) return { ...read, stretch };
-  const modalities = modalitiesOf(plain);
-  return { kind: 'list', topic, stretch, ...(modalities && { modalities }) };
+  return topic ? { kind: 'list', topic, stretch, modalities: modalitiesOf(plain) } : { ...read, stretch };
 }
 /** Of a part, or of a video that is named: where nothing is looked for in it, all that is said and shown there is asked for. */
 function orAll(read: Question, text: string): Question {
   const plain = normal(text);
-  if (read.kind !== 'needle' || !asksOnly(plain)) return read;
-  const modalities = modalitiesOf(plain);
-  return { kind: 'summary', topic: '', ...(modalities && { modalities }) };
+  const isAll = read.kind === 'needle' && asksOnly(plain);
+  return isAll ? { kind: 'summary', topic: '', modalities: modalitiesOf(plain) } : read;
 }
 
 /** "A red circle without text": search's way to say what must not be there. Of what is said it may be a part. */
@@ -180,70 +177,18 @@ function excluding(read: Question): Question {
 
 function readPlain(text: string): Question {
   const plain = normal(text);
-  const modalities = modalitiesOf(plain);
-  const spoken: Pick<Question, 'modalities'> = { ...(modalities && { modalities }) };
-
   const at = clockIn(text);
-  if (at) return { kind: 'clock', topic: '', ...at, ...spoken };
-  const order = sequenceIn(plain);
-  if (order) return { kind: 'sequence', ...order, ...spoken };
-  const [, side, rest = ''] = NEIGHBOUR.exec(plain) ?? [];
-  // Only the head says what the answer is of: "what is said after the car appears".
-  const wanted = modalitiesOf(plain.slice(0, plain.length - rest.length));
-  // "What happens when water boils?" asks for no time.
-  if (side && (side !== 'when' || wanted)) {
-    const direction = side === 'after' || side === 'before' ? side : 'during';
-    return { kind: 'order', direction, topic: trimmed(rest), ...(wanted && { modalities: wanted }) };
+  const modalities = modalitiesOf(plain);
+  if (at) return { kind: 'clock', topic: '', ...at, modalities };
+  for (const read of [sequenceIn, neighbourIn, wholeIn, videosIn, placesIn, endIn, listIn]) {
+    const found = read(plain);
+    if (found) return { modalities, ...found };
   }
-  const follows = FOLLOWS.exec(plain);
-  if (follows) {
-    return {
-      kind: 'order',
-      direction: follows[1] === 'follows' ? 'after' : 'before',
-      topic: trimmed(follows[2] as string),
-    };
-  }
-  if (COMPARISON.test(plain)) return { kind: 'comparison', topic: trimmed(plain), ...spoken };
-  const told = SUMMARY_OF_TOPIC.exec(plain)?.[1];
-  if (told && trimmed(told)) return { kind: 'list', topic: trimmed(told), modalities: ['passages'] };
-  if (SUMMARY.some((pattern) => pattern.test(plain))) return { kind: 'summary', topic: '' };
-  const thing = LACKING.exec(plain)?.groups?.thing ?? '';
-  const lacked = /^(?:people|speakers?|words?)$/.test(thing) ? thing : trimmed(thing);
-  if (lacked && !NO_THING.test(thing)) {
-    const kind = /\b(?:how many|number of|count)\b/.test(plain) ? 'count' : 'list';
-    return { kind, unit: 'videos', topic: '', without: lacked, ...spoken };
-  }
-  if (COUNT_VIDEOS.test(plain))
-    return { kind: 'count', unit: 'videos', topic: trimmed(plain.replace(COUNT_VIDEOS, ' ')), ...spoken };
-  if (LENGTH.test(plain)) return { kind: 'length', topic: '' };
-  if (HOW_LONG.test(plain) && LASTING.test(plain)) {
-    const topic = trimmed(plain.replace(HOW_LONG, ' ').replace(/ in view$/, ''));
-    if (topic) return { kind: 'count', unit: 'time', topic, ...spoken };
-  }
-  if (COUNT.test(plain)) return { kind: 'count', unit: 'places', topic: trimmed(plain.replace(COUNT, ' ')), ...spoken };
-  const firstThing = FIRST_THING.exec(plain);
-  const end = FIRST.exec(plain)?.[1] ?? FIRST_VERB.exec(plain)?.[1] ?? firstThing?.[1] ?? firstThing?.[2];
-  if (end) {
-    const direction = ['first', 'earliest', 'opening'].includes(end) ? 'first' : 'last';
-    // "The last thing said", and "the last thing said about the weather".
-    const [named] = firstThing ?? [];
-    if (named && /scene|picture|shot/.test(named)) spoken.modalities = ['frames'];
-    const thing = named ? (ABOUT.exec(plain)?.[1] ?? '') : plain;
-    const nth = ORDINALS.indexOf(end) + 1;
-    if (nth < 2) return { kind: 'order', direction, topic: trimmed(thing), ...spoken };
-    const topic = trimmed(thing.replace(FIRST, ' '));
-    return topic
-      ? { kind: 'order', direction: 'first', nth, topic, ...spoken }
-      : { kind: 'needle', topic: text.trim() };
-  }
-  if (WHICH_VIDEOS.test(plain))
-    return { kind: 'list', unit: 'videos', topic: trimmed(plain.replace(WHICH_VIDEOS, ' ')), ...spoken };
-  if (LIST.test(plain)) return { kind: 'list', topic: trimmed(plain), ...spoken };
   return { kind: 'needle', topic: text.trim() };
 }
 
 /** Two things and which order of theirs is asked for. */
-function sequenceIn(plain: string): Pick<Question, 'topic' | 'topics' | 'direction'> | undefined {
+function sequenceIn(plain: string): Question | undefined {
   for (const pattern of [...WHICH_FIRST, IS_BEFORE]) {
     const { one = '', other = '', head = '', end, side } = pattern.exec(plain)?.groups ?? {};
     const topics: [string, string] = [trimmed(one), trimmed(other)];
@@ -251,7 +196,77 @@ function sequenceIn(plain: string): Pick<Question, 'topic' | 'topics' | 'directi
     // "The first thing said about cats or dogs" is one thing.
     if (end && (FIRST.test(plain) || FIRST_THING.test(plain) || /^ about\b/.test(one))) continue;
     const direction = end ? (end.startsWith('la') ? 'last' : 'first') : side?.includes(' ') ? undefined : side;
-    return { topic: topics[0], topics, ...(direction && { direction: direction as Direction }) };
+    return { kind: 'sequence', topic: topics[0], topics, direction: direction as Direction };
   }
   return undefined;
+}
+
+/** What is beside something. Only the head says what the answer is of: "what is said after the car appears". */
+function neighbourIn(plain: string): Question | undefined {
+  const [, side, rest = ''] = NEIGHBOUR.exec(plain) ?? [];
+  const modalities = modalitiesOf(plain.slice(0, plain.length - rest.length));
+  // "What happens when water boils?" asks for no time.
+  if (side && (side !== 'when' || modalities)) {
+    const direction = side === 'after' || side === 'before' ? side : 'during';
+    return { kind: 'order', direction, topic: trimmed(rest), modalities };
+  }
+  const [, follows, what = ''] = FOLLOWS.exec(plain) ?? [];
+  if (!follows) return undefined;
+  return {
+    kind: 'order',
+    direction: follows === 'follows' ? 'after' : 'before',
+    topic: trimmed(what),
+    modalities: undefined,
+  };
+}
+
+/** What is asked of videos as a whole. */
+function wholeIn(plain: string): Question | undefined {
+  if (COMPARISON.test(plain)) return { kind: 'comparison', topic: trimmed(plain) };
+  const told = trimmed(SUMMARY_OF_TOPIC.exec(plain)?.[1] ?? '');
+  if (told) return { kind: 'list', topic: told, modalities: ['passages'] };
+  if (SUMMARY.some((pattern) => pattern.test(plain))) return { kind: 'summary', topic: '', modalities: undefined };
+  return LENGTH.test(plain) ? { kind: 'length', topic: '', modalities: undefined } : undefined;
+}
+
+/** Which videos lack something, and how many have it. */
+function videosIn(plain: string): Question | undefined {
+  const thing = LACKING.exec(plain)?.groups?.thing ?? '';
+  const without = /^(?:people|speakers?|words?)$/.test(thing) ? thing : trimmed(thing);
+  if (without && !NO_THING.test(thing)) {
+    const kind = /\b(?:how many|number of|count)\b/.test(plain) ? 'count' : 'list';
+    return { kind, unit: 'videos', topic: '', without };
+  }
+  if (!COUNT_VIDEOS.test(plain)) return undefined;
+  return { kind: 'count', unit: 'videos', topic: trimmed(plain.replace(COUNT_VIDEOS, ' ')) };
+}
+
+/** How long, and how often. */
+function placesIn(plain: string): Question | undefined {
+  const lasting = HOW_LONG.test(plain) && LASTING.test(plain);
+  const topic = lasting ? trimmed(plain.replace(HOW_LONG, ' ').replace(/ in view$/, '')) : '';
+  if (topic) return { kind: 'count', unit: 'time', topic };
+  return COUNT.test(plain) ? { kind: 'count', unit: 'places', topic: trimmed(plain.replace(COUNT, ' ')) } : undefined;
+}
+
+/** The first place of something, the last or the third one; "the last thing said", and "the last thing said about the weather". */
+function endIn(plain: string): Question | undefined {
+  const [thing, ...ends] = FIRST_THING.exec(plain) ?? [];
+  const end = FIRST.exec(plain)?.[1] ?? FIRST_VERB.exec(plain)?.[1] ?? ends.find(Boolean);
+  if (!end) return undefined;
+  const about = thing ? (ABOUT.exec(plain)?.[1] ?? '') : plain;
+  const ofPictures = thing && /scene|picture|shot/.test(thing) ? { modalities: ['frames' as const] } : {};
+  const nth = ORDINALS.indexOf(end) + 1;
+  if (nth > 1) {
+    const topic = trimmed(about.replace(FIRST, ' '));
+    return topic ? { kind: 'order', direction: 'first', nth, topic, ...ofPictures } : undefined;
+  }
+  const direction = ['first', 'earliest', 'opening'].includes(end) ? 'first' : 'last';
+  return { kind: 'order', direction, topic: trimmed(about), ...ofPictures };
+}
+
+function listIn(plain: string): Question | undefined {
+  if (WHICH_VIDEOS.test(plain))
+    return { kind: 'list', unit: 'videos', topic: trimmed(plain.replace(WHICH_VIDEOS, ' ')) };
+  return LIST.test(plain) ? { kind: 'list', topic: trimmed(plain) } : undefined;
 }

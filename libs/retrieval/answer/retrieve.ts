@@ -1,6 +1,6 @@
 import { terms } from '#store';
 import { isSure } from '../candidate.ts';
-import type { Modality, Moment } from '../index.ts';
+import type { Moment } from '../index.ts';
 import { withAnswer } from './beside.ts';
 import { findAt } from './clock.ts';
 import type { Resolved } from './follow-up.ts';
@@ -14,6 +14,7 @@ import {
   closest,
   covering,
   type Findings,
+  findingsAbout,
   findingsOf,
   type Known,
   knownVideos,
@@ -21,7 +22,10 @@ import {
   MAX_NAMED,
   MAX_VIDEOS,
   needles,
+  noteOf,
+  nothingOf,
   passageMoment,
+  saidAndShown,
   sceneMoment,
 } from './plan.ts';
 import { type Question, readTimed, titlesAtEnd } from './question.ts';
@@ -236,11 +240,7 @@ async function findNeighbour(looking: Looking, anchor: Resolved['anchor']): Prom
     ? { ...anchor, score: 1, confidence: 1, evidence: [] }
     : (await sources.search({ query: topic, videoIds, limit: 5 }, signal)).find(isSure);
   if (!place) return findingsOf(looking, [], false);
-  const wants = (modality: Modality): boolean => modalities?.includes(modality) ?? true;
-  const [passages, scenes] = await Promise.all([
-    wants('passages') ? sources.passages(place.videoId) : [],
-    wants('frames') ? sources.scenes(place.videoId) : [],
-  ]);
+  const [passages, scenes] = await saidAndShown(looking, place.videoId);
   const beside = <T extends { startMs: number; endMs: number }>(all: T[]): T[] => {
     if (direction === 'during') {
       const isOther = ({ startMs }: T) => place.evidence[0]?.kind !== 'passage' || startMs !== place.startMs;
@@ -288,15 +288,8 @@ async function compareTopics(looking: Looking): Promise<Findings | undefined> {
     found.filter(isSure).map((moment) => ({ moment, topic: topics[i] as string })),
   );
   if (shown.length === 0) return undefined;
-  const moments = shown.map(({ moment }) => moment);
-  const missing = topics.filter((one) => shown.every((other) => other.topic !== one));
-  const all = await findingsOf(looking, moments, true);
-  return {
-    ...all,
-    about: all.moments.map((kept) => shown[moments.indexOf(kept)]?.topic ?? ''),
-    missing,
-    ...(missing.length > 0 && { note: `I found nothing of ${missing.map((one) => quoted(one)).join(', ')}.` }),
-  };
+  const found = await findingsAbout(looking, topics, shown);
+  return { ...found, ...noteOf(nothingOf(found.missing)) };
 }
 
 /** The same question put to each video: where they are many, to those that have the best places of it. */

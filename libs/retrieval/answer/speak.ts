@@ -56,7 +56,7 @@ export async function* speak(asked: Asked): AsyncGenerator<string, Spoken | unde
       });
       // With pictures there would have been something to judge by.
       if (!spoken && failure) throw failure;
-      return spoken && { ...(failure && { failure }), ...spoken };
+      return spoken && { ...spoken, failure: spoken.failure ?? failure };
     } catch (error) {
       if (!(error instanceof LlmError) || isBegun) throw error;
       failure = error;
@@ -112,7 +112,7 @@ async function* speakOnce(
     end === 'length'
       ? new LlmError('llm_too_long', 'The answer was longer than LLM_MAX_TOKENS; its end is missing.')
       : undefined;
-  return { cited: filter.cited, found: true, ...(failure && { failure }) };
+  return { cited: filter.cited, found: true, failure };
 }
 
 const UNCITED = 'The chat model gave no sources for what it answered.';

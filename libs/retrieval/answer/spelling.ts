@@ -3,7 +3,7 @@ import { isFunctionWord, termOf, wordsOf } from '#store';
 import type { Evidence } from '../index.ts';
 import { isLight } from '../light.ts';
 import { highlights, readQuery } from '../query.ts';
-import type { AnswerSources, Findings } from './plan.ts';
+import { type AnswerSources, type Findings, noteOf } from './plan.ts';
 import { trimmed } from './wording.ts';
 
 /** Of a question that found nothing; one with more words is no slip of the hand. */
@@ -80,7 +80,7 @@ export async function respelled(
 /** Findings of the question as it was meant, which say so. */
 export function readAs(findings: Findings, near: Map<string, string>, quoted: (word: string) => string): Findings {
   const notes = [...near].map(([word, other]) => `Nobody says ${quoted(word)}: I took it for ${quoted(other)}.`);
-  return { ...findings, note: [...(findings.note ? [findings.note] : []), ...notes].join(' ') };
+  return { ...findings, ...noteOf([findings.note ?? [], notes].flat()) };
 }
 
 /** Letters that are wrong, missing, too many, or in each other's place (optimal string alignment; Damerau, "A technique for computer detection and correction of spelling errors", CACM 7(3), 1964). */

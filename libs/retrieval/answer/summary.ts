@@ -1,5 +1,5 @@
 import type { PassageRow } from '#store';
-import type { LabelInVideo, Modality, Moment } from '../index.ts';
+import type { LabelInVideo, Moment } from '../index.ts';
 import type { LabelSpan } from '../labels.ts';
 import { centrality, countTerms } from './central.ts';
 import {
@@ -11,6 +11,7 @@ import {
   MAX_VIDEOS,
   passageEvidence,
   sceneMoment,
+  wants,
 } from './plan.ts';
 
 /** Windows that the timeline is cut into for a summary, all videos together, and the least length of one. */
@@ -27,16 +28,15 @@ export async function summarise({ sources, question, signal }: Looking, all: Kno
   const texts: string[] = [];
   const shown: Moment[] = [];
   const labels: (LabelInVideo | undefined)[] = [];
-  const wants = (modality: Modality): boolean => question.modalities?.includes(modality) ?? true;
   for (const video of videos) {
     signal?.throwIfAborted();
-    const passages = wants('passages') ? await sources.passages(video.id) : [];
+    const passages = wants(question, 'passages') ? await sources.passages(video.id) : [];
     const most = Math.floor(MAX_WINDOWS / videos.length);
     for (const group of await inWindows(passages, { most, isEach: question.stretch !== undefined }, signal)) {
       windows.push(windowMoment(group));
       texts.push(group.map(({ passage }) => passage.text).join(' '));
     }
-    if (!wants('frames')) continue;
+    if (!wants(question, 'frames')) continue;
     const seen = (await sources.labels(video.id)).slice(0, MOST_SEEN);
     shown.push(...seen.map((label) => labelMoment(video.id, label)));
     labels.push(...seen);

@@ -1,6 +1,6 @@
 import { type PassageRow, terms, wordsOf } from '#store';
 import { readQuery } from '../query.ts';
-import { type Findings, findingsOf, knownVideos, type Looking, MAX_PLACES, passageMoment } from './plan.ts';
+import { countOf, type Findings, findingsOf, knownVideos, type Looking, MAX_PLACES, passageMoment } from './plan.ts';
 import { trimmed } from './wording.ts';
 
 const QUOTED = /["“„]([^"“”„]+)["“”]/gu;
@@ -35,12 +35,7 @@ export async function findVerbatim(looking: Looking, text: string, wanted: strin
   for (const { id } of videos) found.push(...(await sources.passages(id)).filter(says));
   if (found.length === 0) return undefined;
   const all = await findingsOf(looking, found.slice(0, MAX_PLACES).map(passageMoment), true);
-  const count = {
-    places: found.length,
-    videos: new Set(found.map(({ videoId }) => videoId)).size,
-    totalMs: found.reduce((sum, { startMs, endMs }) => sum + endMs - startMs, 0),
-  };
-  return { ...all, count, capped: isOpen };
+  return { ...all, count: countOf(found), capped: isOpen };
 }
 
 /** As it is written, and as whole words. One word at the beginning of a sentence is seldom a name ("It rains"). */
