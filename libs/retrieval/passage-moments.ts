@@ -73,6 +73,8 @@ export function momentsOfPassages(
   return moments.sort(byScore);
 }
 const sureness = (share: number): number => logistic((share - SURE_SHARE) / SURE_SLOPE);
+/** How sure a passage is that has half of what is asked for, with what is said around it. */
+export const HALF_SAID = AROUND * sureness(0.5);
 
 interface Match {
   hit: PassageHit;

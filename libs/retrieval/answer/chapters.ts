@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { cosine, type FrameRow, type PassageRow } from '#store';
+import { mean } from '../prompts.ts';
 import { countTerms, idfOf } from './central.ts';
 import { cutToTokens, type Llm, UsageMeter } from './llm.ts';
 import { LlmError } from './llm-error.ts';
@@ -102,14 +103,15 @@ export async function chaptersOf({
 /** Changes between the means of the frames before and after, each kept frame counted once; weaker inside of a passage. */
 async function pictureBorders(frames: FrameRow[], passages: PassageRow[]): Promise<Border[]> {
   const sudden = await changes(frames);
+  const meanOf = (from: number, to: number) => mean(frames.slice(from, to).map(({ vector }) => vector));
   const borders: Border[] = [];
   let at = 0;
   let spokenUntilMs = 0;
   for (const [i, change] of sudden.entries()) {
     if (i % BATCH === BATCH - 1) await nextTurn();
     if (change < MIN_CHANGE) continue;
-    const before = mean(frames.slice(Math.max(0, i + 1 - WINDOW_FRAMES), i + 1));
-    const after = mean(frames.slice(i + 1, i + 1 + WINDOW_FRAMES));
+    const before = meanOf(Math.max(0, i + 1 - WINDOW_FRAMES), i + 1);
+    const after = meanOf(i + 1, i + 1 + WINDOW_FRAMES);
     // The smaller of the two: a flash changes the one, a slow pan the other.
     const lasting = Math.min(1, change, 1 - cosine(before, after));
     const atMs = (frames[i + 1] as FrameRow).startMs;
@@ -242,12 +244,6 @@ export async function titleChapters(
   }
 }
 
-function mean(frames: FrameRow[]): Float32Array {
-  const sum = new Float32Array(frames[0]?.vector.length ?? 0);
-  for (const { vector } of frames)
-    for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (vector[i] as number);
-  return sum;
-}
 function sparseCosine(a: Map<string, number>, b: Map<string, number>, idf: Map<string, number>): number {
   let [product, squareA, squareB] = [0, 0, 0];
   for (const [term, n] of a) {

@@ -1,6 +1,6 @@
 import { ORDINALS } from '#store';
 import type { Evidence, LabelInVideo, Moment } from '../index.ts';
-import { closest, type Findings, needles, nothingOf, onlyNamed, saidOrShown, type VideoFacts } from './plan.ts';
+import { closest, type Findings, needles, nothingOf, onlyNamed, saidOrShown } from './plan.ts';
 import { numberOf } from './prompt.ts';
 import { clock, lasting, neutral, placeOf, quoted, titled } from './text.ts';
 import { whenOf, whereIn } from './times.ts';
@@ -16,30 +16,40 @@ const MAX_QUOTE = 300;
 const TOGETHER_MS = 500;
 const UNKNOWN = { title: 'a video' };
 
+/** A moment with its `[n]` and what it is to the answer. */
+interface Numbered {
+  moment: Moment;
+  n: number;
+  role?: 'place' | 'said' | 'seen';
+  label?: LabelInVideo;
+  about?: string;
+}
+const numbered = ({ moments, roles, labels, about }: Findings): Numbered[] =>
+  moments.map((moment, i) => ({ moment, n: i + 1, role: roles?.[i], label: labels?.[i], about: about?.[i] }));
+
 /** An answer made of what was found, word for word, with no model: what is said, what is seen, where, each with its `[n]`. */
 export function extractive(findings: Findings): string {
   if (!findings.found) return notFound(findings) + nearest(findings);
   if (findings.parts) return inParts(findings.parts, findings.missing ?? []);
-  const { question } = findings;
+  const { question, roles, about, videos } = findings;
   const { kind, direction, nth } = question;
   if (question.without && !question.topic) return lacking(findings, question.without);
   if (kind === 'list' || kind === 'count') return places(findings);
-  if (kind === 'summary') return summary(findings);
-  if (kind === 'comparison') return findings.roles ? summary(findings) : comparison(findings);
-  if (kind === 'order' && (direction === 'first' || direction === 'last')) {
-    const which = nth ? `The ${ORDINALS[nth - 1]} time,` : capital(direction);
-    return findings.moments.map((moment, i) => described(moment, i + 1, findings, which)).join(' ');
-  }
-  if (kind === 'order' && findings.roles) return neighbours(findings);
-  if (kind === 'sequence' && findings.about) return sequence(findings);
-  if (kind === 'length') {
-    const { videos } = findings;
-    return findings.moments
-      .map(({ videoId, endMs }, i) => `${titleOf(videos.get(videoId))} is ${clock(endMs)} long [${i + 1}].`)
-      .join(' ');
-  }
-  if (kind === 'clock') return findings.moments.map((moment, i) => described(moment, i + 1, findings)).join(' ');
-  return needle(findings);
+  if (kind === 'summary' || (kind === 'comparison' && roles)) return summary(findings);
+  if (kind === 'comparison') return comparison(findings);
+  if (kind === 'order' && roles) return neighbours(findings);
+  if (kind === 'sequence' && about) return sequence(findings);
+  const all = numbered(findings);
+  if (kind === 'length')
+    return all.map(({ moment, n }) => `${titleOf(moment, videos)} is ${clock(moment.endMs)} long [${n}].`).join(' ');
+  if (kind === 'clock') return described(all, videos);
+  if (kind === 'order' && (direction === 'first' || direction === 'last'))
+    return described(all, videos, nth ? `The ${ORDINALS[nth - 1]} time,` : capital(direction));
+  const told = needles(findings);
+  return described(
+    told.flatMap((moment) => all.find((one) => one.moment === moment) ?? []),
+    videos,
+  );
 }
 
 /** What an answer says of itself, after what it says of the videos. */
@@ -66,9 +76,9 @@ export function notFound({ question, scope, reason, isPart, unheard = [] }: Find
 
 /** What has half of what was asked for, told as that. */
 function nearest(findings: Findings): string {
-  const { moments, reason, scope } = findings;
+  const { moments, reason, scope, videos } = findings;
   const moment = reason || scope?.length === 0 ? undefined : closest(findings);
-  return moment ? ` ${described(moment, moments.indexOf(moment) + 1, findings, 'What comes nearest is')}` : '';
+  return moment ? ` ${described([{ moment, n: moments.indexOf(moment) + 1 }], videos, 'What comes nearest is')}` : '';
 }
 
 /** Each answered for itself, its citations counted on. */
@@ -83,33 +93,22 @@ function inParts(parts: Findings[], missing: string[]): string {
   return [...answers, ...nothingOf(missing)].join(' ');
 }
 
-function needle(findings: Findings): string {
-  const { moments } = findings;
-  return needles(findings)
-    .map((moment) => described(moment, moments.indexOf(moment) + 1, findings))
-    .join(' ');
-}
-
 function places(findings: Findings): string {
-  const { moments, question, capped } = findings;
-  const isVideos = question.unit === 'videos';
-  const count = numberOf(findings);
-  const what = isVideos
-    ? plural(count, 'video')
-    : question.kind === 'count'
-      ? plural(count, 'time')
-      : plural(count, 'place');
+  const { moments, question, capped, count, videos } = findings;
+  const { unit, kind } = question;
   const least = capped ? 'at least ' : '';
+  const what = unit === 'videos' ? 'video' : kind === 'count' ? 'time' : 'place';
+  const number = plural(numberOf(findings), unit === 'time' ? 'place' : what);
   const lead =
-    question.unit === 'time'
-      ? `In all ${least}${lasting(findings.count?.totalMs ?? 0)}, in ${plural(count, 'place')}`
-      : `Found ${isVideos || question.kind === 'list' ? 'in ' : ''}${least}${what}`;
-  const written = moments.slice(0, MAX_SENTENCES).map((moment, i) => described(moment, i + 1, findings));
+    unit === 'time'
+      ? `In all ${least}${lasting(count?.totalMs ?? 0)}, in ${number}`
+      : `Found ${what === 'time' ? '' : 'in '}${least}${number}`;
+  const written = numbered(findings).slice(0, MAX_SENTENCES);
   const given = moments.length - written.length;
-  const rest = given + Math.max(0, (findings.count?.places ?? 0) - moments.length);
+  const rest = given + Math.max(0, (count?.places ?? 0) - moments.length);
   const some = rest > given ? `, of which ${given} are` : '';
   const more = rest > 0 ? [`And ${rest} more${some} ${cites(moments.slice(written.length), written.length)}.`] : [];
-  return [`${lead} ${cites(moments)}.`, ...written, ...more].join(' ');
+  return [`${lead} ${cites(moments)}.`, described(written, videos), ...more].join(' ');
 }
 
 /** Videos that have nothing of something. */
@@ -119,51 +118,47 @@ function lacking({ question, moments, count, videos }: Findings, without: string
     : `Nothing of ${quoted(without)} was found`;
   const all = count?.videos ?? 0;
   if (all === 0) return `There is no video in which ${nothing.replace('Nothing', 'nothing')} ${cites(moments)}.`;
-  const given = moments.map(({ videoId }, i) => `${titleOf(videos.get(videoId))} [${i + 1}]`);
+  const given = moments.map((moment, i) => `${titleOf(moment, videos)} [${i + 1}]`);
   const more = all > given.length ? [`${all - given.length} more`] : [];
   return `${nothing} in ${plural(all, 'video')}: ${joined([...given, ...more])}.`;
 }
 
 const SIDES = { after: 'After', before: 'Before', during: 'During' } as const;
-function neighbours({ question, moments, roles, videos, isPart }: Findings): string {
+function neighbours(findings: Findings): string {
+  const { question, moments, roles, videos, isPart } = findings;
   const side = question.direction as keyof typeof SIDES;
-  const facts = videos.get(moments[0]?.videoId ?? '');
-  const sentences: string[] = [];
   const isPlaced = roles?.[0] === 'place';
-  for (const [i, moment] of moments.entries()) {
-    const n = i + 1;
-    if (roles?.[i] === 'place') sentences.push(described(moment, n, { videos }));
-    else {
-      const [only] = moment.evidence;
-      const when = only?.kind === 'passage' ? `said at ${clock(moment.startMs)}` : `seen ${span(moment)}`;
-      const words = only?.text ? `: ${quoted(only.text, MAX_QUOTE)}` : '';
-      sentences.push(`${SIDES[side]} ${isPlaced ? 'it' : 'that'}, ${when} in ${titleOf(facts)}${words} [${n}].`);
-    }
-  }
+  const sentences = numbered(findings).map(({ moment, n, role }) => {
+    if (role === 'place') return described([{ moment, n }], videos);
+    const [only] = moment.evidence;
+    const when = only?.kind === 'passage' ? `said at ${clock(moment.startMs)}` : `seen ${span(moment)}`;
+    const words = only?.text ? `: ${quoted(only.text, MAX_QUOTE)}` : '';
+    return `${SIDES[side]} ${isPlaced ? 'it' : 'that'}, ${when} in ${titleOf(moment, videos)}${words} [${n}].`;
+  });
   if (isPlaced && moments.length === 1) {
     const what = side === 'during' ? `is ${saidOrShown(question)}` : 'comes';
-    sentences.push(`Nothing ${what} ${side} it in ${placeOf(facts ?? UNKNOWN, isPart)} [1].`);
+    const facts = videos.get(moments[0]?.videoId ?? '') ?? UNKNOWN;
+    sentences.push(`Nothing ${what} ${side} it in ${placeOf(facts, isPart)} [1].`);
   }
   return sentences.join(' ');
 }
 
 /** Which of two things comes first in each video, or what there is of them. */
-function sequence({ question, moments, about = [], videos }: Findings): string {
-  const { topics, direction } = question;
+function sequence(findings: Findings): string {
+  const { topics, direction } = findings.question;
+  const { videos } = findings;
   const end = direction === 'last' ? 'last' : 'first';
-  const numbered = moments.map((moment, i) => ({ moment, n: i + 1, name: quoted(about[i] ?? ''), topic: about[i] }));
-  const sentences = [...Map.groupBy(numbered, ({ moment }) => moment.videoId)].flatMap(([id, all]) => {
-    const title = titleOf(videos.get(id));
-    const [one, other] = all.toSorted((a, b) => a.moment.startMs - b.moment.startMs);
-    if (!one) return [];
-    const at = ({ moment, n }: typeof one) => `${end} ${happening(moment)} [${n}]`;
-    if (!other) return described(one.moment, one.n, { videos }, `${one.name} is ${end}`);
-    if (other.moment.startMs - one.moment.startMs < TOGETHER_MS) {
-      return `${one.name} and ${other.name} come at the same time in ${title}: ${at(one)} and ${at(other)}.`;
-    }
-    const isSo = (direction === 'before') === (one.topic === topics?.[0]);
+  const at = ({ moment, n }: Numbered): string => `${end} ${happening(moment)} [${n}]`;
+  const name = ({ about = '' }: Numbered): string => quoted(about);
+  const sentences = [...Map.groupBy(numbered(findings), ({ moment }) => moment.videoId).values()].map((all) => {
+    const [one, other] = all.toSorted((a, b) => a.moment.startMs - b.moment.startMs) as [Numbered, Numbered?];
+    const title = titleOf(one.moment, videos);
+    if (!other) return described([one], videos, `${name(one)} is ${end}`);
+    if (other.moment.startMs - one.moment.startMs < TOGETHER_MS)
+      return `${name(one)} and ${name(other)} come at the same time in ${title}: ${at(one)} and ${at(other)}.`;
+    const isSo = (direction === 'before') === (one.about === topics?.[0]);
     const lead = direction === 'before' || direction === 'after' ? `${isSo ? 'Yes' : 'No'}: ` : '';
-    return `${lead}${one.name} comes before ${other.name} in ${title}: ${at(one)} and ${at(other)}.`;
+    return `${lead}${name(one)} comes before ${name(other)} in ${title}: ${at(one)} and ${at(other)}.`;
   });
   return sentences.join(' ');
 }
@@ -176,29 +171,28 @@ function happening(moment: Moment): string {
 }
 
 /** Of each video the most telling passage of each part of its timeline, and what is seen most or its longest scenes. */
-function summary({ question, moments, roles, labels, scope = [] }: Findings): string {
-  const numbered = moments.map((moment, i) => ({ moment, n: i + 1, role: roles?.[i], label: labels?.[i] }));
+function summary(findings: Findings): string {
+  const { scope = [], question } = findings;
+  const { stretch } = question;
+  const all = numbered(findings);
+  const most = Math.max(2, Math.floor((stretch ? MAX_IN_STRETCH : MAX_SUMMARY) / scope.length));
   return scope
     .flatMap((video) => {
-      const own = numbered.filter(({ moment }) => moment.videoId === video.id);
-      const said = spread(
-        own.filter(({ role }) => role === 'said'),
-        Math.max(2, Math.floor((question.stretch ? MAX_IN_STRETCH : MAX_SUMMARY) / scope.length)),
-      );
+      const own = all.filter(({ moment }) => moment.videoId === video.id);
+      const said = own.filter(({ role }) => role === 'said');
       const seen = own.filter(({ role }) => role === 'seen');
-      const { stretch } = question;
-      const long = stretch ? ` ${whenOf(stretch)}` : video.durationMs ? ` (${clock(video.durationMs)})` : '';
-      const name = `${titled(video.title)}${long}`;
-      const told = said.map(({ moment, n }) => {
+      const told = spread(said, most).map(({ moment, n }) => {
         const [best] = moment.evidence as [Evidence];
         return `at ${clock(best.atMs)} ${quoted(best.text ?? '', MAX_QUOTE)} [${n}]`;
       });
       const shown = seen.map(({ moment, n, label }) => `${label ? labelled(label, moment) : span(moment)} [${n}]`);
-      const again = told.length > 0 ? titled(video.title) : name;
+      const long = stretch ? ` ${whenOf(stretch)}` : video.durationMs ? ` (${clock(video.durationMs)})` : '';
+      const name = titled(video.title);
+      const again = told.length > 0 ? name : name + long;
       const scenes = seen.length === 1 ? `The only scene of ${again} is` : `The longest scenes of ${again} are`;
       const what = seen.some(({ label }) => label) ? `Seen most in ${again}:` : scenes;
       return [
-        ...(told.length > 0 ? [`Said in ${name}: ${joined(told)}.`] : []),
+        ...(told.length > 0 ? [`Said in ${name}${long}: ${joined(told)}.`] : []),
         ...(shown.length > 0 ? [`${what} ${joined(shown)}.`] : []),
       ];
     })
@@ -217,30 +211,31 @@ function spread<T extends { moment: Moment }>(all: T[], count: number): T[] {
   return picked;
 }
 
-function comparison({ moments, videos, scope = [] }: Findings): string {
-  const numbered = moments.map((moment, i) => ({ moment, n: i + 1 }));
+function comparison(findings: Findings): string {
+  const { videos, scope = [] } = findings;
   return scope
-    .map((video) => {
-      const own = numbered.filter(({ moment }) => moment.videoId === video.id);
-      if (own.length === 0) return `In ${titled(video.title)}, nothing of it was found.`;
-      return own.map(({ moment, n }) => described(moment, n, { videos })).join(' ');
+    .map(({ id, title }) => {
+      const own = numbered(findings).filter(({ moment }) => moment.videoId === id);
+      return own.length > 0 ? described(own, videos) : `In ${titled(title)}, nothing of it was found.`;
     })
     .join(' ');
 }
 
-/** `Said at 1:05 in "Sample": “…” [1].` or `Seen from 0:40 to 0:52 in "Sample" [2].` */
-function described(moment: Moment, n: number, { videos }: Pick<Findings, 'videos'>, how = ''): string {
-  const title = titleOf(videos.get(moment.videoId));
-  const name = onlyNamed(moment);
-  if (name) return `${title} has it in its title or metadata: ${quoted(name, MAX_QUOTE)} [${n}].`;
-  const said = moment.evidence.filter(({ kind }) => kind === 'passage').sort((a, b) => a.atMs - b.atMs);
-  const words = quoted(said.map(({ text }) => text ?? '').join(' '), MAX_QUOTE);
+/** `Said at 1:05 in "Sample": “…” [1]. Seen from 0:40 to 0:52 in "Sample" [2].` */
+function described(all: Numbered[], videos: Findings['videos'], how = ''): string {
   const verb = (word: string) => (how ? `${how} ${word}` : capital(word));
-  if (moment.evidence.find(({ kind }) => kind !== 'title')?.kind === 'passage') {
-    return `${verb('said')} at ${clock(said[0]?.atMs ?? moment.startMs)} in ${title}: ${words} [${n}].`;
-  }
-  const heard = said.length > 0 ? `, where ${words} is said` : '';
-  return `${verb('seen')} ${span(seenIn(moment))} in ${title}${heard} [${n}].`;
+  const sentences = all.map(({ moment, n }) => {
+    const title = titleOf(moment, videos);
+    const name = onlyNamed(moment);
+    if (name) return `${title} has it in its title or metadata: ${quoted(name, MAX_QUOTE)} [${n}].`;
+    const said = moment.evidence.filter(({ kind }) => kind === 'passage').sort((a, b) => a.atMs - b.atMs);
+    const words = quoted(said.map(({ text }) => text ?? '').join(' '), MAX_QUOTE);
+    if (moment.evidence.find(({ kind }) => kind !== 'title')?.kind === 'passage')
+      return `${verb('said')} at ${clock(said[0]?.atMs ?? moment.startMs)} in ${title}: ${words} [${n}].`;
+    const heard = said.length > 0 ? `, where ${words} is said` : '';
+    return `${verb('seen')} ${span(seenIn(moment))} in ${title}${heard} [${n}].`;
+  });
+  return sentences.join(' ');
 }
 
 /** Where a title makes a moment surer, its span is of the title. */
@@ -259,7 +254,8 @@ function labelled({ label, totalMs, count }: LabelInVideo, longest: Moment): str
   return `${neutral(label)} (${total}${span(longest)})`;
 }
 
-const titleOf = (video: VideoFacts | undefined): string => titled((video ?? UNKNOWN).title);
+const titleOf = ({ videoId }: Moment, videos: Findings['videos']): string =>
+  titled((videos.get(videoId) ?? UNKNOWN).title);
 const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
 const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
 const cites = (moments: Moment[], from = 0): string => moments.map((_, i) => `[${from + i + 1}]`).join('');

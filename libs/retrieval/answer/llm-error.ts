@@ -101,7 +101,7 @@ export function explain(thrown: unknown, { apiKey, hasPictures }: { apiKey?: str
 
 export const CUT_OFF = 'The chat model stopped in the middle of its answer.';
 export const ENDLESS =
-  'The chat model did not come to an end within LLM_MAX_TOKENS, of which its thoughts are a part where it thinks.';
+  'The chat model did not come to an end within LLM_MAX_TOKENS. A model that thinks first needs some thousands of them.';
 
 /** The error in a body that came with 200: `{"error": …}`, or vLLM's `{"object":"error"}`. */
 export function errorIn(body: unknown): Error | undefined {

@@ -236,18 +236,17 @@ export class UsageMeter {
   constructor(readonly options: Pick<LlmOptions, 'inputPrice' | 'outputPrice'>) {}
 
   add(counted: OpenAI.CompletionUsage | null | undefined, messages: Message[], written: string): void {
-    const isCounted = isCount(counted?.prompt_tokens) && isCount(counted?.completion_tokens);
-    const prompt = isCounted
-      ? (counted?.prompt_tokens as number)
-      : estimateTokens(JSON.stringify(messages.map(({ content }) => textOf(content))));
-    const completion = isCounted ? (counted?.completion_tokens as number) : estimateTokens(written);
-    const before = this.#usage;
-    this.#usage = {
-      promptTokens: (before?.promptTokens ?? 0) + prompt,
-      completionTokens: (before?.completionTokens ?? 0) + completion,
-      totalTokens: (before?.totalTokens ?? 0) + prompt + completion,
-      ...((!isCounted || before?.estimated) && { estimated: true }),
-    };
+    let { prompt_tokens: prompt, completion_tokens: completion } = counted ?? {};
+    let { promptTokens, completionTokens, estimated }: Partial<Usage> = this.#usage ?? {};
+    if (!isCount(prompt) || !isCount(completion)) {
+      prompt = estimateTokens(JSON.stringify(messages.map(({ content }) => textOf(content))));
+      completion = estimateTokens(written);
+      estimated = true;
+    }
+    promptTokens = (promptTokens ?? 0) + prompt;
+    completionTokens = (completionTokens ?? 0) + completion;
+    const totalTokens = promptTokens + completionTokens;
+    this.#usage = { promptTokens, completionTokens, totalTokens, estimated };
   }
 
   /** Undefined when nothing was asked. */
@@ -259,7 +258,7 @@ export class UsageMeter {
   }
 }
 
-const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** About: four characters of a Latin script a token, one of any other. Rather too many than too few. */
 export function estimateTokens(text: string): number {

@@ -2,7 +2,16 @@ import type { Places } from '../every-place.ts';
 import { readQuery } from '../query.ts';
 import { marked } from '../search.ts';
 import { endsOf, unsureEnd } from './places.ts';
-import { covering, type Findings, findingsAbout, type Looking, MAX_VIDEOS, noteOf, nothingOf } from './plan.ts';
+import {
+  covering,
+  everyPlaceIn,
+  type Findings,
+  findingsAbout,
+  type Looking,
+  MAX_VIDEOS,
+  noteOf,
+  nothingOf,
+} from './plan.ts';
 
 /**
  * Which of two things comes first: the first place of each (or the last, where it is asked which comes last), of all videos that have both, else of those
@@ -37,8 +46,9 @@ export async function findOrder(looking: Looking): Promise<Findings | undefined>
 }
 
 /** As the question says, said or shown; what is not found so may still be there in the other way. */
-async function placesOf({ sources, question, videoIds, signal }: Looking, query: string): Promise<Places> {
-  const { modalities } = question;
-  const places = await sources.everyPlace({ query, videoIds, modalities }, signal);
-  return places.moments.length > 0 || !modalities ? places : sources.everyPlace({ query, videoIds }, signal);
+async function placesOf(looking: Looking, query: string): Promise<Places> {
+  const { question } = looking;
+  const places = await everyPlaceIn(looking, query);
+  if (places.moments.length > 0 || !question.modalities) return places;
+  return everyPlaceIn({ ...looking, question: { ...question, modalities: undefined } }, query);
 }

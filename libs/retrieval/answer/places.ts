@@ -5,6 +5,7 @@ import { wholeOf } from './length.ts';
 import {
   countOf,
   covering,
+  everyPlaceIn,
   type Findings,
   findingsOf,
   inTime,
@@ -15,6 +16,7 @@ import {
   noteOf,
   passageMoment,
   sceneMoment,
+  searchIn,
 } from './plan.ts';
 
 /** Moments of a topic that was not found surely. */
@@ -25,12 +27,12 @@ const pick = <T>(all: T[], end: Ends): T | undefined => (end === 'first' ? all[0
 
 /** Every place that is sure, in the order of time. */
 export async function findPlaces(looking: Looking): Promise<Findings> {
-  const { sources, question, videoIds, signal } = looking;
-  const { topic, modalities, unit, without } = question;
+  const { topic, modalities, unit, without } = looking.question;
   // A title tells which video is about something, not how often or where it is.
   const openings = unit === 'videos' && !modalities;
-  const found = await sources.everyPlace({ query: topic, videoIds, modalities, openings }, signal);
-  const unwanted = without ? await sources.everyPlace({ query: without, videoIds }, signal) : undefined;
+  const found = await everyPlaceIn(looking, topic, openings);
+  const anyhow = { ...looking, question: { ...looking.question, modalities: undefined } };
+  const unwanted = without ? await everyPlaceIn(anyhow, without) : undefined;
   const not = new Set(unwanted?.moments.map(({ videoId }) => videoId));
   const moments = found.moments.filter(({ videoId }) => !not.has(videoId));
   const isWhole = found.isWhole && unwanted?.isWhole !== false;
@@ -52,13 +54,8 @@ export async function findPlaces(looking: Looking): Promise<Findings> {
 
 /** The videos in which nothing is found of what they must not have, each as a whole; where all have it, its first place in each. */
 export async function findLacking(looking: Looking, without: string): Promise<Findings> {
-  const { sources, question, videoIds, signal } = looking;
-  const { modalities } = question;
   const known = await knownVideos(looking);
-  const { moments, isWhole } = await sources.everyPlace(
-    { query: without, videoIds, modalities, openings: !modalities },
-    signal,
-  );
+  const { moments, isWhole } = await everyPlaceIn(looking, without, !looking.question.modalities);
   const having = new Set(moments.map(({ videoId }) => videoId));
   const ready = known.videos.filter(({ isReady }) => isReady !== false);
   const lacking = ready.filter(({ id }) => !having.has(id));
@@ -81,10 +78,9 @@ export async function findLacking(looking: Looking, without: string): Promise<Fi
 
 /** The first or last place of each video; without a topic, of anything said (or shown). */
 export async function findEnd(looking: Looking, end: Ends): Promise<Findings> {
-  const { sources, question, videoIds, signal } = looking;
-  const { topic, modalities, nth = 1 } = question;
+  const { topic, nth = 1 } = looking.question;
   if (!topic) return endOfAnything(looking, end);
-  const { moments, isWhole } = await sources.everyPlace({ query: topic, videoIds, modalities }, signal);
+  const { moments, isWhole } = await everyPlaceIn(looking, topic);
   if (moments.length === 0) return nearest(looking);
   const ends = [...endsOf(moments, end, nth).values()];
   if (ends.length === 0) {
@@ -133,8 +129,6 @@ export function endsOf(places: Moment[], end: Ends, nth = 1): Map<string, Moment
 }
 
 async function nearest(looking: Looking): Promise<Findings> {
-  const { sources, question, videoIds, signal } = looking;
-  const { topic, modalities } = question;
-  const moments = await sources.search({ query: topic, videoIds, modalities, limit: NEAREST }, signal);
+  const moments = await searchIn(looking, looking.question.topic, NEAREST);
   return { ...(await findingsOf(looking, moments, false)), count: { places: 0, videos: 0 } };
 }

@@ -3,6 +3,7 @@ import { SURE } from '../candidate.ts';
 import type { Places } from '../every-place.ts';
 import type { LabelInVideo, Modality, Moment } from '../index.ts';
 import { kindsAsked, names } from '../kinds.ts';
+import { HALF_SAID } from '../passage-moments.ts';
 import type { Question } from './question.ts';
 import type { Scene } from './scenes.ts';
 import { quoted } from './text.ts';
@@ -114,6 +115,12 @@ export async function knownVideos({ sources, videoIds, scope }: Looking): Promis
 export const covering = (kept: number, { count, isOpen }: Omit<Known, 'videos'>): Pick<Findings, 'covers'> =>
   kept < count ? { covers: `${kept} of ${isOpen ? 'at least ' : ''}${count}` } : {};
 
+/** Moments of a question's kind in the videos that it is asked of, best first; every place of that. */
+export const searchIn = ({ sources, question, videoIds, signal }: Looking, query: string, limit: number) =>
+  sources.search({ query, videoIds, modalities: question.modalities, limit }, signal);
+export const everyPlaceIn = ({ sources, question, videoIds, signal }: Looking, query: string, openings?: boolean) =>
+  sources.everyPlace({ query, videoIds, modalities: question.modalities, openings }, signal);
+
 /** Only of videos that are still there. */
 export async function findingsOf(
   { sources, question, scope, isPart }: Looking,
@@ -178,13 +185,11 @@ export function needles({ moments, question }: Pick<Findings, 'moments' | 'quest
   const isOnly = sure[0] !== undefined && isOfKind(sure[0]);
   return (isOnly ? sure.filter(isOfKind) : sure).slice(0, MAX_NEEDLES);
 }
-/** From here on a passage has half of what is asked for, with what is said around it (`passage-moments.ts`): no answer, but told as what comes nearest. */
-const CLOSE = 0.0006;
-/** Where nothing is sure, the passage that comes nearest. */
+/** Where nothing is sure, the passage that comes nearest, which has half of what is asked for: no answer, but told as that. */
 export function closest({ moments }: Pick<Findings, 'moments'>): Moment | undefined {
   return moments
     .filter(({ evidence: [best] }) => best?.kind === 'passage' && (best.highlights?.length ?? 0) > 0)
-    .filter(({ confidence }) => confidence >= CLOSE)
+    .filter(({ confidence }) => confidence >= HALF_SAID)
     .sort((a, b) => b.confidence - a.confidence)[0];
 }
 

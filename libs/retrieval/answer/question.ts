@@ -92,7 +92,7 @@ const ABOUT = /\b(?:about|on|with) (?!screen\b)(.+)$/;
 /** A head that asks for whatever there is, then which side of what: "what is said right after the rainbow". */
 const NEIGHBOUR =
   /^(?:and )?(?:what|who|which \w+)(?:'s| (?:is|are|was|were|do|does|did|can|comes?|came|happens?|happened|follows?))?(?: (?:they|he|she|we|you|i|people|someone|the (?:speaker|teacher|man|woman)))?(?: (?:be|being|the next thing|next|going on|there|talked about|say|says|said|talk about|mention|mentioned|show|shown|see|seen|visible|appears?|happens?|happening|comes?|heard|hear))*(?: (?:right|immediately|directly|shortly|just|soon))? (after|before|while|during|when)\b(.*)$/;
-const FOLLOWS = /^what (?:comes |happens )?(follows|precedes)\b(.*)$/;
+const FOLLOWS = /^what (?:comes |happens )?(follows|precedes)\b/;
 /** "Which comes first, the campfire or the rainbow?", "Is the weather or the price mentioned first?" */
 const WHICH_FIRST = [
   /^(?:which|what|who)\b(?<head>.*?)\b(?<end>first|earlier|sooner|last|later)\b(?<one>.*?)\bor\b(?<other>.+)$/,
@@ -202,22 +202,14 @@ function sequenceIn(plain: string): Question | undefined {
 }
 
 /** What is beside something. Only the head says what the answer is of: "what is said after the car appears". */
-function neighbourIn(plain: string): Question | undefined {
+function neighbourIn(written: string): Question | undefined {
+  const plain = written.replace(FOLLOWS, (_, verb) => `what comes ${verb === 'follows' ? 'after' : 'before'}`);
   const [, side, rest = ''] = NEIGHBOUR.exec(plain) ?? [];
   const modalities = modalitiesOf(plain.slice(0, plain.length - rest.length));
   // "What happens when water boils?" asks for no time.
-  if (side && (side !== 'when' || modalities)) {
-    const direction = side === 'after' || side === 'before' ? side : 'during';
-    return { kind: 'order', direction, topic: trimmed(rest), modalities };
-  }
-  const [, follows, what = ''] = FOLLOWS.exec(plain) ?? [];
-  if (!follows) return undefined;
-  return {
-    kind: 'order',
-    direction: follows === 'follows' ? 'after' : 'before',
-    topic: trimmed(what),
-    modalities: undefined,
-  };
+  if (!side || (side === 'when' && !modalities)) return undefined;
+  const direction = side === 'after' || side === 'before' ? side : 'during';
+  return { kind: 'order', direction, topic: trimmed(rest), modalities };
 }
 
 /** What is asked of videos as a whole. */

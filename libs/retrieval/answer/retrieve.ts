@@ -13,6 +13,7 @@ import {
   byId,
   closest,
   covering,
+  everyPlaceIn,
   type Findings,
   findingsAbout,
   findingsOf,
@@ -27,6 +28,7 @@ import {
   passageMoment,
   saidAndShown,
   sceneMoment,
+  searchIn,
 } from './plan.ts';
 import { type Question, readTimed, titlesAtEnd } from './question.ts';
 import { readAs, respelled, unheardOf } from './spelling.ts';
@@ -277,13 +279,9 @@ async function calledSo(looking: Looking, topic: string): Promise<Looking | unde
 
 /** Of one video, the best places of each of two things; undefined where the topic is one, or neither is found. */
 async function compareTopics(looking: Looking): Promise<Findings | undefined> {
-  const { sources, question, videoIds, signal } = looking;
-  const { topic, modalities } = question;
-  const topics = TWO_TOPICS.exec(topic)?.slice(1);
+  const topics = TWO_TOPICS.exec(looking.question.topic)?.slice(1);
   if (!topics) return undefined;
-  const each = await Promise.all(
-    topics.map((query) => sources.search({ query, videoIds, modalities, limit: MAX_COMPARED }, signal)),
-  );
+  const each = await Promise.all(topics.map((topic) => searchIn(looking, topic, MAX_COMPARED)));
   const shown = each.flatMap((found, i) =>
     found.filter(isSure).map((moment) => ({ moment, topic: topics[i] as string })),
   );
@@ -294,12 +292,12 @@ async function compareTopics(looking: Looking): Promise<Findings | undefined> {
 
 /** The same question put to each video: where they are many, to those that have the best places of it. */
 async function compare(looking: Looking, known: Known): Promise<Findings> {
-  const { sources, question, videoIds, signal } = looking;
-  const { topic, modalities } = question;
+  const { sources, question } = looking;
+  const { topic } = question;
   let { videos } = known;
   let left: Pick<Findings, 'covers' | 'note'> = {};
   if (known.count > MAX_VIDEOS) {
-    const { moments, isWhole } = await sources.everyPlace({ query: topic, videoIds, modalities }, signal);
+    const { moments, isWhole } = await everyPlaceIn(looking, topic);
     const having = [...new Set(moments.map(({ videoId }) => videoId))];
     const best = [...new Set([...having, ...videos.map(({ id }) => id)])].slice(0, MAX_VIDEOS);
     videos = await sources.videos(best, MAX_VIDEOS);
@@ -309,9 +307,7 @@ async function compare(looking: Looking, known: Known): Promise<Findings> {
         ? { note: `Nothing of it was found in the other ${others} of ${known.count} videos.` }
         : covering(videos.length, known);
   }
-  const each = await Promise.all(
-    videos.map(({ id }) => sources.search({ query: topic, videoIds: [id], modalities, limit: MAX_COMPARED }, signal)),
-  );
+  const each = await Promise.all(videos.map(({ id }) => searchIn({ ...looking, videoIds: [id] }, topic, MAX_COMPARED)));
   const moments = each.flatMap((found) => found.filter(isSure));
   return { question, moments, found: moments.length > 0, videos: byId(videos), scope: videos, ...left };
 }
