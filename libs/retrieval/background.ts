@@ -75,10 +75,13 @@ export async function backgrounds(
 /** Common to all texts, or a picture's own. */
 async function spreadOf(encoder: TextEncoder, frames: Float32Array[], picture?: Float32Array): Promise<number> {
   const part = frames.slice(0, SPREAD_SAMPLE);
-  const variance = picture ? meanVariance(part, [picture]) : await commonVariance(encoder, frames, part);
+  const common = async () => (part.length > 0 ? meanVariance(part, await commonTexts(encoder)) : 0);
+  // The index keeps the sample in memory and gives it again: a million products that no query needs to repeat.
+  const variance = picture ? meanVariance(part, [picture]) : await once(variances, frames, common);
   const prior = PRIOR_SPREAD_LOGITS / encoder.logitScale;
   return Math.sqrt((variance * part.length + prior ** 2 * PRIOR_FRAMES) / (part.length + PRIOR_FRAMES));
 }
+const variances = new WeakMap<Float32Array[], Promise<number>>();
 
 function beneath(vector: Float32Array, frames: Float32Array[], spread: number): Background {
   const cosines = new Float64Array(frames.length);
@@ -99,25 +102,17 @@ function meanVariance(frames: Float32Array[], texts: Float32Array[]): number {
   return variance;
 }
 
-/** By the sample, which the index keeps in memory and gives again: a million products that no query needs to repeat. */
-const variances = new WeakMap<TextEncoder, WeakMap<Float32Array[], Promise<number>>>();
-function commonVariance(encoder: TextEncoder, sample: Float32Array[], part: Float32Array[]): Promise<number> {
-  if (part.length === 0) return Promise.resolve(0);
-  const known = variances.get(encoder) ?? new WeakMap<Float32Array[], Promise<number>>();
-  variances.set(encoder, known);
-  const variance = known.get(sample) ?? commonTexts(encoder).then((texts) => meanVariance(part, texts));
-  known.set(sample, variance);
-  variance.catch(() => known.delete(sample));
-  return variance;
-}
-
 const encoded = new WeakMap<TextEncoder, Promise<Float32Array[]>>();
 /** Embeddings of what any library is asked for. */
-export function commonTexts(encoder: TextEncoder): Promise<Float32Array[]> {
-  const vectors = encoded.get(encoder) ?? encoder.encodeTexts(COMMON);
-  encoded.set(encoder, vectors);
-  vectors.catch(() => encoded.delete(encoder));
-  return vectors;
+export const commonTexts = (encoder: TextEncoder): Promise<Float32Array[]> =>
+  once(encoded, encoder, () => encoder.encodeTexts(COMMON));
+
+/** Made once for each key; what failed is tried again. */
+function once<K extends object, V>(known: WeakMap<K, Promise<V>>, key: K, make: () => Promise<V>): Promise<V> {
+  const value = known.get(key) ?? make();
+  known.set(key, value);
+  value.catch(() => known.delete(key));
+  return value;
 }
 
 function middleOf(sorted: Float64Array): number {

@@ -4,7 +4,7 @@ import { type Background, background } from './background.ts';
 import { byScore, type Candidate, groupByVideo, isSure, MAX_EVIDENCE, overlaps } from './candidate.ts';
 import { eachFrame, lengthOf } from './each-frame.ts';
 import { middleBeneath, showsSurely, sureness } from './frame-moments.ts';
-import { nearInMeaning, withMeaning } from './meaning.ts';
+import { asksForMeaning, nearInMeaning, withMeaning } from './meaning.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { mean, promptsOf } from './prompts.ts';
 import { type Query, readQuery } from './query.ts';
@@ -57,9 +57,10 @@ export async function everyPlace(deps: SearchDeps, options: EveryPlaceOptions, s
   const uses = (modality: Modality): boolean => modalities?.includes(modality) ?? true;
   const nothing = { found: [], isWhole: true };
   const unwanted = query.without.length > 0 ? await findUnwanted(deps, query.without, uses, filter, signal) : undefined;
+  const asked = { deps, query, filter, videos, unwanted, signal };
   const [seen, said, titles] = await Promise.all([
-    uses('frames') ? sightings(deps, query, { filter, videos, unwanted }, signal) : nothing,
-    uses('passages') ? mentions(deps, query, { filter, unwanted }, signal) : nothing,
+    uses('frames') ? sightings(asked) : nothing,
+    uses('passages') ? mentions(asked) : nothing,
     openings ? deps.titles?.() : undefined,
   ]);
   const sure = [...seen.found, ...said.found].filter(isSure);
@@ -69,17 +70,21 @@ export async function everyPlace(deps: SearchDeps, options: EveryPlaceOptions, s
   return { moments: apart([...sure, ...titled]), isWhole: seen.isWhole && said.isWhole };
 }
 
-async function mentions(
-  { index, passageEncoder }: SearchDeps,
-  query: Query,
-  { filter, unwanted }: { filter: IndexFilter; unwanted: Unwanted | undefined },
-  signal?: AbortSignal,
-): Promise<{ found: Candidate[]; isWhole: boolean }> {
+interface Asked extends Pick<EveryPlaceOptions, 'videos'> {
+  deps: SearchDeps;
+  query: Query;
+  filter: IndexFilter;
+  unwanted?: Unwanted;
+  signal?: AbortSignal;
+}
+interface Found {
+  found: Candidate[];
+  isWhole: boolean;
+}
+async function mentions({ deps, query, filter, unwanted, signal }: Asked): Promise<Found> {
   const [hits, meant] = await Promise.all([
-    index.searchPassages(query.said, filter, MAX_PASSAGES),
-    passageEncoder && query.phrases.length === 0
-      ? nearInMeaning(index, passageEncoder, query.said, filter, unwanted?.atText, signal)
-      : [],
+    deps.index.searchPassages(query.said, filter, MAX_PASSAGES),
+    asksForMeaning(deps, query) ? nearInMeaning(deps, query, filter, unwanted, signal) : [],
   ]);
   const found: Candidate[] = [];
   const kept = unwanted ? hits.filter((hit) => !unwanted.atText(hit)) : hits;
@@ -112,16 +117,7 @@ interface Sight {
   score: number;
 }
 
-async function sightings(
-  deps: SearchDeps,
-  query: Query,
-  {
-    filter,
-    videos,
-    unwanted,
-  }: { filter: IndexFilter; unwanted: Unwanted | undefined } & Pick<EveryPlaceOptions, 'videos'>,
-  signal?: AbortSignal,
-): Promise<{ found: Candidate[]; isWhole: boolean }> {
+async function sightings({ deps, query, filter, videos, unwanted, signal }: Asked): Promise<Found> {
   const { index, encoder } = deps;
   const vector = mean(await encoder.encodeTexts(promptsOf(query.seen, encoder), signal));
   const own = await background(deps, filter.tenant, vector, false);

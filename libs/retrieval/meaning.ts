@@ -1,6 +1,8 @@
-import { dot, type IndexFilter, type PassageHit, type VectorIndex } from '#store';
+import { dot, type IndexFilter, type PassageHit } from '#store';
 import { byScore, type Candidate, logistic } from './candidate.ts';
-import { fetchKept } from './without.ts';
+import type { Query } from './query.ts';
+import type { SearchDeps } from './search.ts';
+import { fetchKept, type Unwanted } from './without.ts';
 
 /** Encodes questions into the space of the passages; from libs/models, injected so that this library needs no model. */
 export interface PassageEncoder {
@@ -24,19 +26,22 @@ const SURE_SLOPE = 0.5;
 /** Words that are found say more than meaning that is near, where both are sure. */
 const SHARE = 0.9;
 
+/** Whether passages are found by what they mean: a phrase in quotes is asked for word for word. */
+export const asksForMeaning = ({ passageEncoder }: SearchDeps, { phrases }: Query): boolean =>
+  passageEncoder !== undefined && phrases.length === 0;
+
 /** Passages that mean what is asked for, whatever their words. */
 export async function nearInMeaning(
-  index: VectorIndex,
-  encoder: PassageEncoder,
-  text: string,
+  { index, passageEncoder: encoder }: SearchDeps,
+  { said }: Query,
   filter: IndexFilter,
-  isUnwanted?: (hit: PassageHit) => boolean,
+  unwanted: Unwanted | undefined,
   signal?: AbortSignal,
 ): Promise<Candidate[]> {
-  const [vector] = await encoder.encodeQueries([text], signal);
-  if (!vector) return [];
+  const [vector] = (await encoder?.encodeQueries([said], signal)) ?? [];
+  if (!encoder || !vector) return [];
   const [hits, sample] = await Promise.all([
-    fetchKept(HITS, (limit) => index.searchPassagesByVector(encoder, vector, filter, limit), isUnwanted),
+    fetchKept(HITS, (limit) => index.searchPassagesByVector(encoder, vector, filter, limit), unwanted?.atText),
     index.samplePassages(encoder, { tenant: filter.tenant }, SAMPLE),
   ]);
   const cosines = sample.map((other) => dot(other, vector));

@@ -3,7 +3,7 @@ import { background } from './background.ts';
 import type { Candidate, Names } from './candidate.ts';
 import { momentsOfFrames } from './frame-moments.ts';
 import { fuse, HALF } from './fuse.ts';
-import { nearInMeaning, type PassageEncoder, withMeaning } from './meaning.ts';
+import { asksForMeaning, nearInMeaning, type PassageEncoder, withMeaning } from './meaning.ts';
 import { momentsOfPassages } from './passage-moments.ts';
 import { mean, promptsOf } from './prompts.ts';
 import { highlights, type Query, readQuery } from './query.ts';
@@ -132,9 +132,10 @@ async function candidatesFor(asked: Asked): Promise<Record<Modality | 'titles', 
       : undefined;
   const titles = Promise.resolve(picture ? undefined : deps.titles?.());
   const named = titles.then((all): Names => all?.named(query.words) ?? new Map());
-  // What takes longest begins first. A phrase in quotes is asked for word for word.
+  const byMeaningFor = () => nearInMeaning(deps, query, filter, unwanted, signal);
+  // What takes longest begins first.
   const [byMeaning, frames, byWords, titled] = await Promise.all([
-    usesWords && query.phrases.length === 0 ? byMeaningFor(asked, unwanted) : [],
+    usesWords && asksForMeaning(deps, query) ? timed(deps, 'meaning', byMeaningFor) : [],
     uses('frames') ? framesFor(asked, unwanted, named) : [],
     usesWords ? passagesFor(asked, unwanted, named) : [],
     // Of two things at once, a title says neither when.
@@ -184,15 +185,4 @@ async function passagesFor(
   const fetch = (limit: number) => deps.index.searchPassages(query.said, filter, limit);
   const hits = await timed(deps, 'passages', () => fetchKept(PASSAGE_HITS, fetch, unwanted?.atText));
   return momentsOfPassages(hits, query, await named, unwanted);
-}
-
-async function byMeaningFor(
-  { deps, query, filter, signal }: Asked,
-  unwanted: Unwanted | undefined,
-): Promise<Candidate[]> {
-  const { index, passageEncoder } = deps;
-  if (!passageEncoder) return [];
-  return timed(deps, 'meaning', () =>
-    nearInMeaning(index, passageEncoder, query.said, filter, unwanted?.atText, signal),
-  );
 }

@@ -78,7 +78,8 @@ export async function* ask(
     return { deadline, signal };
   };
   const { resolved, failure: unread } = await standAlone(llm, options.question, history, meter, limits);
-  const findings = await retrieve(sources, resolved, options, signal);
+  const { videoIds, limit, isPart } = options;
+  const findings = await retrieve({ sources, resolved, videoIds, limit, isPart, signal });
   yield { type: 'moments', moments: findings.moments, videos: findings.videos };
 
   let written = '';

@@ -59,15 +59,12 @@ interface Border {
  * "TextTiling: Segmenting Text into Multi-paragraph Subtopic Passages", 1997) and where speech pauses. The same input always gives the same chapters.
  * Titles are the passages that tell a chapter from the others; `titleChapters` asks a chat model for better ones.
  */
-export async function chaptersOf({
-  frames,
-  passages,
-  durationMs,
-}: {
+export async function chaptersOf(video: {
   frames: FrameRow[];
   passages: PassageRow[];
   durationMs: number;
 }): Promise<Chapter[]> {
+  const { frames, passages, durationMs } = video;
   const counts = await countTerms(passages);
   const candidates = [...(await pictureBorders(frames, passages)), ...(await wordBorders(passages, counts))].sort(
     (a, b) => a.atMs - b.atMs,

@@ -10,33 +10,24 @@ const PART =
   '(?:the )?(?:very )?(?:(?:first|second|third|fourth|last|final|opening|closing|middle) (?:half|third|quarter|minute|hour|[^ ]+ (?:minutes|seconds|percent))|beginning|start|middle|end)';
 
 /** What a question calls a video, and what it asks of it: English; what is called so is looked up, and a question in which nothing is stays as it was. */
-const NAMED: [RegExp, (rest: string) => string][] = [
+const NAMED = [
   // "Summarise the first half of Steam engines", "how often is a boiler shown in the last minute of Steam engines?"
-  [written(`^(?<rest>.*\\b(?:in|during|at|of|summari[sz]e|describe) ${PART}) of (?<name>.+?)[?!. ]*$`), (rest) => rest],
+  written(`^(?<rest>.*\\b(?:in|during|at|of|summari[sz]e|describe) ${PART}) of (?<name>.+?)[?!. ]*$`),
   // "What is “Steam engines” about?", "Summarise the lecture on steam engines"
-  [written(`^(?:so |and )?what(?:'s| is| are| was| were) (?<name>.+?)(?: all)? about[?!. ]*$`), () => SUMMARY],
-  [
-    written(
-      `^(?:please |can you )*(?:summari[sz]e|describe|(?:give (?:me )?)?(?:an? |the )?(?:summary|overview|recap|gist) of|what are the (?:main|key|most important) (?:points|topics|ideas|subjects|themes) (?:of|in)) (?<name>.+?)[?!. ]*$`,
-    ),
-    () => SUMMARY,
-  ],
+  written(`^(?:so |and )?what(?:'s| is| are| was| were) (?<name>.+?)(?: all)? about[?!. ]*$`),
+  written(
+    `^(?:please |can you )*(?:summari[sz]e|describe|(?:give (?:me )?)?(?:an? |the )?(?:summary|overview|recap|gist) of|what are the (?:main|key|most important) (?:points|topics|ideas|subjects|themes) (?:of|in)) (?<name>.+?)[?!. ]*$`,
+  ),
   // "What is said in the radio show?"
-  [
-    written(
-      `^(?<rest>what(?:'s| is| was| are)? (?:happening|happens|going on|said|shown|seen|discussed|talked about)) in (?<name>.+?)[?!. ]*$`,
-    ),
-    (rest) => rest,
-  ],
+  written(
+    `^(?<rest>what(?:'s| is| was| are)? (?:happening|happens|going on|said|shown|seen|discussed|talked about)) in (?<name>.+?)[?!. ]*$`,
+  ),
   // "In “Steam engines” what is said of boilers?", "In the lecture on steam engines, when is a boiler shown?"
-  [written(`^in ${THE}(?:${VIDEO} (?:${CALLED} )?)?${QUOTED},? (?<rest>.+)$`), (rest) => rest],
-  [written('^in (?<name>[^,]+), (?<rest>.+)$'), (rest) => rest],
-  [
-    written(
-      `^(?<rest>.+?) (?:in|from|of|during) (?:${THE}(?:${VIDEO} (?:${CALLED} )?)?${QUOTED}|(?:the|my|our|that) ${VIDEO} ${CALLED} (?<name>.+?))[?!. ]*$`,
-    ),
-    (rest) => rest,
-  ],
+  written(`^in ${THE}(?:${VIDEO} (?:${CALLED} )?)?${QUOTED},? (?<rest>.+)$`),
+  written('^in (?<name>[^,]+), (?<rest>.+)$'),
+  written(
+    `^(?<rest>.+?) (?:in|from|of|during) (?:${THE}(?:${VIDEO} (?:${CALLED} )?)?${QUOTED}|(?:the|my|our|that) ${VIDEO} ${CALLED} (?<name>.+?))[?!. ]*$`,
+  ),
 ];
 /** "Compare X and Y": two videos, where both are called so. */
 const COMPARED = [
@@ -56,9 +47,9 @@ export function namedIn(text: string): { names: string[]; rest: string } | undef
     const { one, other } = pattern.exec(line)?.groups ?? {};
     if (one && other) return namesOf([one, other], 'Compare these videos');
   }
-  for (const [pattern, restOf] of NAMED) {
-    const { name, quoted = name, rest = '' } = pattern.exec(line)?.groups ?? {};
-    if (quoted) return namesOf([quoted], restOf(rest));
+  for (const pattern of NAMED) {
+    const { name, quoted = name, rest = SUMMARY } = pattern.exec(line)?.groups ?? {};
+    if (quoted) return namesOf([quoted], rest);
   }
   return undefined;
 }

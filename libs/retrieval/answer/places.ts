@@ -1,12 +1,13 @@
+import type { Places } from '../every-place.ts';
 import type { Moment } from '../index.ts';
 import { readQuery } from '../query.ts';
 import { marked } from '../search.ts';
-import { wholeOf } from './length.ts';
 import {
   countOf,
   covering,
   everyPlaceIn,
   type Findings,
+  findingsAbout,
   findingsOf,
   inTime,
   knownVideos,
@@ -14,9 +15,11 @@ import {
   MAX_PLACES,
   MAX_VIDEOS,
   noteOf,
+  nothingOf,
   passageMoment,
   sceneMoment,
   searchIn,
+  type VideoFacts,
 } from './plan.ts';
 
 /** Moments of a topic that was not found surely. */
@@ -114,11 +117,11 @@ async function endOfAnything(looking: Looking, end: Ends): Promise<Findings> {
   return { ...(await findingsOf(looking, moments, true)), ...covering(some.length, known) };
 }
 
-export const unsureEnd = (end: Ends): string =>
+const unsureEnd = (end: Ends): string =>
   `Not everything was looked at: there may be ${end === 'first' ? 'an earlier' : 'a later'} one.`;
 
 /** Of each video the place that comes first, `nth` or last in it, the videos in the order of their best. */
-export function endsOf(places: Moment[], end: Ends, nth = 1): Map<string, Moment> {
+function endsOf(places: Moment[], end: Ends, nth = 1): Map<string, Moment> {
   const byVideo = Map.groupBy(inTime(places), ({ videoId }) => videoId);
   return new Map(
     [...byVideo].flatMap(([id, all]) => {
@@ -131,4 +134,63 @@ export function endsOf(places: Moment[], end: Ends, nth = 1): Map<string, Moment
 async function nearest(looking: Looking): Promise<Findings> {
   const moments = await searchIn(looking, looking.question.topic, NEAREST);
   return { ...(await findingsOf(looking, moments, false)), count: { places: 0, videos: 0 } };
+}
+
+/**
+ * Which of two things comes first: the first place of each (or the last, where it is asked which comes last), of all videos that have both, else of those
+ * that have one. Undefined where neither is found.
+ */
+export async function findOrder(looking: Looking): Promise<Findings | undefined> {
+  const { topics = [], direction } = looking.question;
+  const end = direction === 'last' ? 'last' : 'first';
+  const places = await Promise.all(topics.map((topic) => placesOf(looking, topic)));
+  if (places.every(({ moments }) => moments.length === 0)) return undefined;
+  const ends = places.map(({ moments }) => endsOf(moments, end));
+  const found = [...new Set(ends.flatMap((one) => [...one.keys()]))];
+  const withAll = found.filter((id) => ends.every((one) => one.has(id)));
+  const videos = withAll.length > 0 ? withAll : found;
+  const shown = videos.slice(0, MAX_VIDEOS).flatMap((id) =>
+    topics.flatMap((topic, i) => {
+      const moment = ends[i]?.get(id);
+      return moment ? [{ topic, moment: marked(moment, readQuery(topic)) }] : [];
+    }),
+  );
+  const all = await findingsAbout(looking, topics, shown);
+  const notes = [
+    ...nothingOf(all.missing),
+    ...(all.missing?.length === 0 && withAll.length === 0 ? ['I found no video that has both.'] : []),
+    ...(places.some(({ isWhole }) => !isWhole) ? [unsureEnd(end)] : []),
+  ];
+  return {
+    ...all,
+    ...covering(Math.min(videos.length, MAX_VIDEOS), { count: videos.length, isOpen: false }),
+    ...noteOf(notes),
+  };
+}
+
+/** As the question says, said or shown; what is not found so may still be there in the other way. */
+async function placesOf(looking: Looking, query: string): Promise<Places> {
+  const { question } = looking;
+  const places = await everyPlaceIn(looking, query);
+  if (places.moments.length > 0 || !question.modalities) return places;
+  return everyPlaceIn({ ...looking, question: { ...question, modalities: undefined } }, query);
+}
+
+/** How long the videos are: each is a moment of its whole length. */
+export async function findLengths(looking: Looking): Promise<Findings> {
+  const known = await knownVideos(looking);
+  const moments = known.videos.slice(0, MAX_VIDEOS).flatMap(wholeOf);
+  return { ...(await findingsOf(looking, moments, true)), ...covering(Math.min(MAX_VIDEOS, known.count), known) };
+}
+
+/** None of a video whose length is not known yet. */
+function wholeOf({ id, title, durationMs }: VideoFacts): Moment[] {
+  if (durationMs === undefined) return [];
+  const span = { startMs: 0, endMs: durationMs };
+  return [
+    {
+      ...{ videoId: id, ...span, score: 1, confidence: 1 },
+      evidence: [{ kind: 'title', atMs: 0, endMs: durationMs, text: title, score: 1 }],
+    },
+  ];
 }

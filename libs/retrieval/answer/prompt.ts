@@ -18,24 +18,20 @@ Use only the evidence. After each claim, before the full stop, cite the evidence
 Times are given as minutes:seconds; name them when the question asks when. An item with "seen" was found by what the picture shows; what it shows fits the question as well as its "confidence" (0 to 1) says. An item with "shows" is where that is in view longest; "inAll" is for how long in the whole video. An item with "titled" was found by the title and notes that somebody gave its video: they may say what the video is about, not what happens at that time. Where there is a "part", only that part of the videos was looked at.
 If the evidence does not contain the answer, write exactly ${NOT_FOUND} and nothing else.
 Answer in the language of the question, briefly, in plain text: no JSON, no links, no images, no HTML, no headings.`;
-const SUMMARY_RULES =
-  'The evidence covers the whole timeline (or "part") in order, then what is seen most. Say what it is about, what its main points are and what is seen, in at most eight sentences.';
 const COUNT_RULES =
   'Give the number first: it is "count", counted for you; not all of the places may be among the evidence.';
 const LASTING_RULES =
   'Say first for how long: it is the "inAll" beside the question, measured for you over all places ("count"), of which not all may be among the evidence.';
-const LENGTH_RULES = 'Each item is a whole video: its "to" is how long it is.';
-const SEQUENCE_RULES =
-  'Each item is where what its "about" names comes first (or last, where that is asked). Say in which order they come; what "missing" names was not found.';
-const COMPARISON_RULES =
-  'Say for each video (or for each thing that "about" names) what there is to the question, then what is the same and what differs.';
 const SPECIAL_RULES: Partial<Record<QuestionKind, string>> = {
-  summary: SUMMARY_RULES,
-  length: LENGTH_RULES,
+  summary:
+    'The evidence covers the whole timeline (or "part") in order, then what is seen most. Say what it is about, what its main points are and what is seen, in at most eight sentences.',
+  length: 'Each item is a whole video: its "to" is how long it is.',
   count: COUNT_RULES,
   list: COUNT_RULES,
-  comparison: COMPARISON_RULES,
-  sequence: SEQUENCE_RULES,
+  comparison:
+    'Say for each video (or for each thing that "about" names) what there is to the question, then what is the same and what differs.',
+  sequence:
+    'Each item is where what its "about" names comes first (or last, where that is asked). Say in which order they come; what "missing" names was not found.',
 };
 const MAP_RULES = `Write notes of what matters in this part: at most six short sentences, each with its citations. Part of a longer text; another will join the notes.`;
 

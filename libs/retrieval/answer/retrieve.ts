@@ -4,10 +4,8 @@ import type { Moment } from '../index.ts';
 import { withAnswer } from './beside.ts';
 import { findAt } from './clock.ts';
 import type { Resolved } from './follow-up.ts';
-import { findLengths } from './length.ts';
-import { findOrder } from './order.ts';
 import { findParts } from './parts.ts';
-import { findEnd, findLacking, findPlaces } from './places.ts';
+import { findEnd, findLacking, findLengths, findOrder, findPlaces } from './places.ts';
 import {
   type AnswerSources,
   byId,
@@ -45,41 +43,32 @@ const MIN_LETTERS_NEAR = 7;
 /** What begins so little before the end of a place comes after it. */
 const SLACK_MS = 500;
 
-interface Options {
+/** A question with what it is answered from. */
+interface Asked {
+  sources: AnswerSources;
+  resolved: Resolved;
   videoIds?: string[];
   /** Moments of a needle at most. */
   limit: number;
   isPart?: boolean;
+  signal?: AbortSignal;
 }
 
 /** Finds what answers a question, or, where that is nothing, the questions that it is made of. */
-export async function retrieve(
-  sources: AnswerSources,
-  resolved: Resolved,
-  options: Options,
-  signal?: AbortSignal,
-): Promise<Findings> {
-  const found = await findOne(sources, resolved, options, signal);
+export async function retrieve(asked: Asked): Promise<Findings> {
+  const found = await findOne(asked);
   if (found.found) return found;
-  const { videoIds, exceptVideoId } = resolved;
-  const parts = await findParts(resolved.text, (part) =>
-    findOne(sources, { videoIds, exceptVideoId, ...part }, options, signal),
-  );
-  return parts ?? findRespelled(sources, resolved, found, options, signal);
+  const { videoIds, exceptVideoId, text } = asked.resolved;
+  const parts = await findParts(text, (part) => findOne({ ...asked, resolved: { videoIds, exceptVideoId, ...part } }));
+  return parts ?? findRespelled(asked, found);
 }
 
 /** The same with the words that nobody says as they may have been meant; else what was found, which says that nobody says them. */
-async function findRespelled(
-  sources: AnswerSources,
-  resolved: Resolved,
-  found: Findings,
-  options: Options,
-  signal?: AbortSignal,
-): Promise<Findings> {
+async function findRespelled(asked: Asked, found: Findings): Promise<Findings> {
+  const { sources, resolved } = asked;
   const { kind, modalities, topic } = found.question;
   const isOfWords = ['needle', 'list', 'count', 'order'].includes(kind) && modalities?.[0] !== 'frames';
   if (!isOfWords || found.scope?.length === 0 || found.reason) return found;
-  const asked = { videoIds: options.videoIds, signal };
   const { unheard, isAll } = await unheardOf(sources, topic, asked);
   const near = await respelled(sources, unheard, asked);
   if (near.size > 0) {
@@ -89,7 +78,7 @@ async function findRespelled(
         text,
       );
     const question = { ...resolved.question, topic: meant(resolved.question.topic) };
-    const again = await findOne(sources, { ...resolved, question, text: meant(resolved.text) }, options, signal);
+    const again = await findOne({ ...asked, resolved: { ...resolved, question, text: meant(resolved.text) } });
     // A short word is near to too many.
     const isLong = [...near.keys()].every((word) => word.length >= MIN_LETTERS_NEAR);
     if (again.found || (isLong && closest(again))) return readAs(again, near, quoted);
@@ -98,27 +87,10 @@ async function findRespelled(
 }
 
 /** In the videos that a question names, in the part of them that it names, one way for each kind. */
-async function findOne(
-  sources: AnswerSources,
-  resolved: Resolved,
-  options: Options,
-  signal?: AbortSignal,
-): Promise<Findings> {
+async function findOne(asked: Asked): Promise<Findings> {
+  const { sources, resolved, limit, isPart, signal } = asked;
   const { text } = resolved;
-  const { limit, isPart } = options;
-  let { question } = resolved;
-  let videoIds = await inQuestion(sources, resolved, options.videoIds);
-  signal?.throwIfAborted();
-  const find = async ({ names }: Question) => names && (await namedVideos(sources, names, videoIds));
-  let named = await find(question);
-  if (!named && resolved.otherwise) {
-    question = resolved.otherwise;
-    named = await find(question);
-  }
-  const ending = named || resolved.anchor ? undefined : await namedAtEnd(sources, text, videoIds);
-  if (named) videoIds = named;
-  else if (ending) ({ question, videoIds } = ending);
-  else if (question.names) question = readTimed(text);
+  let { question, videoIds } = await whichVideos(asked);
   const { stretch } = question;
   // What was spoken of may be in none of the videos that are in question now.
   const anchor = (videoIds?.includes(resolved.anchor?.videoId ?? '') ?? true) ? resolved.anchor : undefined;
@@ -134,6 +106,21 @@ async function findOne(
   if (!stretch) return findIn(looking, { text, anchor, limit });
   const findings = await findInStretch(looking, stretch, (part) => findIn(part, { text, limit }));
   return findings ?? findNeedle({ ...looking, question: { kind: 'needle', topic: text } }, text, limit);
+}
+
+/** The videos that a question is asked of, and the question as it is where it names them, or names none. */
+async function whichVideos({ sources, resolved, ...asked }: Asked): Promise<Pick<Looking, 'question' | 'videoIds'>> {
+  const { text, question, otherwise, anchor } = resolved;
+  const videoIds = await inQuestion(sources, resolved, asked.videoIds);
+  asked.signal?.throwIfAborted();
+  for (const read of [question, otherwise]) {
+    const named = read?.names && (await namedVideos(sources, read.names, videoIds));
+    if (read && named) return { question: read, videoIds: named };
+  }
+  const ending = anchor ? undefined : await namedAtEnd(sources, text, videoIds);
+  if (ending) return ending;
+  const last = otherwise ?? question;
+  return { question: last.names ? readTimed(text) : last, videoIds };
 }
 
 /** Of the videos in question those that a follow-up is asked of. */

@@ -29,20 +29,11 @@ export function neutral(text: string): string {
 }
 
 /** One line of somebody's words, in curly quotes or not, that can't be taken for our own: no citation, no line break, no quote that ends it early. */
-export function quoted(text: string, maxLength = 300): string {
-  const line = neutral(text.replace(/\s+/g, ' ').trim())
-    .replace(/\[(\d+)\]/g, '($1)')
-    .replace(/[“”]/g, "'");
-  return `“${cut(line, maxLength)}”`;
-}
-
+export const quoted = (text: string, maxLength = 300): string =>
+  `“${cut(lineOf(text).replace(/[“”]/g, "'"), maxLength)}”`;
 /** A video's title, in straight quotes. */
-export function titled(title: string): string {
-  const line = neutral(title.replace(/\s+/g, ' ').trim())
-    .replace(/\[(\d+)\]/g, '($1)')
-    .replace(/["“”]/g, "'");
-  return `"${cut(line, 120)}"`;
-}
+export const titled = (title: string): string => `"${cut(lineOf(title).replace(/["“”]/g, "'"), 120)}"`;
+const lineOf = (text: string): string => neutral(text.replace(/\s+/g, ' ').trim()).replace(/\[(\d+)\]/g, '($1)');
 
 /** Where something is or is not: a video, or what a filter leaves of it. */
 export const placeOf = ({ title }: { title: string }, isPart = false): string =>
