@@ -32,6 +32,9 @@ export const isSure = ({ confidence }: { confidence: number }): boolean => confi
 export const MAX_EVIDENCE = 5;
 /** A result that shares more than this part of the shorter span with a better one says nothing new. */
 const MAX_OVERLAP = 0.3;
+/** Of two as long, the one that comes first. */
+export const longestFirst = (a: Stretch, b: Stretch): number =>
+  b.endMs - b.startMs - (a.endMs - a.startMs) || a.startMs - b.startMs;
 interface Stretch {
   startMs: number;
   endMs: number;

@@ -37,18 +37,15 @@ export function momentsOfFrames(
   if (best === undefined) return [];
   const middle = middleBeneath(best, background);
   const sure = (cosine: number): number => sureness(cosine, { ...background, middle });
-  const over = (cosine: number): number => (cosine - middle) * logitScale;
+  const fall = (peak: number): number =>
+    Math.min(Math.max(FALL * (peak - middle) * logitScale, MIN_FALL_LOGITS), MAX_FALL_LOGITS) / logitScale;
 
   const strong = hits.filter((hit) => (best - hit.score) * logitScale <= WEAK_LOGITS);
   // One interval of sampling at most may lie between neighbours; frames left out as near-duplicates lengthen the one before them.
   const interval = Math.min(2000, ...hits.map((hit) => Math.max(hit.endMs - hit.startMs, 200)));
   const moments: Candidate[] = [];
   for (const frames of groupByVideo(strong).values()) {
-    for (const run of runsOf(
-      frames,
-      interval / 2,
-      (peak) => Math.min(Math.max(FALL * over(peak), MIN_FALL_LOGITS), MAX_FALL_LOGITS) / logitScale,
-    )) {
+    for (const run of runsOf(frames, interval / 2, fall)) {
       const ranked = run.toSorted(byScore);
       const peak = ranked[0] as FrameHit;
       moments.push({

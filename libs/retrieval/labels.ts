@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { dot, type FrameRow, frameId } from '#store';
 import { type Background, backgrounds, commonTexts } from './background.ts';
-import { logistic } from './candidate.ts';
+import { logistic, longestFirst } from './candidate.ts';
 import { eachFrame, type FrameDeps, type PartOfVideo } from './each-frame.ts';
 import { middleBeneath } from './frame-moments.ts';
 import { mean, promptsOf } from './prompts.ts';
@@ -187,7 +187,7 @@ function lengthen(spans: LabelSpan[], { startMs, endMs }: FrameRow, confidence: 
 function summed(label: string, spans: LabelSpan[]): LabelInVideo | undefined {
   const [first] = spans;
   if (!first) return undefined;
-  const long = spans.toSorted((a, b) => b.endMs - b.startMs - (a.endMs - a.startMs) || a.startMs - b.startMs);
+  const long = spans.toSorted(longestFirst);
   return {
     label,
     confidence: spans.reduce((best, { confidence }) => Math.max(best, confidence), 0),

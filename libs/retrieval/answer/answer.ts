@@ -199,10 +199,10 @@ async function standAlone(
 }
 
 /** What "that" is in a question that follows: the first place that was cited; of neighbours the farthest, so that "and after that?" goes on. */
-function answeredAt({ roles, question }: Findings, citations: Citation[]): Turn['at'] {
+function answeredAt({ marks, question }: Findings, citations: Citation[]): Turn['at'] {
   const { kind, direction } = question;
   const isOfNeighbours = kind === 'order' && direction !== 'during';
-  const beside = citations.filter(({ n }) => isOfNeighbours && roles && roles[n - 1] !== 'place');
+  const beside = citations.filter(({ n }) => isOfNeighbours && marks && marks[n - 1]?.role !== 'place');
   beside.sort(({ moment: a }, { moment: b }) => (direction === 'after' ? b.endMs - a.endMs : a.startMs - b.startMs));
   const [found = citations[0]] = beside;
   return found && { videoId: found.moment.videoId, startMs: found.moment.startMs, endMs: found.moment.endMs };

@@ -2,7 +2,7 @@ import type { Moment } from '../index.ts';
 import { kindsAsked, names } from '../kinds.ts';
 import { momentsOfPassages } from '../passage-moments.ts';
 import { highlights, readQuery } from '../query.ts';
-import { type AnswerSources, passageEvidence } from './plan.ts';
+import { type AnswerSources, passageEvidence, passagesIn } from './plan.ts';
 
 /** Passages that an answer may be in are no farther from the one that was found. */
 const BESIDE_MS = 30_000;
@@ -24,7 +24,7 @@ export async function withAnswer(
   question: string,
   moment: Moment,
 ): Promise<Moment> {
-  const said = moment.evidence.filter(({ kind }) => kind === 'passage').sort((a, b) => a.atMs - b.atMs);
+  const said = passagesIn(moment);
   if (moment.evidence[0]?.kind !== 'passage') return moment;
   const part = { startMs: moment.startMs - BESIDE_MS, endMs: moment.endMs + BESIDE_MS };
   const around = await passages(moment.videoId, part);
@@ -57,15 +57,8 @@ export async function withAnswer(
   const known = new Set(said.map(({ atMs }) => atMs));
   const added = around.slice(from, to + 1).filter(({ startMs }) => !known.has(startMs));
   // What two sentences that belong together say is said.
-  const [best] = said;
-  const whole = {
-    ...moment,
-    id: '',
-    tenant: '',
-    text: text(),
-    language: best?.language ?? '',
-    score: best?.score ?? 0,
-  };
+  const { language = '', score = 0 } = said[0] ?? {};
+  const whole = { ...moment, id: '', tenant: '', text: text(), language, score };
   const confidence = momentsOfPassages([whole], query)[0]?.confidence ?? 0;
   return {
     ...moment,

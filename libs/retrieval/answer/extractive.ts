@@ -1,6 +1,16 @@
 import { ORDINALS } from '#store';
 import type { Evidence, LabelInVideo, Moment } from '../index.ts';
-import { closest, type Findings, needles, nothingOf, onlyNamed, saidOrShown } from './plan.ts';
+import {
+  closest,
+  type Findings,
+  type Mark,
+  needles,
+  nothingOf,
+  onlyNamed,
+  passagesIn,
+  saidIn,
+  saidOrShown,
+} from './plan.ts';
 import { numberOf } from './prompt.ts';
 import { clock, lasting, neutral, placeOf, quoted, titled } from './text.ts';
 import { whenOf, whereIn } from './times.ts';
@@ -17,28 +27,22 @@ const TOGETHER_MS = 500;
 const UNKNOWN = { title: 'a video' };
 
 /** A moment with its `[n]` and what it is to the answer. */
-interface Numbered {
-  moment: Moment;
-  n: number;
-  role?: 'place' | 'said' | 'seen';
-  label?: LabelInVideo;
-  about?: string;
-}
-const numbered = ({ moments, roles, labels, about }: Findings): Numbered[] =>
-  moments.map((moment, i) => ({ moment, n: i + 1, role: roles?.[i], label: labels?.[i], about: about?.[i] }));
+type Numbered = Mark & { moment: Moment; n: number };
+const numbered = ({ moments, marks }: Findings): Numbered[] =>
+  moments.map((moment, i) => ({ ...marks?.[i], moment, n: i + 1 }));
 
 /** An answer made of what was found, word for word, with no model: what is said, what is seen, where, each with its `[n]`. */
 export function extractive(findings: Findings): string {
   if (!findings.found) return notFound(findings) + nearest(findings);
   if (findings.parts) return inParts(findings.parts, findings.missing ?? []);
-  const { question, roles, about, videos } = findings;
+  const { question, marks, videos } = findings;
   const { kind, direction, nth } = question;
   if (question.without && !question.topic) return lacking(findings, question.without);
   if (kind === 'list' || kind === 'count') return places(findings);
-  if (kind === 'summary' || (kind === 'comparison' && roles)) return summary(findings);
+  if (kind === 'summary' || (kind === 'comparison' && marks?.[0]?.role)) return summary(findings);
   if (kind === 'comparison') return comparison(findings);
-  if (kind === 'order' && roles) return neighbours(findings);
-  if (kind === 'sequence' && about) return sequence(findings);
+  if (kind === 'order' && marks) return neighbours(findings);
+  if (kind === 'sequence' && marks) return sequence(findings);
   const all = numbered(findings);
   if (kind === 'length')
     return all.map(({ moment, n }) => `${titleOf(moment, videos)} is ${clock(moment.endMs)} long [${n}].`).join(' ');
@@ -125,9 +129,9 @@ function lacking({ question, moments, count, videos }: Findings, without: string
 
 const SIDES = { after: 'After', before: 'Before', during: 'During' } as const;
 function neighbours(findings: Findings): string {
-  const { question, moments, roles, videos, isPart } = findings;
+  const { question, moments, marks, videos, isPart } = findings;
   const side = question.direction as keyof typeof SIDES;
-  const isPlaced = roles?.[0] === 'place';
+  const isPlaced = marks?.[0]?.role === 'place';
   const sentences = numbered(findings).map(({ moment, n, role }) => {
     if (role === 'place') return described([{ moment, n }], videos);
     const [only] = moment.evidence;
@@ -228,11 +232,11 @@ function described(all: Numbered[], videos: Findings['videos'], how = ''): strin
     const title = titleOf(moment, videos);
     const name = onlyNamed(moment);
     if (name) return `${title} has it in its title or metadata: ${quoted(name, MAX_QUOTE)} [${n}].`;
-    const said = moment.evidence.filter(({ kind }) => kind === 'passage').sort((a, b) => a.atMs - b.atMs);
-    const words = quoted(said.map(({ text }) => text ?? '').join(' '), MAX_QUOTE);
+    const words = quoted(saidIn(moment), MAX_QUOTE);
+    const [first] = passagesIn(moment);
     if (moment.evidence.find(({ kind }) => kind !== 'title')?.kind === 'passage')
-      return `${verb('said')} at ${clock(said[0]?.atMs ?? moment.startMs)} in ${title}: ${words} [${n}].`;
-    const heard = said.length > 0 ? `, where ${words} is said` : '';
+      return `${verb('said')} at ${clock(first?.atMs ?? moment.startMs)} in ${title}: ${words} [${n}].`;
+    const heard = first ? `, where ${words} is said` : '';
     return `${verb('seen')} ${span(seenIn(moment))} in ${title}${heard} [${n}].`;
   });
   return sentences.join(' ');

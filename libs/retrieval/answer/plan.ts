@@ -1,7 +1,7 @@
 import type { IndexFilter, PassageRow } from '#store';
 import { SURE } from '../candidate.ts';
 import type { Places } from '../every-place.ts';
-import type { LabelInVideo, Modality, Moment } from '../index.ts';
+import type { Evidence, LabelInVideo, Modality, Moment } from '../index.ts';
 import { kindsAsked, names } from '../kinds.ts';
 import { HALF_SAID } from '../passage-moments.ts';
 import type { Question } from './question.ts';
@@ -45,6 +45,15 @@ export interface AnswerSources {
   thumbnail(videoId: string, atMs: number): Promise<Buffer | undefined>;
 }
 
+export interface Mark {
+  role?: 'place' | 'said' | 'seen';
+  /** That it shows, where it stands for all that a video shows of it. */
+  label?: LabelInVideo;
+  /** Its whole text, where that is more than its evidence. */
+  text?: string;
+  /** Which of two topics it shows. */
+  about?: string;
+}
 /** What was retrieved for a question. `[n]` in an answer is `moments[n - 1]`. */
 export interface Findings {
   question: Question;
@@ -52,13 +61,7 @@ export interface Findings {
   /** Something fits well enough to be an answer. */
   found: boolean;
   /** Of each moment, what it is to the answer, where that matters. */
-  roles?: ('place' | 'said' | 'seen')[];
-  /** Of each moment, the label that it shows, where it stands for all that a video shows of it. */
-  labels?: (LabelInVideo | undefined)[];
-  /** Whole text of each moment, where it is more than its evidence. */
-  texts?: string[];
-  /** Of each moment, which of two topics it shows. */
-  about?: string[];
+  marks?: Mark[];
   /** Of several questions in one: what each of them found, its moments in a row with those of the others. */
   parts?: Findings[];
   /** Topics that were not found. */
@@ -142,8 +145,8 @@ export async function findingsAbout(
   const moments = shown.map(({ moment }) => moment);
   const all = await findingsOf(looking, moments, true);
   // By the moment: those of videos that are gone are left out.
-  const about = all.moments.map((kept) => shown[moments.indexOf(kept)]?.topic ?? '');
-  return { ...all, about, missing: topics.filter((one) => shown.every(({ topic }) => topic !== one)) };
+  const marks = all.moments.map((kept) => ({ about: shown[moments.indexOf(kept)]?.topic }));
+  return { ...all, marks, missing: topics.filter((one) => shown.every(({ topic }) => topic !== one)) };
 }
 export const nothingOf = (topics: readonly string[] = []): string[] =>
   topics.map((topic) => `I found nothing of ${quoted(topic)}.`);
@@ -178,10 +181,7 @@ export function needles({ moments, question }: Pick<Findings, 'moments' | 'quest
   const best = Math.max(...moments.map(({ confidence }) => confidence));
   const sure = moments.filter(({ confidence }) => confidence >= Math.max(SURE, NEARLY * best));
   const kinds = kindsAsked(question.topic);
-  const isOfKind = ({ evidence }: Moment): boolean => {
-    const said = evidence.map(({ text = '' }) => text).join(' ');
-    return kinds.every(({ kind }) => names(kind, said));
-  };
+  const isOfKind = (moment: Moment): boolean => kinds.every(({ kind }) => names(kind, saidIn(moment)));
   const isOnly = sure[0] !== undefined && isOfKind(sure[0]);
   return (isOnly ? sure.filter(isOfKind) : sure).slice(0, MAX_NEEDLES);
 }
@@ -206,6 +206,14 @@ export function inTime(moments: Moment[]): Moment[] {
     all.sort((a, b) => a.startMs - b.startMs),
   );
 }
+
+/** What is said in a moment, in time order. */
+export const passagesIn = ({ evidence }: Moment): Evidence[] =>
+  evidence.filter(({ kind }) => kind === 'passage').sort((a, b) => a.atMs - b.atMs);
+export const saidIn = (moment: Moment): string =>
+  passagesIn(moment)
+    .map(({ text = '' }) => text)
+    .join(' ');
 
 // Moments that no search found: what is at a place, not what fits a query. Their confidence is that they are there.
 export const passageEvidence = ({ startMs, endMs, text, language }: PassageRow) =>

@@ -1,8 +1,7 @@
 import { SURE } from '../candidate.ts';
-import type { Evidence, Moment } from '../index.ts';
 import type { Turn } from './follow-up.ts';
 import { estimateTokens, type LlmOptions, type Message } from './llm.ts';
-import type { AnswerSources, Findings } from './plan.ts';
+import { type AnswerSources, type Findings, saidIn } from './plan.ts';
 import type { QuestionKind } from './question.ts';
 import { clock, cut, lasting } from './text.ts';
 import { whenOf } from './times.ts';
@@ -68,13 +67,13 @@ interface Item {
  */
 export function evidenceOf(findings: Findings, withPictures: boolean): Item[] {
   return findings.moments.flatMap((moment, i) => {
-    const text = (findings.texts?.[i] || saidIn(moment)).trim();
+    const { label, about, text: whole } = findings.marks?.[i] ?? {};
+    const text = (whole || saidIn(moment)).trim();
     const frames = moment.evidence.filter(({ kind }) => kind === 'frame');
     const confidence = Math.max(...frames.map((frame) => frame.confidence ?? moment.confidence));
     const seen = confidence >= SURE;
     const titled = moment.evidence.find(({ kind }) => kind === 'title')?.text;
     if (!text && !seen && !titled && !(withPictures && frames.length > 0)) return [];
-    const [label, about] = [findings.labels?.[i], findings.about?.[i]];
     const title = findings.videos.get(moment.videoId)?.title ?? '';
     return [
       {
@@ -90,13 +89,6 @@ export function evidenceOf(findings: Findings, withPictures: boolean): Item[] {
     ];
   });
 }
-const saidIn = ({ evidence }: Moment): string =>
-  evidence
-    .filter((one): one is Evidence & { text: string } => one.kind === 'passage' && one.text !== undefined)
-    .sort((a, b) => a.atMs - b.atMs)
-    .map(({ text }) => text)
-    .join(' ');
-
 /** Tokens that evidence may take beside rules, question, history, pictures and the answer. */
 export function evidenceBudget(options: LlmOptions, question: string, history: Turn[], pictures: number): number {
   const fixed = RULES_TOKENS + estimateTokens(question) + estimateTokens(JSON.stringify(said(history)));
@@ -153,20 +145,12 @@ export function messagesFor(
     ...(findings.missing?.length && { missing: findings.missing }),
     evidence,
   });
-  const text = { type: 'text', text: document } as const;
-  const content =
-    pictures.length === 0
-      ? document
-      : [
-          text,
-          ...pictures.flatMap(({ n, jpeg }) => [
-            { type: 'text', text: `Picture of evidence ${n}:` } as const,
-            {
-              type: 'image_url',
-              image_url: { url: `data:image/jpeg;base64,${jpeg.toString('base64')}` },
-            } as const,
-          ]),
-        ];
+  const text = (words: string) => ({ type: 'text', text: words }) as const;
+  const shown = pictures.flatMap(({ n, jpeg }) => [
+    text(`Picture of evidence ${n}:`),
+    { type: 'image_url', image_url: { url: `data:image/jpeg;base64,${jpeg.toString('base64')}` } } as const,
+  ]);
+  const content = shown.length === 0 ? document : [text(document), ...shown];
   return [
     { role: 'system', content: special ? `${RULES}\n${special}` : RULES },
     { role: 'user', content },

@@ -65,12 +65,12 @@ export async function retrieve(asked: Asked): Promise<Findings> {
 
 /** The same with the words that nobody says as they may have been meant; else what was found, which says that nobody says them. */
 async function findRespelled(asked: Asked, found: Findings): Promise<Findings> {
-  const { sources, resolved } = asked;
+  const { resolved } = asked;
   const { kind, modalities, topic } = found.question;
   const isOfWords = ['needle', 'list', 'count', 'order'].includes(kind) && modalities?.[0] !== 'frames';
   if (!isOfWords || found.scope?.length === 0 || found.reason) return found;
-  const { unheard, isAll } = await unheardOf(sources, topic, asked);
-  const near = await respelled(sources, unheard, asked);
+  const { unheard, isAll } = await unheardOf(asked, topic);
+  const near = await respelled(asked, unheard);
   if (near.size > 0) {
     const meant = (text: string): string =>
       [...near].reduce(
@@ -241,19 +241,12 @@ async function findNeighbour(looking: Looking, anchor: Resolved['anchor']): Prom
         : all.findLast(({ endMs }) => endMs <= place.startMs + SLACK_MS);
     return one ? [one] : [];
   };
-  const found: [Moment, 'place' | 'said' | 'seen'][] = [
-    ...(anchor ? [] : [[place, 'place'] as [Moment, 'place']]),
-    ...beside(passages).map((said): [Moment, 'said'] => [passageMoment(said), 'said']),
-    ...(direction === 'during' && !modalities
-      ? []
-      : beside(scenes).map((seen): [Moment, 'seen'] => [sceneMoment(place.videoId, seen), 'seen'])),
-  ];
-  const all = await findingsOf(
-    looking,
-    found.map(([moment]) => moment),
-    true,
-  );
-  return { ...all, roles: found.map(([, role]) => role) };
+  const said = beside(passages).map(passageMoment);
+  const seen = direction === 'during' && !modalities ? [] : beside(scenes);
+  const moments = [...(anchor ? [] : [place]), ...said, ...seen.map((one) => sceneMoment(place.videoId, one))];
+  const all = await findingsOf(looking, moments, true);
+  const role = (moment: Moment) => (moment === place ? 'place' : said.includes(moment) ? 'said' : 'seen');
+  return { ...all, marks: all.moments.map((moment) => ({ role: role(moment) })) };
 }
 
 /** "Compare the two stand-ups": several videos are called so. */

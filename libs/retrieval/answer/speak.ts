@@ -79,7 +79,7 @@ async function* speakOnce(
   const items = evidenceOf(findings, pictures.length > 0);
   if (items.length === 0) return undefined;
   const budget = evidenceBudget(options, question, history, pictures.length);
-  const isWhole = findings.texts !== undefined;
+  const isWhole = findings.marks?.some(({ text }) => text !== undefined);
   const runs = isWhole ? inRuns(items, budget, MAX_RUNS) : [fitting(items, budget)];
   const known = new Set(runs.flat().map(({ n }) => n));
   const messages: Message[] =

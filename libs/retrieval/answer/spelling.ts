@@ -17,15 +17,15 @@ const MAX_VIDEOS = 20;
 const BATCH = 250;
 
 interface Asked {
+  sources: AnswerSources;
   videoIds?: string[];
   signal?: AbortSignal;
 }
 
 /** The words of a question that nobody says, but for light ones: they may be misspelt, or of another language. */
 export async function unheardOf(
-  sources: AnswerSources,
+  { sources, videoIds, signal }: Asked,
   text: string,
-  { videoIds, signal }: Asked,
 ): Promise<{ unheard: string[]; isAll: boolean }> {
   const words = readQuery(text).words.filter((word) => !isFunctionWord(word) && trimmed(word) !== '');
   if (words.filter((word) => !isLight(word)).length > MAX_WORDS) return { unheard: [], isAll: false };
@@ -43,11 +43,7 @@ const says = ({ text = '', language }: Evidence, word: string): boolean =>
   highlights(text, [word], language).length > 0;
 
 /** For each of the words that nobody says the only one that is said, or in a title, and is nearly spelt so. */
-export async function respelled(
-  sources: AnswerSources,
-  unheard: string[],
-  { videoIds, signal }: Asked,
-): Promise<Map<string, string>> {
+export async function respelled({ sources, videoIds, signal }: Asked, unheard: string[]): Promise<Map<string, string>> {
   const wanted = unheard.filter((word) => word.length >= MIN_LETTERS && !/\p{N}/u.test(word));
   const near = new Map<string, string>();
   if (wanted.length === 0) return near;

@@ -1,4 +1,5 @@
 import type { PassageRow } from '#store';
+import { longestFirst } from '../candidate.ts';
 import type { LabelInVideo, Moment } from '../index.ts';
 import type { LabelSpan } from '../labels.ts';
 import { centrality, countTerms } from './central.ts';
@@ -9,6 +10,7 @@ import {
   type Known,
   type Looking,
   MAX_VIDEOS,
+  type Mark,
   passageEvidence,
   sceneMoment,
   wants,
@@ -22,48 +24,42 @@ const LONGEST_SCENES = 3;
 const MOST_SEEN = 5;
 
 /** The whole timeline in windows, each with its most telling passages first; what is seen most, or where no label is, the longest scenes. */
-export async function summarise({ sources, question, signal }: Looking, all: Known): Promise<Findings> {
-  const videos = all.videos.slice(0, MAX_VIDEOS);
-  const windows: Moment[] = [];
-  const texts: string[] = [];
-  const shown: Moment[] = [];
-  const labels: (LabelInVideo | undefined)[] = [];
+export async function summarise({ sources, question, signal }: Looking, known: Known): Promise<Findings> {
+  const videos = known.videos.slice(0, MAX_VIDEOS);
+  const windows: [Moment, Mark][] = [];
+  const shown: [Moment, Mark][] = [];
   for (const video of videos) {
     signal?.throwIfAborted();
     const passages = wants(question, 'passages') ? await sources.passages(video.id) : [];
     const most = Math.floor(MAX_WINDOWS / videos.length);
     for (const group of await inWindows(passages, { most, isEach: question.stretch !== undefined }, signal)) {
-      windows.push(windowMoment(group));
-      texts.push(group.map(({ passage }) => passage.text).join(' '));
+      const text = group.map(({ passage }) => passage.text).join(' ');
+      windows.push([windowMoment(group), { role: 'said', text }]);
     }
     if (!wants(question, 'frames')) continue;
     const seen = (await sources.labels(video.id)).slice(0, MOST_SEEN);
-    shown.push(...seen.map((label) => labelMoment(video.id, label)));
-    labels.push(...seen);
+    shown.push(...seen.map((label): [Moment, Mark] => [labelMoment(video.id, label), { role: 'seen', label }]));
     if (seen.length > 0) continue;
-    const scenes = await sources.scenes(video.id);
-    const longest = scenes.toSorted((a, b) => b.endMs - b.startMs - (a.endMs - a.startMs) || a.startMs - b.startMs);
+    const longest = (await sources.scenes(video.id)).toSorted(longestFirst);
     const some = longest.slice(0, passages.length > 0 ? LONGEST_SCENES : 2 * LONGEST_SCENES);
-    shown.push(...some.sort((a, b) => a.startMs - b.startMs).map((scene) => sceneMoment(video.id, scene)));
-    labels.push(...some.map(() => undefined));
+    some.sort((a, b) => a.startMs - b.startMs);
+    shown.push(...some.map((scene): [Moment, Mark] => [sceneMoment(video.id, scene), { role: 'seen' }]));
   }
-  const moments = [...windows, ...shown];
+  const all = [...windows, ...shown];
   return {
     question,
-    moments,
-    texts: moments.map((_, i) => texts[i] ?? ''),
-    roles: moments.map((_, i) => (i < windows.length ? 'said' : 'seen')),
-    labels: [...windows.map(() => undefined), ...labels],
-    found: moments.length > 0,
+    moments: all.map(([moment]) => moment),
+    marks: all.map(([, mark]) => mark),
+    found: all.length > 0,
     videos: byId(videos),
     scope: videos,
-    ...covering(videos.length, all),
+    ...covering(videos.length, known),
   };
 }
 
 /** Where a label is in view longest. */
 function labelMoment(videoId: string, { spans, confidence }: LabelInVideo): Moment {
-  const [longest] = spans.toSorted((a, b) => b.endMs - b.startMs - (a.endMs - a.startMs) || a.startMs - b.startMs);
+  const [longest] = spans.toSorted(longestFirst);
   const { startMs, endMs, frameAtMs } = longest as LabelSpan;
   const evidence = [{ kind: 'frame', atMs: frameAtMs, endMs, score: confidence } as const];
   return { videoId, startMs, endMs, score: confidence, confidence, evidence };
