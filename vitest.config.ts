@@ -4,9 +4,9 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** Files that take a minute or so, the longest first. Vitest knows no durations in a fresh checkout, and would go by size alone. */
 const LONG = [
   'faults/kill',
-  'worker/indexing',
   'video/audio',
   'video/frames',
+  'worker/indexing',
   'worker/models',
   'cli/up',
   'cli/reindex',
@@ -34,8 +34,7 @@ export default defineConfig({
     server: { deps: { external: [/\/(dist|node_modules)\//] } },
     sequence: { sequencer: LongFirst },
     pool: 'forks',
-    // One more than the two cores of CI: a good part of many tests is waiting.
-    maxWorkers: 3,
+    maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: ['default'],

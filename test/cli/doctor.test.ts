@@ -9,8 +9,7 @@ import { run, temporaryFolder } from './processes.ts';
 const checks = (records: Record<string, unknown>[]) =>
   Object.fromEntries(records.filter(({ type }) => type === 'check').map(({ check, state }) => [check, state]));
 
-// Side by side: each waits for processes, and for what does not answer.
-test.concurrent('the doctor finds nothing wrong here, and says so in JSON lines', async ({ expect }) => {
+test('the doctor finds nothing wrong here, and says so in JSON lines', async () => {
   await using folder = temporaryFolder();
   const { status, records } = await run(['doctor', '--json', '--data-dir', folder.path]);
   const found = checks(records);
@@ -19,9 +18,7 @@ test.concurrent('the doctor finds nothing wrong here, and says so in JSON lines'
   expect(status).toBe(0);
 });
 
-test.concurrent('the doctor fails when Redis or Qdrant can not be reached, and says how to mend it', async ({
-  expect,
-}) => {
+test('the doctor fails when Redis or Qdrant can not be reached, and says how to mend it', async () => {
   const { status, records } = await run(['doctor', '--json'], {
     REDIS_URL: 'redis://127.0.0.1:1',
     QDRANT_URL: 'http://127.0.0.1:1',
@@ -31,7 +28,7 @@ test.concurrent('the doctor fails when Redis or Qdrant can not be reached, and s
   expect(status).toBe(1);
 });
 
-test.concurrent('the doctor warns of a Redis that may forget jobs', async ({ expect }) => {
+test('the doctor warns of a Redis that may forget jobs', async () => {
   const redis = await startRedis();
   const connection = connectRedis(redis.url);
   await connection.config('SET', 'appendonly', 'no', 'maxmemory-policy', 'allkeys-lru');
@@ -44,9 +41,7 @@ test.concurrent('the doctor warns of a Redis that may forget jobs', async ({ exp
   expect(status).toBe(0);
 });
 
-test.concurrent('the doctor tells of videos that Redis knows nothing of, and of a Redis that hangs', async ({
-  expect,
-}) => {
+test('the doctor tells of videos that Redis knows nothing of, and of a Redis that hangs', async () => {
   const api = await startApi();
   const upload = async () => {
     const form = new FormData();
@@ -75,7 +70,7 @@ test.concurrent('the doctor tells of videos that Redis knows nothing of, and of 
   await api.close();
 });
 
-test.concurrent('the doctor fails where Redis answers but takes no writes', async ({ expect }) => {
+test('the doctor fails where Redis answers but takes no writes', async () => {
   const redis = await startRedis();
   const connection = connectRedis(redis.url);
   await connection.config('SET', 'maxmemory', '1');
@@ -99,7 +94,7 @@ test.concurrent('the doctor fails where Redis answers but takes no writes', asyn
   await redis.stop();
 });
 
-test.concurrent('the doctor says what the api that runs on the folder lacks', async ({ expect }) => {
+test('the doctor says what the api that runs on the folder lacks', async () => {
   await using folder = temporaryFolder();
   const api = await startApi();
   writeFileSync(join(folder.path, 'api.json'), JSON.stringify({ url: api.url, pid: process.pid }));
