@@ -63,17 +63,11 @@ function pick(candidates: Ranked[], limit: number): Moment[] {
       if (lessened > bestScore) [best, bestScore] = [i, lessened];
     }
     const [chosen] = waiting.splice(best, 1) as [Ranked];
-    const { videoId, startMs, endMs, confidence, evidence } = chosen;
+    const { videoId, startMs, endMs, confidence } = chosen;
     const others = ofVideo.get(videoId) ?? [];
     if (others.some((other) => overlaps(other, chosen))) continue;
-    const moment = {
-      videoId,
-      startMs,
-      endMs,
-      score: bestScore,
-      confidence: Math.min(1, Math.max(0, confidence)),
-      evidence: evidence.slice(0, MAX_EVIDENCE),
-    };
+    const evidence = chosen.evidence.slice(0, MAX_EVIDENCE);
+    const moment = { videoId, startMs, endMs, score: bestScore, confidence, evidence };
     kept.push(moment);
     ofVideo.set(videoId, [...others, moment]);
   }

@@ -1,8 +1,7 @@
 import { type PassageHit, type SpokenWord, spoken, terms } from '#store';
 import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
 import { HALF } from './fuse.ts';
-import { MEASURES, names } from './kinds.ts';
-import { weightOf } from './light.ts';
+import { MEASURES, names, weightOf } from './kinds.ts';
 import { inLanguage, type Query } from './query.ts';
 import type { Unwanted } from './without.ts';
 

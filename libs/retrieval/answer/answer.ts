@@ -104,20 +104,13 @@ export async function* ask(
       failure = error;
     }
   }
-  if (mode === 'extractive') {
-    // What was shown of a model's answer before it failed was checked and stays.
-    const text = (written ? '\n\n' : '') + extractive(findings);
-    written += text;
-    yield { type: 'token', text };
-    cited = citedIn(written);
-  }
-
+  // What was shown of a model's answer before it failed was checked and stays.
+  const own = mode === 'extractive' ? (written ? '\n\n' : '') + extractive(findings) : '';
   const remark = remarks(findings);
-  if (remark) {
-    const text = (mode === 'llm' ? '\n\n' : ' ') + remark;
-    written += text;
-    yield { type: 'token', text };
-  }
+  const text = own + (remark && (own ? ' ' : '\n\n') + remark);
+  written += text;
+  if (text) yield { type: 'token', text };
+  if (own) cited = citedIn(written);
 
   const citations = [...new Set(cited)]
     .sort((a, b) => a - b)

@@ -1,4 +1,3 @@
-import type { Moment } from '../index.ts';
 import {
   type Findings,
   findingsOf,
@@ -25,37 +24,32 @@ const MAX_SAID = 3;
 export async function findAt(looking: Looking, spokenOf: string | undefined): Promise<Findings | undefined> {
   const { sources, question, videoIds, isPart } = looking;
   const { atMs = 0, direction } = question;
-  const nothing = await findingsOf(looking, [], false);
   const known = await knownVideos(looking);
-  const [only] = known.videos.length === 1 ? known.videos : await spoken();
-  const isThere = only !== undefined && atMs < (only.durationMs ?? Number.POSITIVE_INFINITY);
-  if (question.topic && !isThere) return undefined;
+  const isSpokenOf = spokenOf !== undefined && (videoIds?.includes(spokenOf) ?? true);
+  const [only] = known.videos.length === 1 ? known.videos : isSpokenOf ? await sources.videos([spokenOf], 1) : [];
+  const { durationMs = Number.POSITIVE_INFINITY } = only ?? {};
+  if (question.topic && (!only || atMs >= durationMs)) return undefined;
+  const scope = only ? [only] : known.videos.length === 0 ? [] : looking.scope;
+  const nothing = await findingsOf({ ...looking, scope }, [], false);
   if (!only) {
-    if (known.videos.length === 0) return { ...nothing, scope: [] };
+    if (known.videos.length === 0) return nothing;
     const many = `${known.isOpen ? 'at least ' : ''}${known.count}`;
     return {
       ...nothing,
       reason: `A time alone does not say of which video: there are ${many}. Name the one you mean.`,
     };
   }
-  const there = { ...nothing, scope: [only] };
-  if (!isThere) {
-    return { ...there, reason: `${placeOf(only)} ends at ${clock(only.durationMs ?? 0)}.` };
-  }
+  if (atMs >= durationMs) return { ...nothing, reason: `${placeOf(only)} ends at ${clock(durationMs)}.` };
   const [passages, scenes] = await saidAndShown(looking, only.id);
-  const moments: Moment[] = [
-    ...spansAt(passages, atMs, direction).slice(0, MAX_SAID).map(passageMoment),
-    ...spansAt(scenes, atMs, direction)
-      .slice(0, 1)
-      .map((scene) => sceneMoment(only.id, scene)),
-  ];
-  if (moments.length > 0) return findingsOf({ ...looking, scope: [only] }, moments, true);
-  return { ...there, reason: `Nothing is ${saidOrShown(question)} at ${clock(atMs)} in ${placeOf(only, isPart)}.` };
-
-  async function spoken() {
-    const isIn = spokenOf !== undefined && (!videoIds || videoIds.includes(spokenOf));
-    return isIn ? sources.videos([spokenOf], 1) : [];
-  }
+  const said = spansAt(passages, atMs, direction).slice(0, MAX_SAID).map(passageMoment);
+  const seen = spansAt(scenes, atMs, direction)
+    .slice(0, 1)
+    .map((scene) => sceneMoment(only.id, scene));
+  if (said.length + seen.length > 0) return findingsOf({ ...looking, scope }, [...said, ...seen], true);
+  return {
+    ...nothing,
+    reason: `Nothing is ${saidOrShown(question)} at ${clock(atMs)} in ${placeOf(only, isPart)}.`,
+  };
 }
 
 /** Those at the time; else the nearest, on the side that was asked for. */

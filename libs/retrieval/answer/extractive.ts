@@ -68,13 +68,8 @@ export function notFound({ question, scope, reason, isPart, unheard = [] }: Find
   const videos =
     scope && scope.length <= MAX_TITLES ? scope.map(({ title }) => titled(title)).join(', ') : 'these videos';
   const where = isPart ? `what the filter leaves of ${videos}` : videos;
-  const said =
-    unheard.length > 0
-      ? ` Nobody says ${joined(
-          unheard.map((word) => quoted(word)),
-          'or',
-        )}.`
-      : '';
+  const words = unheard.map((word) => quoted(word));
+  const said = words.length > 0 ? ` Nobody says ${joined(words, 'or')}.` : '';
   return `I found nothing ${question.stretch ? whereIn(question.stretch, where) : `in ${where}`} that answers this.${said}`;
 }
 

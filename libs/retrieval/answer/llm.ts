@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type OpenAI from 'openai';
 import { CUT_OFF, ENDLESS, errorIn, explain, LlmError, refusedPart, TooLong } from './llm-error.ts';
 import { cut } from './text.ts';
@@ -330,13 +331,7 @@ function bounded(response: Response, maxBytes: number): Response {
 /** `work`, or the reason of `signal` as soon as it aborts: the SDK sleeps through an abort between two tries. */
 async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   work.catch(() => {});
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  if (signal.aborted) abort();
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
+  signal.throwIfAborted();
+  const aborted = once(signal, 'abort').then(() => Promise.reject(signal.reason));
+  return Promise.race([work, aborted]);
 }

@@ -42,10 +42,10 @@ export async function findPlaces(looking: Looking): Promise<Findings> {
   if (moments.length === 0) return found.moments.length > 0 ? findingsOf(looking, [], false) : nearest(looking);
   const { moments: places, ...rest } = await findingsOf(looking, moments, true);
   const byVideo = Map.groupBy(inTime(places), ({ videoId }) => videoId);
-  // Of videos that are counted, each is shown before any is shown twice.
   const all = [...byVideo.values()];
-  const given =
-    unit === 'videos' ? [...all.map(([first]) => first as Moment), ...all.flatMap((one) => one.slice(1))] : all.flat();
+  // Of videos that are counted, each is shown before any is shown twice.
+  const twice = unit === 'videos' ? all.flatMap((own) => own.splice(1)) : [];
+  const given = [...all.flat(), ...twice];
   const query = readQuery(topic);
   return {
     ...rest,
@@ -184,13 +184,8 @@ export async function findLengths(looking: Looking): Promise<Findings> {
 }
 
 /** None of a video whose length is not known yet. */
-function wholeOf({ id, title, durationMs }: VideoFacts): Moment[] {
-  if (durationMs === undefined) return [];
-  const span = { startMs: 0, endMs: durationMs };
-  return [
-    {
-      ...{ videoId: id, ...span, score: 1, confidence: 1 },
-      evidence: [{ kind: 'title', atMs: 0, endMs: durationMs, text: title, score: 1 }],
-    },
-  ];
+function wholeOf({ id, title, durationMs: endMs }: VideoFacts): Moment[] {
+  if (endMs === undefined) return [];
+  const evidence = [{ kind: 'title', atMs: 0, endMs, text: title, score: 1 } as const];
+  return [{ videoId: id, startMs: 0, endMs, score: 1, confidence: 1, evidence }];
 }

@@ -222,7 +222,7 @@ export function passageMoment(passage: PassageRow): Moment {
   const { videoId, startMs, endMs } = passage;
   return { videoId, startMs, endMs, score: 1, confidence: 1, evidence: [passageEvidence(passage)] };
 }
-export function sceneMoment(videoId: string, { startMs, endMs, frameAtMs }: Scene): Moment {
-  const evidence = [{ kind: 'frame', atMs: frameAtMs, endMs, score: 1 } as const];
-  return { videoId, startMs, endMs, score: 1, confidence: 1, evidence };
+export function sceneMoment(videoId: string, { startMs, endMs, frameAtMs }: Scene, confidence = 1): Moment {
+  const evidence = [{ kind: 'frame', atMs: frameAtMs, endMs, score: confidence } as const];
+  return { videoId, startMs, endMs, score: confidence, confidence, evidence };
 }

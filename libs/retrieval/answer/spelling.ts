@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isFunctionWord, termOf, wordsOf } from '#store';
 import type { Evidence } from '../index.ts';
-import { isLight } from '../light.ts';
+import { isLight } from '../kinds.ts';
 import { highlights, readQuery } from '../query.ts';
 import { type AnswerSources, type Findings, noteOf } from './plan.ts';
 import { trimmed } from './wording.ts';

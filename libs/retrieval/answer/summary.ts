@@ -58,12 +58,8 @@ export async function summarise({ sources, question, signal }: Looking, known: K
 }
 
 /** Where a label is in view longest. */
-function labelMoment(videoId: string, { spans, confidence }: LabelInVideo): Moment {
-  const [longest] = spans.toSorted(longestFirst);
-  const { startMs, endMs, frameAtMs } = longest as LabelSpan;
-  const evidence = [{ kind: 'frame', atMs: frameAtMs, endMs, score: confidence } as const];
-  return { videoId, startMs, endMs, score: confidence, confidence, evidence };
-}
+const labelMoment = (videoId: string, { spans, confidence }: LabelInVideo): Moment =>
+  sceneMoment(videoId, spans.toSorted(longestFirst)[0] as LabelSpan, confidence);
 
 interface Central {
   passage: PassageRow;

@@ -58,17 +58,16 @@ const SHOWN = /\b(?:shown|visible|appears?|seen?|on (?:the )?screen)\b/;
 export const asksOfSights = (plain: string): boolean => SEEN.test(plain);
 /** Passages when it is about what is said, frames when it is about what is shown, neither when it says nothing or both. */
 export function modalitiesOf(plain: string): Modality[] | undefined {
-  const said = SAID.test(plain);
-  if (said === SEEN.test(plain)) return undefined;
-  return [said ? 'passages' : 'frames'];
+  const only = oneOf(SAID.test(plain), SEEN.test(plain));
+  return only && [only];
 }
+const oneOf = (said: boolean, seen: boolean): Modality | undefined =>
+  said === seen ? undefined : said ? 'passages' : 'frames';
 
 /** What a single fact is asked of: "who mentions a boat" is not answered by a picture of one. */
 export function onlySaidOrShown(text: string): Modality | undefined {
   const plain = normal(text);
-  const mentioned = MENTIONED.test(plain);
-  if (mentioned === SHOWN.test(plain)) return undefined;
-  return mentioned ? 'passages' : 'frames';
+  return oneOf(MENTIONED.test(plain), SHOWN.test(plain));
 }
 
 /** Whether it asks for a fact rather than for a sight. */
