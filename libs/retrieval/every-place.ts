@@ -9,7 +9,7 @@ import { momentsOfPassages } from './passage-moments.ts';
 import { mean, promptsOf } from './prompts.ts';
 import { type Query, readQuery } from './query.ts';
 import { type Modality, type Moment, type SearchDeps, search } from './search.ts';
-import { findUnwanted, type Unwanted } from './without.ts';
+import { findUnwanted, type Span, type Unwanted } from './without.ts';
 
 /** As many rows as the index gives for one query. */
 const MAX_PASSAGES = 10_000;
@@ -110,12 +110,7 @@ function* stretches(hits: PassageHit[]): Generator<PassageHit[]> {
   yield inTime.slice(from);
 }
 
-interface Sight {
-  videoId: string;
-  startMs: number;
-  endMs: number;
-  score: number;
-}
+type Sight = Span & { score: number };
 
 async function sightings({ deps, query, filter, videos, unwanted, signal }: Asked): Promise<Found> {
   const { index, encoder } = deps;

@@ -1,4 +1,4 @@
-import { dot, type IndexFilter, type PassageHit } from '#store';
+import { dot, type IndexFilter } from '#store';
 import { byScore, type Candidate, logistic } from './candidate.ts';
 import type { Query } from './query.ts';
 import type { SearchDeps } from './search.ts';
@@ -48,12 +48,11 @@ export async function nearInMeaning(
   const mean = cosines.reduce((sum, one) => sum + one, 0) / Math.max(1, cosines.length);
   const squares = cosines.reduce((sum, one) => sum + (one - mean) ** 2, 0);
   const spread = Math.sqrt((squares + PRIOR_SPREAD ** 2 * PRIOR_PASSAGES) / (cosines.length + PRIOR_PASSAGES));
-  return hits.map((hit) => toCandidate(hit, logistic(((hit.score - mean) / spread - SURE_SPREADS) / SURE_SLOPE)));
-}
-
-function toCandidate({ videoId, startMs, endMs, text, language, score }: PassageHit, confidence: number): Candidate {
-  const evidence = [{ kind: 'passage', atMs: startMs, endMs, text, language, score, confidence } as const];
-  return { videoId, startMs, endMs, confidence, score: SHARE * confidence, evidence };
+  return hits.map(({ videoId, startMs, endMs, text, language, score }): Candidate => {
+    const confidence = logistic(((score - mean) / spread - SURE_SPREADS) / SURE_SLOPE);
+    const evidence = [{ kind: 'passage', atMs: startMs, endMs, text, language, score, confidence } as const];
+    return { videoId, startMs, endMs, confidence, score: SHARE * confidence, evidence };
+  });
 }
 
 /** Passages found by their words and those found by their meaning as one list: where both find the same, its words say from when to when. */

@@ -1,5 +1,5 @@
 import { type PassageHit, type SpokenWord, spoken, terms } from '#store';
-import { byScore, type Candidate, groupByVideo, logistic, type Names } from './candidate.ts';
+import { byScore, type Candidate, groupByVideo, logistic, type Names, remembering } from './candidate.ts';
 import { HALF } from './fuse.ts';
 import { MEASURES, names, weightOf } from './kinds.ts';
 import { inLanguage, type Query } from './query.ts';
@@ -211,12 +211,4 @@ function rarityOf(words: string[], matches: Match[]): (word: string) => number {
 export function rarityIn(texts: number, countOf: (word: string) => number): (word: string) => number {
   const all = 2 * texts + 10;
   return (word) => Math.log(1 + (all - countOf(word) + 0.5) / (countOf(word) + 0.5));
-}
-function remembering<Key, Value>(make: (key: Key) => Value): (key: Key) => Value {
-  const known = new Map<Key, Value>();
-  return (key) => {
-    const value = known.get(key) ?? make(key);
-    known.set(key, value);
-    return value;
-  };
 }

@@ -1,4 +1,5 @@
 import { initialsIn, otherTerms, termOf, terms, wordsOf } from '#store';
+import { remembering } from './candidate.ts';
 import { type Kind, kindsAsked } from './kinds.ts';
 import type { Modality } from './search.ts';
 
@@ -165,12 +166,7 @@ export function highlights(text: string, words: readonly string[], language?: st
   const wanted = inLanguage(words, language);
   const marked: [number, number][] = [];
   // The same few words come again and again.
-  const known = new Map<string, boolean>();
-  const isWanted = (word: string): boolean => {
-    const found = known.get(word) ?? terms(word, language).some((term) => wanted.has(term));
-    known.set(word, found);
-    return found;
-  };
+  const isWanted = remembering((word: string) => terms(word, language).some((term) => wanted.has(term)));
   const names = initialsIn(text).filter(({ word }) => isWanted(word));
   for (const { from, to } of names) marked.push([from, to]);
   for (const { segment, index, isWordLike } of segmenter.segment(text)) {

@@ -94,7 +94,8 @@ export async function search(deps: SearchDeps, options: SearchOptions, signal?: 
   const weights = given ? { frames: given.frames ?? 0, passages: given.passages ?? 0 } : leaning;
   const uses = (modality: Modality) => weights[modality] > 0 && (modalities?.includes(modality) ?? true);
 
-  const candidates = await candidatesFor({ deps, query, picture, uses, openings, filter, signal });
+  const asked = { deps, query, picture, uses, openings: openings && uses('passages'), filter, signal };
+  const candidates = await candidatesFor(asked);
   signal?.throwIfAborted();
   const { isTwofold } = query;
   const fusing = async () => fuse(candidates, { isTwofold, limit: offset + limit, weights });
@@ -139,9 +140,7 @@ async function candidatesFor(asked: Asked): Promise<Record<Modality | 'titles', 
     uses('frames') ? framesFor(asked, unwanted, named) : [],
     usesWords ? passagesFor(asked, unwanted, named) : [],
     // Of two things at once, a title says neither when.
-    titles.then(
-      (all) => (openings && uses('passages') && !query.isTwofold && all?.find(query, filter, unwanted)) || [],
-    ),
+    titles.then((all) => (openings && !query.isTwofold && all?.find(query, filter, unwanted)) || []),
   ]);
   return { frames, passages: withMeaning(byWords, byMeaning), titles: titled };
 }

@@ -27,12 +27,8 @@ export async function searchSequence(
     found.push(await search(deps, { ...rest, query: stepQuery(step), openings: false, limit: DEPTH }, signal));
   }
   const videos = new Set(found[0]?.map(({ videoId }) => videoId));
-  const chains = [...videos].flatMap((id) =>
-    chainsOf(
-      found.map((moments) => moments.filter(({ videoId }) => videoId === id)),
-      windowMs,
-    ),
-  );
+  const inVideo = (id: string) => found.map((moments) => moments.filter(({ videoId }) => videoId === id));
+  const chains = [...videos].flatMap((id) => chainsOf(inVideo(id), windowMs));
   const moments = chains.map(
     ({ chain, score }): Moment => ({
       videoId: (chain[0] as Moment).videoId,

@@ -1,6 +1,5 @@
 import { dot, type FrameHit, type IndexFilter, MAX_LISTED, type PassageHit, spoken, terms } from '#store';
 import { type Background, background } from './background.ts';
-import { groupByVideo } from './candidate.ts';
 import type { FrameDeps } from './each-frame.ts';
 import { showsSurely } from './frame-moments.ts';
 import { contains, phraseOf } from './passage-moments.ts';
@@ -99,14 +98,12 @@ function says({ text, language }: Pick<PassageHit, 'text' | 'language'>, unwante
 /** By video, in time order, those that overlap as one. */
 function inOrder(spans: Span[]): Map<string, Span[]> {
   const joined = new Map<string, Span[]>();
-  for (const [videoId, own] of groupByVideo(spans)) {
-    const all: Span[] = [];
-    for (const { startMs, endMs } of own.sort((a, b) => a.startMs - b.startMs)) {
-      const last = all.at(-1);
-      if (last && startMs < last.endMs) last.endMs = Math.max(last.endMs, endMs);
-      else all.push({ videoId, startMs, endMs });
-    }
-    joined.set(videoId, all);
+  for (const { videoId, startMs, endMs } of spans.sort((a, b) => a.startMs - b.startMs)) {
+    const own = joined.get(videoId) ?? [];
+    const last = own.at(-1);
+    if (last && startMs < last.endMs) last.endMs = Math.max(last.endMs, endMs);
+    else own.push({ videoId, startMs, endMs });
+    joined.set(videoId, own);
   }
   return joined;
 }

@@ -78,8 +78,7 @@ export async function* ask(
     return { deadline, signal };
   };
   const { resolved, failure: unread } = await standAlone(llm, options.question, history, meter, limits);
-  const { videoIds, limit, isPart } = options;
-  const findings = await retrieve({ sources, resolved, videoIds, limit, isPart, signal });
+  const findings = await retrieve({ ...options, sources, resolved, signal });
   yield { type: 'moments', moments: findings.moments, videos: findings.videos };
 
   let written = '';
@@ -127,7 +126,7 @@ export async function* ask(
         (failure && { code: failure.code, message: failure.message }) ??
         options.degraded ??
         notReady(findings.scope) ??
-        (findings.covers ? leftOut(findings.covers) : undefined) ??
+        leftOut(findings) ??
         (isWeak ? WEAK : undefined) ??
         (unread && NOT_REWRITTEN),
       detail: failed?.detail ?? failed?.message,
@@ -157,10 +156,10 @@ export function notReady(videos: readonly VideoFacts[] | undefined): Degraded | 
   const message = `${waiting.length} of ${videos?.length} videos ${waiting.length === 1 ? 'is' : 'are'} not indexed (yet): the answer may miss something.`;
   return { code: 'videos_not_ready', message };
 }
-const leftOut = (covers: string): Degraded => ({
-  code: 'videos_left_out',
-  message: `The answer covers ${covers} videos: name fewer to hear of each.`,
-});
+const leftOut = ({ covers }: Findings): Degraded | undefined =>
+  covers
+    ? { code: 'videos_left_out', message: `The answer covers ${covers} videos: name fewer to hear of each.` }
+    : undefined;
 
 /** A follow-up in words that stand alone: by the chat model where there is one, else, or where it fails, by rule. */
 async function standAlone(
@@ -176,10 +175,7 @@ async function standAlone(
   try {
     const asked = await llm.ask(rewriteMessages(question, history), meter, limits());
     // In quotes a question would be looked for word for word.
-    const text = asked
-      .trim()
-      .replace(/^(["“'])(.*)["”']$/s, '$2')
-      .trim();
+    const text = asked.replace(/^\s*(["“'])(.*)["”']\s*$/s, '$2').trim();
     if (text === '') throw new LlmError('llm_empty', 'The chat model answered nothing.');
     if (text.length > MAX_REWRITTEN_CHARS || text.includes('\n') || saysNotFound(text)) {
       throw new LlmError('llm_garbage', 'The chat model answered with something that is no question.');

@@ -304,11 +304,10 @@ interface Dispatcher {
 /** Node's fetch gives up on a server that is silent for 300 s, and the SDK then asks again: only the deadline may end a call. What else is set for all requests (a proxy) holds. */
 function patient(): Dispatcher | undefined {
   const shared = (globalThis as { [DISPATCHER]?: Dispatcher })[DISPATCHER];
-  return (
-    shared && {
-      dispatch: (options, handler) => shared.dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, handler),
-    }
-  );
+  if (!shared) return undefined;
+  return {
+    dispatch: (options, handler) => shared.dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, handler),
+  };
 }
 
 /** A body of at most so many bytes; more is an error of whoever reads it. */

@@ -19,12 +19,7 @@ export async function findParts(
   for (const [i, question] of questions.entries()) {
     const before = parts[i - 1];
     const at = before?.found ? (before.moments.find(isSure) ?? before.moments[0]) : undefined;
-    const turn = before && {
-      question: questions[i - 1] as string,
-      read: before.question,
-      answer: '',
-      at,
-    };
+    const turn = before && { question: questions[i - 1] as string, read: before.question, answer: '', at };
     parts.push(await find(resolve(question, turn)));
   }
   if (!parts.some(({ found }) => found)) return undefined;

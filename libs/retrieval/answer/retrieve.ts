@@ -1,6 +1,7 @@
 import { terms } from '#store';
 import { isSure } from '../candidate.ts';
 import type { Moment } from '../index.ts';
+import type { AskOptions } from './answer.ts';
 import { withAnswer } from './beside.ts';
 import { findAt } from './clock.ts';
 import type { Resolved } from './follow-up.ts';
@@ -44,13 +45,9 @@ const MIN_LETTERS_NEAR = 7;
 const SLACK_MS = 500;
 
 /** A question with what it is answered from. */
-interface Asked {
+interface Asked extends Pick<AskOptions, 'videoIds' | 'limit' | 'isPart'> {
   sources: AnswerSources;
   resolved: Resolved;
-  videoIds?: string[];
-  /** Moments of a needle at most. */
-  limit: number;
-  isPart?: boolean;
   signal?: AbortSignal;
 }
 

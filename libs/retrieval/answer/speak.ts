@@ -108,11 +108,10 @@ async function* speakOnce(
     if (raw.trim() === '') throw new LlmError('llm_empty', 'The chat model answered nothing.');
     throw new LlmError('llm_uncited', UNCITED);
   }
-  const failure =
-    end === 'length'
-      ? new LlmError('llm_too_long', 'The answer was longer than LLM_MAX_TOKENS; its end is missing.')
-      : undefined;
-  return { cited: filter.cited, found: true, failure };
+  const { cited } = filter;
+  if (end === 'stop') return { cited, found: true };
+  const failure = new LlmError('llm_too_long', 'The answer was longer than LLM_MAX_TOKENS; its end is missing.');
+  return { cited, found: true, failure };
 }
 
 const UNCITED = 'The chat model gave no sources for what it answered.';

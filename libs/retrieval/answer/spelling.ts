@@ -3,7 +3,7 @@ import { isFunctionWord, termOf, wordsOf } from '#store';
 import type { Evidence } from '../index.ts';
 import { isLight } from '../kinds.ts';
 import { highlights, readQuery } from '../query.ts';
-import { type AnswerSources, type Findings, noteOf } from './plan.ts';
+import { type Findings, type Looking, noteOf } from './plan.ts';
 import { trimmed } from './wording.ts';
 
 /** Of a question that found nothing; one with more words is no slip of the hand. */
@@ -16,11 +16,7 @@ const MAX_VIDEOS = 20;
 /** Passages between two turns of the event loop: a few ms. */
 const BATCH = 250;
 
-interface Asked {
-  sources: AnswerSources;
-  videoIds?: string[];
-  signal?: AbortSignal;
-}
+type Asked = Pick<Looking, 'sources' | 'videoIds' | 'signal'>;
 
 /** The words of a question that nobody says, but for light ones: they may be misspelt, or of another language. */
 export async function unheardOf(

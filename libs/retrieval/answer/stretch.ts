@@ -111,10 +111,8 @@ export async function findInStretch(
   }
   const those = isAll && only && { videoIds: there.map(({ id }) => id), scope: there };
   const findings = await find({ ...looking, ...those, sources: partOf(looking.sources, stretch) });
-  if (question.kind === 'needle' && isOfEach(stretch)) {
-    const looked = Math.min(MAX_VIDEOS, known.count);
-    return { ...findings, ...covering(looked, known) };
-  }
+  if (question.kind === 'needle' && isOfEach(stretch))
+    return { ...findings, ...covering(Math.min(MAX_VIDEOS, known.count), known) };
   if (findings.found || question.kind !== 'summary' || !only) return findings;
   const where = known.count === 1 ? placeOf(only, isPart) : 'these videos';
   return { ...findings, reason: `Nothing is ${saidOrShown(question)} ${whereIn(stretch, where)}.` };
