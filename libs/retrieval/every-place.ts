@@ -30,7 +30,7 @@ export interface Places {
   /** False where there may be more: not every row was looked at. */
   isWhole: boolean;
 }
-export interface EveryPlaceOptions extends Omit<IndexFilter, 'tenant'> {
+interface EveryPlaceOptions extends Omit<IndexFilter, 'tenant'> {
   tenant: string;
   query: string;
   modalities?: Modality[];

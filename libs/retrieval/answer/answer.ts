@@ -51,7 +51,7 @@ export interface Answer {
   turn: Turn;
 }
 /** What comes of a question, in this order: the moments, the answer in pieces, what it cites, and the whole. */
-export type AnswerEvent =
+type AnswerEvent =
   | { type: 'moments'; moments: Moment[]; videos: Map<string, VideoFacts> }
   | { type: 'token'; text: string }
   | { type: 'citations'; citations: Citation[] }

@@ -1,4 +1,4 @@
-export type LlmErrorCode =
+type LlmErrorCode =
   | 'llm_unreachable'
   | 'llm_timeout'
   | 'llm_auth'

@@ -14,7 +14,7 @@ import { clock, placeOf } from './text.ts';
 import { isOfEach, rangeIn, type Stretch, type TimeRange, whereIn } from './times.ts';
 
 /** The same videos, of which only their part is there. What reaches over a border of it counts as far as it lies within. */
-export function partOf(sources: AnswerSources, stretch: Stretch): AnswerSources {
+function partOf(sources: AnswerSources, stretch: Stretch): AnswerSources {
   /** The part of each of these videos that has it. */
   const rangesOf = async (ids: string[] | undefined, most: number): Promise<Map<string, TimeRange>> => {
     const videos = await sources.videos(ids, most);
