@@ -228,6 +228,7 @@ export class Models implements OnApplicationShutdown {
     }
     const { device: used, deviceNote } = (this.#clip ?? this.#whisper)?.runtime ?? {};
     if (deviceNote) this.log.info({ device: used, deviceNote }, 'the models run on another device than the best one');
+    signal.throwIfAborted();
     // It waits for a Redis that is away; who is told to stop does not.
     await Promise.race([this.#offer(), once(signal, 'abort')]);
     signal.throwIfAborted();

@@ -133,6 +133,7 @@ async function candidatesFor(asked: Asked): Promise<Record<Modality | 'titles', 
       : undefined;
   const titles = Promise.resolve(picture ? undefined : deps.titles?.());
   const named = titles.then((all): Names => all?.named(query.words) ?? new Map());
+  named.catch(() => {}); // thrown where it is waited for, which may be long after it failed
   const byMeaningFor = () => nearInMeaning(deps, query, filter, unwanted, signal);
   // What takes longest begins first.
   const [byMeaning, frames, byWords, titled] = await Promise.all([

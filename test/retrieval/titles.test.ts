@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type SearchOptions, search, searchSequence, type TitledVideo, Titles } from '#retrieval';
 import { frameId, openVectorIndex, passageId, type VectorIndex } from '#store';
 
@@ -54,6 +55,20 @@ const found = async (query: string, options: Partial<SearchOptions> = {}) =>
   (await find(query, options)).map(({ videoId, startMs, endMs }) => [videoId.at(-1), startMs, endMs]);
 
 describe('A title', () => {
+  it('that cannot be read fails the search at once, and nothing but the search', async () => {
+    const reason = new Error('Redis is away');
+    const heard = vi.fn();
+    process.on('unhandledRejection', heard);
+    const failing = search(
+      { ...deps(), titles: () => Promise.reject(reason) },
+      { tenant: 't', query: 'steam', limit: 1 },
+    );
+    await expect(failing).rejects.toBe(reason);
+    await sleep(50);
+    process.off('unhandledRejection', heard);
+    expect(heard).not.toHaveBeenCalled();
+  });
+
   it('finds the opening of its video, and says which of its words were asked for', async () => {
     const [first, ...rest] = await find('how do steam engines work?');
     expect(rest).toEqual([]);
