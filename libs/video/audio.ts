@@ -1,4 +1,5 @@
 import { blocks } from './blocks.ts';
+import { TURN_SEC } from './clock.ts';
 import { ProcessFailed, runFfmpeg } from './ffmpeg.ts';
 import { type AudioTrack, findAudioTrack, refuseImpossible } from './probe.ts';
 import { inPieces, JUMP, type Stretch, settled } from './timeline.ts';
@@ -63,7 +64,6 @@ const byNumber = `pan=mono|c0<${Array.from({ length: 64 }, (_, channel) => `c${c
 
 /** Where the first time of a transport stream is wrong, ffmpeg takes a turn of its clock from those that come after. */
 const sinceStart = (sec: number) => (sec < -TURN_SEC / 2 ? sec + TURN_SEC : sec);
-const TURN_SEC = 2 ** 33 / 90_000;
 
 /** Samples that ffmpeg gives at a time: a quarter of a second. */
 const BLOCK = 4096;
@@ -85,7 +85,7 @@ async function* decodeFrom(
   // Of compressed sound in a WAV file ffmpeg seeks by the header's bytes a second, which not even ffmpeg writes right.
   const isTrimmed = /^(wav|w64)$/.test(track.container) && !track.codec.startsWith('pcm_');
   const seeks = !isTrimmed && !track.startsWrong;
-  const filters = [...(!isTrimmed ? [] : [`atrim=start=${zeroSec + leadSec}`]), mix, 'aeval=exprs=val(0)|t:c=stereo'];
+  const filters = [...(isTrimmed ? [`atrim=start=${zeroSec + leadSec}`] : []), mix, 'aeval=exprs=val(0)|t:c=stereo'];
   const pcm = runFfmpeg(
     path,
     (command) =>

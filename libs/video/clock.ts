@@ -12,6 +12,8 @@ const PLACES = 256;
 const PLACE_BYTES = 2 ** 19;
 const SECOND = 90_000;
 const TURN = 2 ** 33;
+/** After so long (26.5 hours) the clock of a broadcast format begins anew. */
+export const TURN_SEC = TURN / SECOND;
 
 /**
  * Whether a recording's clock goes back by more than a second, as it does where files were joined end to end: times are then not unique, and what

@@ -3,6 +3,7 @@ import { access, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { blocks } from './blocks.ts';
+import { TURN_SEC } from './clock.ts';
 import { MediaError } from './errors.ts';
 import { ffmpegSettings, fileUrl, frameRateOption, ProcessFailed, runFfmpeg } from './ffmpeg.ts';
 import { giveUpHwaccel, hwaccelOptions } from './hwaccel.ts';
@@ -242,8 +243,8 @@ async function* decodeRange(
   }
 }
 
-/** Of a transport stream's clock (2^33 ticks of 1/90,000 s), which ffmpeg takes from what comes long after the first time, where that is wrong. */
-const TURN_US = Math.round(2 ** 33 / 0.09);
+/** ffmpeg takes one from what comes long after the first time of a transport stream, where that is wrong. */
+const TURN_US = Math.round(TURN_SEC * 1e6);
 const toUs = (ms: number) => Math.max(1, Math.round(ms * 1000));
 /** Up to a whole microsecond, but for what floating point adds. */
 const ceilUs = (ms: number) => Math.ceil(ms * 1000 - 1e-3);

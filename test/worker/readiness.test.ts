@@ -100,10 +100,13 @@ describe.concurrent('a worker that lacks models', () => {
   }, 240_000);
 });
 
-test('a worker that is told to stop while it cannot say which models it has, since Redis is away, ends', async () => {
+test.each([
+  ['cannot say which models it has, since Redis is away', 4_000], // They are open by then.
+  ['opens its models, and Redis is away', 0],
+])('a worker that is told to stop while it %s, ends', async (_when, waitMs) => {
   await using system = await startSystem();
   const { child, stop } = await system.startWorker({ REDIS_URL: 'redis://127.0.0.1:1' });
-  await sleep(4_000); // Its models are open by then.
+  await sleep(waitMs);
   expect(await stop()).toBe(0);
   expect(child.signalCode).toBeNull();
 });
