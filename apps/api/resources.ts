@@ -24,7 +24,8 @@ export interface Resources {
 
 export async function openResources(config: Config, redisUrl: string, log: Logger): Promise<Resources> {
   const blobs = openBlobs({ dir: join(config.dataDir, 'blobs'), s3: config.s3 });
-  const index = await openVectorIndex({ lanceDir: join(config.dataDir, 'lance'), qdrant: config.qdrant });
+  const { lance, qdrant } = config;
+  const index = await openVectorIndex({ lanceDir: join(config.dataDir, 'lance'), lance, qdrant });
   const redis = connectRedis(redisUrl);
   let lastMessage = '';
   redis.on('error', (error) => {

@@ -58,6 +58,9 @@ const environment = z.object({
     .min(1)
     .optional()
     .describe('Parts that a Qdrant cluster spreads a collection over'),
+  SEARCH_MEMORY: bytes
+    .default(512 * 1024 ** 2)
+    .describe('Rows of LanceDB that the api keeps in memory, a table whole or not at all; 0: none'),
   S3_BUCKET: z.string().optional().describe('Bucket for media; left out, media live under DATA_DIR'),
   S3_ENDPOINT: z.url().optional().describe('Address of an S3-compatible store other than AWS'),
   S3_REGION: z.string().default('us-east-1').describe('Region of the bucket'),
@@ -280,6 +283,7 @@ function shape(env: z.output<typeof environment>) {
     dataDir,
     /** Undefined in the embedded shape until `cuepoint up` has started its own server. */
     redisUrl: env.REDIS_URL,
+    lance: { heldBytes: env.SEARCH_MEMORY },
     qdrant: env.QDRANT_URL
       ? {
           url: env.QDRANT_URL,

@@ -95,8 +95,8 @@ function matching(hits: PassageHit[], query: Query, named: Names): Match[] {
     phrases: query.phrases.map((phrase) => phraseOf(phrase, language)),
   }));
   const texts = hits.flatMap((hit) => {
-    const own = new Set(terms(hit.text, hit.language));
     const asked = askedIn(hit.language);
+    const own = new Set(terms(hit.text, hit.language).filter((term) => asked.words.has(term)));
     const inOrder = asked.phrases.length > 0 ? spoken(hit.text, hit.language) : [];
     const hasPhrases = asked.phrases.every((phrase) => contains(inOrder, phrase));
     const said = [...asked.words].flatMap(([term, word]) => (own.has(term) ? [word] : []));

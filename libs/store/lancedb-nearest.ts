@@ -1,8 +1,10 @@
 import type { Table } from '@lancedb/lancedb';
 import { guard } from './lancedb-failures.ts';
+import type { HeldTable } from './lancedb-held.ts';
 import { filterSql } from './lancedb-query.ts';
+import { readRanked } from './lancedb-read.ts';
 import type { Row } from './lancedb-rows.ts';
-import { countOf, type Known, readHits } from './lancedb-table.ts';
+import { countOf, type Known } from './lancedb-table.ts';
 import type { FrameHit, IndexFilter } from './vector-index.ts';
 import { dot } from './vectors.ts';
 
@@ -17,18 +19,21 @@ const CANDIDATES = 200;
 
 /** The `fetch` rows that pass a filter whose vectors have the highest cosines with `vector`, as far as an index tells, and exactly where there is none. */
 export async function nearest<Hit extends Omit<FrameHit, 'score'>>(
-  { table, known, of, exactRows }: { table: Table; known: Known; of: 'frames' | 'passages'; exactRows: number },
+  {
+    table,
+    known,
+    held,
+    of,
+    exactRows,
+  }: { table: Table; known: Known; held: HeldTable; of: 'frames' | 'passages'; exactRows: number },
   vector: Float32Array,
   filter: IndexFilter,
   fetch: number,
-  columns: string[],
   toHit: (row: Row) => Hit,
 ): Promise<(Hit & { score: number })[]> {
   const indexed = await guard(() => known.index);
   const where = filterSql(filter, of);
   const query = table.query().nearestTo(vector).distanceType('cosine').limit(fetch);
-  // Vectors that are read anyway are compared here: the engine would read each of them twice.
-  const comparesHere = columns.includes('vector');
   let isWhole = false;
   if (indexed) {
     const [rows, all] = await guard(() => Promise.all([countOf(known, table, where), countOf(known, table)]));
@@ -38,19 +43,17 @@ export async function nearest<Hit extends Omit<FrameHit, 'score'>>(
       // The fewer rows match, the more partitions hold the nearest of them.
       const { partitions } = indexed;
       const probes = Math.ceil(Math.max(PROBES, partitions * PROBED_SHARE) * Math.sqrt(indexed.rows / rows));
-      query.nprobes(Math.min(probes, partitions));
-      if (comparesHere) query.limit(Math.max(fetch, CANDIDATES));
-      else query.refineFactor(Math.ceil(CANDIDATES / fetch));
+      query.nprobes(Math.min(probes, partitions)).limit(Math.max(fetch, CANDIDATES));
     }
   }
   // A filter that all rows pass costs a third of a search of a million. Rows of others may have come since they were counted.
   if (!isWhole) query.where(where);
   const lengthOf = (one: Float32Array) => Math.sqrt(dot(one, one));
   const length = lengthOf(vector);
-  const hits = await readHits(table, query.select([...columns, '_distance']), (row) => {
-    const hit = toHit(row);
-    const { vector: own } = hit;
-    return { ...hit, score: own ? dot(own, vector) / (lengthOf(own) * length || 1) : 1 - row.number('_distance') };
+  // The index ranks by codes. Compared again here, the vectors are read once: the engine would read those that are asked for a second time.
+  const hits = await readRanked(table, held, query, '_distance', (row) => {
+    const own = row.vector();
+    return { ...toHit(row), score: dot(own, vector) / (lengthOf(own) * length || 1) };
   });
   return hits
     .filter(({ tenant }) => tenant === filter.tenant)

@@ -23,7 +23,9 @@ export const hitSql = (columns: string[]): string => {
   const parts = HIT_PARTS.filter((name) => columns.includes(name));
   return `concat_ws(chr(31), ${parts.map((name) => `coalesce(cast(${name} as string), '')`).join(', ')})`;
 };
+export const FRAME_COLUMNS = [HIT, 'vector'];
 export const PASSAGE_COLUMNS = [HIT, 'text'];
+export const EMBEDDED_PASSAGE_COLUMNS = [...PASSAGE_COLUMNS, 'vector'];
 
 const spanFields = () => [
   new arrow.Field('id', new arrow.Utf8(), false, new Map([['lance-schema:unenforced-primary-key', 'true']])),
@@ -134,7 +136,7 @@ export class Row {
   at = 0;
   readonly #columns: Map<string, { data: arrow.Data; text: (row: number) => string }>;
 
-  constructor(batch: arrow.RecordBatch) {
+  constructor(batch: arrow.RecordBatch, textsOf: TextsOf = allTexts) {
     this.#columns = new Map(
       batch.schema.fields.map(({ name }, i) => {
         const data = batch.data.children[i] as arrow.Data;
@@ -167,13 +169,19 @@ export class Row {
     return column;
   }
 }
-/** Texts of a column by row. Where all is ASCII (ids, most of English), the whole column becomes one string, of which each is a part. */
-function textsOf({ values, valueOffsets, length }: arrow.Data<arrow.Utf8>): (row: number) => string {
+/** Texts of a column by row. */
+type TextsOf = (column: arrow.Data<arrow.Utf8>) => (row: number) => string;
+/** For a batch of which few rows are read. */
+export const eachText: TextsOf = ({ values, valueOffsets }) => {
+  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  return (row) => bytes.toString('utf8', valueOffsets[row], valueOffsets[row + 1]);
+};
+/** For one that is read whole: where all is ASCII (ids, most of English), the column becomes one string, of which each text is a part. */
+function allTexts(column: arrow.Data<arrow.Utf8>): (row: number) => string {
+  const { values, valueOffsets, length } = column;
   const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
   const [start = 0, end = 0] = [valueOffsets[0], valueOffsets[length]];
-  if (!isAscii(bytes.subarray(start, end))) {
-    return (row) => bytes.toString('utf8', valueOffsets[row], valueOffsets[row + 1]);
-  }
+  if (!isAscii(bytes.subarray(start, end))) return eachText(column);
   const all = bytes.toString('latin1', start, end);
   return (row) => all.slice((valueOffsets[row] as number) - start, (valueOffsets[row + 1] as number) - start);
 }

@@ -1,7 +1,7 @@
 import { Index, type Table } from '@lancedb/lancedb';
 import type * as arrow from 'apache-arrow';
 import { guard, isConflict, retryConflicts, storeError } from './lancedb-failures.ts';
-import { HIT, HitMissing, hitSql, type Row, readRows } from './lancedb-rows.ts';
+import { HIT, hitSql } from './lancedb-rows.ts';
 
 /** Rows of one commit. Bounds what is turned into Arrow in one go: 1,024 x 768 floats take a few ms of the event loop. */
 const MAX_COMMIT_ROWS = 1024;
@@ -272,22 +272,3 @@ export async function fillMissingColumns(table: Table): Promise<void> {
   });
 }
 const columnsOf = async (table: Table): Promise<string[]> => (await table.schema()).fields.map(({ name }) => name);
-
-/** How often an older version's process may write between filling in its rows and reading them. */
-const MAX_FILLS = 5;
-/** Rows as hits, which those of an older version become first. */
-export async function readHits<Read>(
-  table: Table,
-  query: AsyncIterable<arrow.RecordBatch>,
-  toRead: (row: Row) => Read,
-): Promise<Read[]> {
-  for (let fills = 0; ; fills++) {
-    try {
-      return await readRows(query, toRead);
-    } catch (error) {
-      if (!(error instanceof HitMissing)) throw error;
-      if (fills === MAX_FILLS) throw storeError(error);
-      await fillMissingColumns(table);
-    }
-  }
-}

@@ -2,6 +2,7 @@ import './lancedb-log.ts';
 import { MatchQuery, type Table } from '@lancedb/lancedb';
 import { guard, isConflict } from './lancedb-failures.ts';
 import { LanceFolder } from './lancedb-folder.ts';
+import { HeldTables } from './lancedb-held.ts';
 import { nearest } from './lancedb-nearest.ts';
 import {
   embeddedPassagesTable,
@@ -10,12 +11,14 @@ import {
   isFrames,
   isIn,
   PASSAGES,
-  quote,
   readFiltered,
   topRows,
 } from './lancedb-query.ts';
+import { framesOf, IN_TIME, ORDER_COLUMNS, readHits, readRanked, sampleOf } from './lancedb-read.ts';
 import {
+  EMBEDDED_PASSAGE_COLUMNS,
   embeddedPassagesShape,
+  FRAME_COLUMNS,
   frame,
   framesShape,
   HIT,
@@ -32,7 +35,6 @@ import {
   fillMissingColumns,
   type Keeping,
   type Known,
-  readHits,
   type Upkeep,
   vectorIndexOf,
 } from './lancedb-table.ts';
@@ -50,7 +52,6 @@ import type {
 } from './vector-index.ts';
 import {
   aroundInstant,
-  byId,
   checkVector,
   clampLimit,
   MAX_QUERY_CHARS,
@@ -71,6 +72,8 @@ export interface LanceTuning extends Keeping {
   indexRows: number;
   /** A filter that leaves no more rows than this is answered exactly, from those rows: an index would first look in the wrong places. */
   exactRows: number;
+  /** Tables of so many bytes together are held in memory by a process that searches them. 0: none. */
+  heldBytes: number;
 }
 /**
  * From so many rows on the index is faster: an exact search of 10,000 x 512 numbers takes 25 ms of one core, one with an index 20 ms whatever it holds, and
@@ -79,6 +82,7 @@ export interface LanceTuning extends Keeping {
 const TUNING: LanceTuning = {
   indexRows: 10_000,
   exactRows: 5_000,
+  heldBytes: 512 * 2 ** 20,
   keepVersionsMs: 10 * 60_000,
   keepUnknownMs: 60 * 60_000,
   // Some 250 videos, which leave 60 to 100 MB.
@@ -93,6 +97,7 @@ const TUNING: LanceTuning = {
  */
 export class LanceIndex implements VectorIndex {
   readonly #samples = new SampleCache();
+  readonly #held: HeldTables;
 
   readonly #known = new Map<string, Known>();
   #upkeep: NodeJS.Timeout | undefined;
@@ -105,6 +110,7 @@ export class LanceIndex implements VectorIndex {
     readonly tuning: LanceTuning,
   ) {
     this.#folder = folder;
+    this.#held = new HeldTables(tuning.heldBytes);
   }
 
   static async open(dir: string, tuning: Partial<LanceTuning> = {}): Promise<LanceIndex> {
@@ -162,10 +168,8 @@ export class LanceIndex implements VectorIndex {
     options: { withVectors?: boolean } = {},
   ): Promise<FrameHit[]> {
     checkVector(vector, model);
-    const name = framesTable(model);
-    return options.withVectors
-      ? this.#nearest('frames', name, vector, filter, limit, [HIT, 'vector'], frame)
-      : this.#nearest('frames', name, vector, filter, limit, [HIT], span);
+    const toHit: (row: Row) => Omit<FrameHit, 'score'> = options.withVectors ? frame : span;
+    return this.#nearest('frames', framesTable(model), vector, filter, limit, FRAME_COLUMNS, toHit);
   }
 
   searchFramesBatch(
@@ -184,6 +188,7 @@ export class LanceIndex implements VectorIndex {
     if (words.length === 0 || count === 0 || matchesNothing(filter)) return [];
     const table = await this.#folder.find(PASSAGES);
     if (!table) return [];
+    const held = this.#held.of(PASSAGES, table, await guard(() => table.version()), PASSAGE_COLUMNS);
     const read = async (filter: IndexFilter, fetch: number) => {
       // A MatchQuery is words and nothing else: no operators, so nothing a user types is a syntax error.
       const query = table
@@ -191,11 +196,8 @@ export class LanceIndex implements VectorIndex {
         .fullTextSearch(new MatchQuery(words.join(' '), 'terms'))
         .where(filterSql(filter, 'passages'))
         .limit(fetch);
-      return readHits(
-        table,
-        query.select([...PASSAGE_COLUMNS, '_score']),
-        (row): PassageHit => ({ ...passage(row), score: row.number('_score') }),
-      );
+      const toHit = (row: Row, ranked: Row): PassageHit => ({ ...passage(row), score: ranked.number('_score') });
+      return readRanked(table, held, query, '_score', toHit);
     };
     return topRows(count, (fetch) => readFiltered(filter, fetch, read));
   }
@@ -208,7 +210,7 @@ export class LanceIndex implements VectorIndex {
   ): Promise<PassageHit[]> {
     checkVector(vector, model);
     const name = embeddedPassagesTable(model);
-    return this.#nearest('passages', name, vector, filter, limit, PASSAGE_COLUMNS, passage);
+    return this.#nearest('passages', name, vector, filter, limit, EMBEDDED_PASSAGE_COLUMNS, passage);
   }
 
   async getFrames(model: VectorModel, tenant: Tenant, ids: string[]): Promise<FrameRow[]> {
@@ -226,7 +228,8 @@ export class LanceIndex implements VectorIndex {
     if (!table || !Number.isFinite(atMs)) return undefined;
     for (const timeRange of aroundInstant(atMs)) {
       const where = filterSql({ tenant, videoIds: [videoId], timeRange }, 'frames');
-      const spans = await readHits(table, table.query().where(where).select([HIT]), span);
+      const query = table.query().where(where).select([HIT]);
+      const spans = await readHits(table, () => readRows(query, span));
       const shown = shownAt(spans, atMs);
       if (shown) return (await framesOf(table, `${where} AND ${isIn('id', [shown.id])}`))[0];
     }
@@ -260,7 +263,8 @@ export class LanceIndex implements VectorIndex {
     const all = { ...filter, tenant, videoIds: [videoId] };
     if (!table || matchesNothing(all)) return [];
     const query = table.query().where(filterSql(all, 'passages')).orderBy(IN_TIME);
-    return readHits(table, query.select([...PASSAGE_COLUMNS, ...ORDER_COLUMNS]), passage);
+    const rows = query.select([...PASSAGE_COLUMNS, ...ORDER_COLUMNS]);
+    return readHits(table, () => readRows(rows, passage));
   }
 
   async videos(limit: number): Promise<{ tenant: Tenant; videoId: string }[]> {
@@ -341,6 +345,7 @@ export class LanceIndex implements VectorIndex {
   async close(): Promise<void> {
     if (!this.#folder.isOpen) return;
     clearTimeout(this.#upkeep);
+    await this.#held.close();
     await this.#folder.close();
   }
 
@@ -364,9 +369,10 @@ export class LanceIndex implements VectorIndex {
     const table = count > 0 && !matchesNothing(filter) ? await this.#folder.find(name) : undefined;
     if (!table) return [];
     const known = await guard(() => this.#knownOf(name, table));
+    const held = this.#held.of(name, table, known.version, columns);
     const { exactRows } = this.tuning;
     const read = (filter: IndexFilter, fetch: number) =>
-      nearest({ table, known, of, exactRows }, vector, filter, fetch, columns, toHit);
+      nearest({ table, known, held, of, exactRows }, vector, filter, fetch, toHit);
     return topRows(count, (fetch) => readFiltered(filter, fetch, read));
   }
 
@@ -387,36 +393,11 @@ export class LanceIndex implements VectorIndex {
     const table = count > 0 && !matchesNothing(filter) ? await this.#folder.find(name) : undefined;
     if (!table) return [];
     const version = await guard(() => table.version());
-    return this.#samples.get(`${name} ${count} ${where}`, count, version, async () => {
-      // In two steps: ordering rows together with their vectors would read the vectors of all rows.
-      const idOf = (row: Row) => row.text('id') ?? '';
-      const inOrder = table.query().where(where).orderBy(BY_ID).limit(count).select(['id']);
-      const last = (await readRows(inOrder, idOf)).at(-1);
-      if (last === undefined) return [];
-      const lowest = table.query().where(`${where} AND id <= ${quote(last)}`);
-      const rows = await readRows(lowest.select(['id', 'vector']), (row) => ({ id: idOf(row), vector: row.vector() }));
-      return rows
-        .sort(byId)
-        .slice(0, count)
-        .map((row) => row.vector);
-    });
+    return this.#samples.get(`${name} ${count} ${where}`, count, version, () => sampleOf(table, where, count));
   }
 }
 
 function unlessConflict(error: unknown): Upkeep {
   if (isConflict(error)) return { isChanged: true, hasRested: false };
   throw error;
-}
-const BY_ID = [{ columnName: 'id' }];
-const IN_TIME = [{ columnName: 'start_ms' }, ...BY_ID];
-/** Lance cannot order by columns that are not read, where the filter is answered by an index. */
-const ORDER_COLUMNS = ['start_ms', 'id'];
-
-async function framesOf(table: Table, where: string, order?: typeof IN_TIME): Promise<FrameRow[]> {
-  const query = table
-    .query()
-    .where(where)
-    .select([HIT, 'vector', ...(order ? ORDER_COLUMNS : [])]);
-  const rows = await readHits(table, order ? query.orderBy(order) : query, frame);
-  return order ? rows : rows.sort(byId);
 }

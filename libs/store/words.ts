@@ -88,8 +88,8 @@ const rules = (stem: Rules['stem'], stops: string[] = []): Rules => ({
   ...{ stem, known: new Map() },
   stops: new Set(stops.filter((word) => !LOOKED_FOR.has(word))),
 });
-/** Words kept for one language, two MB: more than most people use. */
-const MAX_KNOWN = 20_000;
+/** Words kept for one language, five MB: what some hundred hours of talk hold. */
+const MAX_KNOWN = 50_000;
 
 /**
  * By ISO 639-1 code. Stop words only where the list at hand has none that somebody may look for (others name "house" and "fist"); without one, rarity

@@ -1,0 +1,169 @@
+import type { Table } from '@lancedb/lancedb';
+import type * as arrow from 'apache-arrow';
+import { eachText, Row, readRows } from './lancedb-rows.ts';
+
+/** What a search gives of a row's address: its fragment's number, then its place there. */
+const ADDRESS = '_rowid';
+/** Rows that were replaced or removed stay until they are this share of those that are there, and so many. */
+const REPLACED_SHARE = 0.25;
+const REPLACED_ROWS = 4096;
+/** Read at a time: of a whole table the engine would read far ahead, and hold twice the memory. */
+const READ_ROWS = 4096;
+/** A table that nobody searched for so long (of another model, since a new one is in use) makes room for others. */
+const UNUSED_MS = 10 * 60_000;
+
+/**
+ * Rows of tables in memory, by their addresses, so that the engine has only to rank: reading some hundred single rows is half or more of what a search costs
+ * it (docs/search.md). What lies at an address never changes, and no address is given twice. So what is held may lack rows that came since, in which case the
+ * engine reads the hits of that search itself, but it is never wrong, whoever writes to the folder.
+ */
+export class HeldTables {
+  readonly #tables = new Map<string, HeldTable>();
+  #reading: Promise<void> = Promise.resolve();
+
+  /** `budget`: bytes on disk of all tables that are held, about what they take in memory. A table that does not fit is not held at all. */
+  constructor(readonly budget: number) {}
+
+  /** What is held of a table. Its rows up to `version` are read in the background: by then, or for a search or two until then, there may be none. */
+  of(name: string, table: Table, version: number, columns: string[]): HeldTable {
+    const held = this.#tables.get(name) ?? new HeldTable(columns, this.#inTurn, (bytes) => this.#hasRoom(bytes));
+    this.#tables.set(name, held);
+    held.bringTo(version, table);
+    return held;
+  }
+
+  /** On disk, of all tables that are held. */
+  get bytes(): number {
+    return [...this.#tables.values()].reduce((sum, held) => sum + held.bytes, 0);
+  }
+
+  /** Waits for what is being read, and drops all. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#tables.values()].map((held) => held.close()));
+  }
+
+  /** One table after the other is read. */
+  readonly #inTurn = (read: () => Promise<void>): Promise<void> => {
+    const done = this.#reading.then(read);
+    this.#reading = done.catch(() => {});
+    return done;
+  };
+
+  #hasRoom(bytes: number): boolean {
+    for (const held of this.#tables.values()) if (performance.now() - held.usedAt > UNUSED_MS) held.drop();
+    return this.bytes + bytes <= this.budget;
+  }
+}
+
+interface Batch {
+  /** In rising order. */
+  addresses: Float64Array;
+  row: Row;
+}
+
+export class HeldTable {
+  usedAt = 0;
+  /** On disk, of all that is held. */
+  bytes = 0;
+  #batches: Batch[] = [];
+  #rows = 0;
+  #version: number | undefined;
+  #reading: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(
+    readonly columns: string[],
+    readonly inTurn: (read: () => Promise<void>) => Promise<void>,
+    readonly hasRoom: (bytes: number) => boolean,
+  ) {}
+
+  /** Reads in the background what came since. Where that fails it is tried again once there is another version. */
+  bringTo(version: number, table: Table): void {
+    this.usedAt = performance.now();
+    if (this.#version === version || this.#reading || this.#isClosed) return;
+    this.#version = version;
+    this.#reading = this.inTurn(() => this.#read(table))
+      .catch(() => this.#clear())
+      .finally(() => {
+        this.#reading = undefined;
+      });
+  }
+
+  /** What a search ranked, read from memory; undefined where one of its rows is not held. `ranked` is the row as the search gave it. */
+  async hits<Read>(
+    search: AsyncIterable<arrow.RecordBatch>,
+    toRead: (row: Row, ranked: Row) => Read,
+  ): Promise<Read[] | undefined> {
+    if (this.#rows === 0) return undefined;
+    let isWhole = true;
+    const hits: Read[] = [];
+    await readRows(search, (ranked) => {
+      const row = isWhole ? this.#find(ranked.number(ADDRESS)) : undefined;
+      if (row) hits.push(toRead(row, ranked));
+      else isWhole = false;
+    });
+    return isWhole ? hits : undefined;
+  }
+
+  /** The next search reads it anew. */
+  drop(): void {
+    this.#clear();
+    this.#version = undefined;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#reading;
+    this.drop();
+  }
+
+  async #read(table: Table): Promise<void> {
+    const { totalBytes, numRows } = await table.stats();
+    const next = () => (this.#batches.at(-1)?.addresses.at(-1) ?? -1) + 1;
+    if (this.#rows > 0) {
+      const rows = this.#rows + (await table.countRows(`${ADDRESS} >= ${next()}`));
+      if (rows > numRows * (1 + REPLACED_SHARE) + REPLACED_ROWS) this.#clear();
+    }
+    this.bytes = 0;
+    if (!this.hasRoom(totalBytes)) return this.#clear();
+    this.bytes = totalBytes;
+    for (let read = READ_ROWS; read === READ_ROWS && !this.#isClosed; ) {
+      const rows = table.query().where(`${ADDRESS} >= ${next()}`).select(this.columns).withRowId();
+      read = 0;
+      for await (const batch of rows.limit(READ_ROWS)) {
+        const row = new Row(batch, eachText);
+        const addresses = new Float64Array(batch.numRows);
+        for (row.at = 0; row.at < batch.numRows; row.at++) addresses[row.at] = row.number(ADDRESS);
+        this.#batches.push({ addresses, row });
+        read += batch.numRows;
+      }
+      this.#rows += read;
+    }
+  }
+
+  #clear(): void {
+    this.#batches = [];
+    this.#rows = 0;
+    this.bytes = 0;
+  }
+
+  #find(address: number): Row | undefined {
+    const batch =
+      this.#batches[firstAbove(this.#batches.length, (i) => this.#batches[i]?.addresses[0] ?? 0, address) - 1];
+    if (!batch) return undefined;
+    const { addresses, row } = batch;
+    row.at = firstAbove(addresses.length, (i) => addresses[i] as number, address) - 1;
+    return addresses[row.at] === address ? row : undefined;
+  }
+}
+
+/** The first of `count` rising values that is above one, or `count`. */
+function firstAbove(count: number, at: (i: number) => number, value: number): number {
+  let [low, high] = [0, count];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (at(middle) > value) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
