@@ -10,6 +10,8 @@ export interface VideoChange {
   run?: string;
   /** Only when the video has one of these statuses. */
   from?: string[];
+  /** Only while these fields are as given; '' where there is none. */
+  was?: Record<string, string>;
   create?: boolean;
   /** Only while this upload is marked as under way; it is accepted with this. */
   begun?: string;
@@ -92,6 +94,9 @@ else
     local allowed = false
     for _, each in ipairs(change.from) do allowed = allowed or each == status end
     if not allowed then return nil end
+  end
+  for field, value in pairs(change.was or {}) do
+    if (redis.call('HGET', KEYS[1], field) or '') ~= value then return nil end
   end
 end
 

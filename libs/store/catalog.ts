@@ -29,6 +29,14 @@ import {
 const WORKER_SECONDS = 15;
 const PAGE = 100;
 
+interface PatchGuards {
+  run?: number;
+  status?: VideoStatus[];
+  begun?: string | undefined;
+  left?: string | undefined;
+  was?: Partial<Video>;
+}
+
 /** Videos, their webhooks, the workers and the active model in Redis. Every change of a video is one atomic step and wakes its watchers. */
 export class Catalog {
   readonly #redis: ScriptedRedis;
@@ -158,18 +166,23 @@ export class Catalog {
   /**
    * Changes top-level fields at once. Undefined when the video is gone, or is not in the state the guard asks for.
    * An optional field that is given as `undefined` is removed. `begun`: the upload that is accepted with this; not done where that has been given up.
-   * `left`: what is to be removed after this, by a worker where its `endUpload` is not called.
+   * `left`: what is to be removed after this, by a worker where its `endUpload` is not called. `was`: fields that nobody may have changed since.
    */
   async patchVideo(
     { tenant, videoId }: { tenant: Tenant; videoId: string },
     patch: Partial<Omit<Video, 'id' | 'tenant' | 'stages' | 'createdAt'>>,
-    { run, status, begun, left }: { run?: number; status?: VideoStatus[]; begun?: string; left?: string } = {},
+    { run, status, begun, left, was }: PatchGuards = {},
   ): Promise<Video | undefined> {
     const video = await this.#change(tenant, videoId, {
       run: run === undefined ? undefined : json(run),
       from: status?.map(json),
       begun: begun === undefined ? undefined : unfinishedMember(tenant, begun),
       left: left === undefined ? undefined : unfinishedMember(tenant, left),
+      was:
+        was &&
+        Object.fromEntries(
+          Object.entries(was).map(([field, value]) => [field, value === undefined ? '' : json(value)]),
+        ),
       set: fieldsOf(patch),
       unset: OPTIONAL.filter((field) => field in patch && patch[field as keyof typeof patch] === undefined),
     });

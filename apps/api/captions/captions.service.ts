@@ -2,7 +2,16 @@ import { Readable } from 'node:stream';
 import { Inject, Injectable } from '@nestjs/common';
 import { type Config } from '#config';
 import { Jobs } from '#jobs';
-import { type BlobStore, Catalog, captionsFolder, captionsKey, newId, type Tenant, type Video } from '#store';
+import {
+  type BlobStore,
+  Catalog,
+  captionsFolder,
+  captionsKey,
+  newId,
+  StoreAway,
+  type Tenant,
+  type Video,
+} from '#store';
 import { MAX_CAPTION_BYTES, parseCaptions } from '#video';
 import { ProblemError } from '../problems.ts';
 import { Turns } from '../search/turns.ts';
@@ -92,15 +101,27 @@ export class CaptionsService {
     const ref = { tenant, videoId: id };
     // Before the change, after which nobody would ask for it again if this process ended: captions that are removed would be found for ever.
     const indexing = await this.jobs.addCaptions(ref, CHANGE_PATIENCE_MS);
-    const left = before.captionsFile && markOf(id, before.captionsFile);
-    const video = await this.catalog.patchVideo(ref, { captionsFile }, { begun, left });
-    if (!video) throw new ProblemError('video_not_found', `No video has the id ${id}.`); // deleted meanwhile
+    const { video, left } = await this.#replace(before, captionsFile, begun);
     await this.jobs.hastenCaptions(ref, indexing);
-    if (left !== undefined) {
-      await this.blobs.deletePrefix(captionsFolder(before));
-      await this.catalog.endUpload(tenant, left, true);
+    if (left) {
+      await this.blobs.deletePrefix(captionsFolder({ ...ref, id, captionsFile: left }));
+      await this.catalog.endUpload(tenant, markOf(id, left), true);
     }
     return video;
+  }
+
+  /** What took its place meanwhile is replaced in its stead. Gives the video, and the captions that it named until now. */
+  async #replace(before: Video, captionsFile: Video['captionsFile'], begun?: string) {
+    for (;;) {
+      const { tenant, id, captionsFile: left } = before;
+      const guards = { begun, left: left && markOf(id, left), was: { captionsFile: left } };
+      const video = await this.catalog.patchVideo({ tenant, videoId: id }, { captionsFile }, guards);
+      if (video) return { video, left };
+      const now = await this.videos.get(tenant, id); // throws where it was deleted
+      if (now.captionsFile?.name === left?.name)
+        throw new StoreAway('The captions stood still for too long and were given up.');
+      before = now;
+    }
   }
 }
 
