@@ -90,16 +90,16 @@ interface Match {
 }
 /** Passages that say any of the query's words. */
 function matching(hits: PassageHit[], query: Query, named: Names): Match[] {
-  const askedIn = remembering((language: string | undefined) => ({
-    words: inLanguage(query.words, language),
-    phrases: query.phrases.map((phrase) => phraseOf(phrase, language)),
-  }));
+  const askedIn = remembering((language: string | undefined) => {
+    const terms = inLanguage(query.words, language);
+    return { terms, words: [...terms], phrases: query.phrases.map((phrase) => phraseOf(phrase, language)) };
+  });
   const texts = hits.flatMap((hit) => {
     const asked = askedIn(hit.language);
-    const own = new Set(terms(hit.text, hit.language).filter((term) => asked.words.has(term)));
+    const own = new Set(terms(hit.text, hit.language).filter((term) => asked.terms.has(term)));
     const inOrder = asked.phrases.length > 0 ? spoken(hit.text, hit.language) : [];
     const hasPhrases = asked.phrases.every((phrase) => contains(inOrder, phrase));
-    const said = [...asked.words].flatMap(([term, word]) => (own.has(term) ? [word] : []));
+    const said = own.size > 0 ? asked.words.filter(([term]) => own.has(term)).map(([, word]) => word) : [];
     return said.length > 0 ? [{ hit, hasPhrases, said }] : [];
   });
   const titled = titledWords(texts, named);
