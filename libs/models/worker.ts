@@ -22,14 +22,15 @@ async function open(spec: EngineSpec): Promise<Engine> {
 }
 
 /**
- * Inference takes every core there is; the thread that renews locks and answers requests goes first. On Linux a priority is a thread's own
- * (setpriority(2), "C library/kernel differences"), and onnxruntime's threads inherit it.
+ * Inference takes every core there is; the thread that renews locks and answers requests goes first, then what a request waits for. On Linux a priority is
+ * a thread's own (setpriority(2), "C library/kernel differences"), and onnxruntime's threads inherit it.
  */
-const NICENESS = 5;
+const NICENESS = { ofRequests: 3, ofIndexing: 10 };
 
 async function serve(): Promise<void> {
   const { spec } = workerData as ThreadData;
-  if (process.platform === 'linux' && !spec.runtime.interactive) setPriority(NICENESS);
+  const { ofRequests, ofIndexing } = NICENESS;
+  if (process.platform === 'linux') setPriority(spec.runtime.interactive ? ofRequests : ofIndexing);
   const port = parentPort;
   if (!port) throw new Error('worker.ts runs in a worker thread only');
   const post = (message: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);

@@ -97,7 +97,7 @@ interface RunOptions {
 /** Decoding takes every core it gets; whoever has started it, and answers others meanwhile, goes first. */
 function yieldToCallers(pid: number): void {
   try {
-    setPriority(pid, 5);
+    setPriority(pid, 10);
   } catch {
     // It has ended already.
   }

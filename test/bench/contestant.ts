@@ -25,7 +25,7 @@ export interface Started {
 export const THREADS = cpus().length;
 
 /** Cuepoint's inference threads are this nice (libs/models/worker.ts), so the other sides are too: a busy machine then treats all alike. */
-export const NICENESS = 5;
+export const NICENESS = 10;
 
 export class Contestant {
   readonly started: Started;
