@@ -121,27 +121,27 @@ export class HeldTable {
 
   async #read(table: Table): Promise<void> {
     const { totalBytes, numRows } = await table.stats();
-    const next = () => (this.#batches.at(-1)?.addresses.at(-1) ?? -1) + 1;
+    const since = () => `${ADDRESS} > ${this.#last()}`;
     if (this.#rows > 0) {
-      const rows = this.#rows + (await table.countRows(`${ADDRESS} >= ${next()}`));
+      const rows = this.#rows + (await table.countRows(since()));
       if (rows > numRows * (1 + REPLACED_SHARE) + REPLACED_ROWS) this.#clear();
     }
     this.bytes = 0;
     if (!this.hasRoom(totalBytes)) return this.#clear();
     this.bytes = totalBytes;
-    for (let read = READ_ROWS; read === READ_ROWS && !this.#isClosed; ) {
-      const rows = table.query().where(`${ADDRESS} >= ${next()}`).select(this.columns).withRowId();
+    for (let read = READ_ROWS; read === READ_ROWS && !this.#isClosed; this.#rows += read) {
+      const rows = table.query().select(this.columns).withRowId().limit(READ_ROWS);
       read = 0;
-      for await (const batch of rows.limit(READ_ROWS)) {
-        const row = new Row(batch, eachText);
-        const addresses = new Float64Array(batch.numRows);
-        for (row.at = 0; row.at < batch.numRows; row.at++) addresses[row.at] = row.number(ADDRESS);
-        this.#batches.push({ addresses, row });
+      for await (const batch of this.#rows > 0 ? rows.where(since()) : rows) {
+        if (batch.numRows > 0) this.#batches.push(batchOf(batch, this.#last()));
         read += batch.numRows;
       }
-      this.#rows += read;
     }
     this.#isWhole = true;
+  }
+
+  #last(): number {
+    return this.#batches.at(-1)?.addresses.at(-1) ?? -1;
   }
 
   #clear(): void {
@@ -159,6 +159,17 @@ export class HeldTable {
     row.at = firstAbove(addresses.length, (i) => addresses[i] as number, address) - 1;
     return addresses[row.at] === address ? row : undefined;
   }
+}
+
+function batchOf(batch: arrow.RecordBatch, after: number): Batch {
+  const row = new Row(batch, eachText);
+  const addresses = new Float64Array(batch.numRows);
+  for (let last = after; row.at < batch.numRows; row.at++) {
+    const address = row.number(ADDRESS);
+    if (address <= last) throw new RangeError('Rows are not read in the order of their addresses');
+    addresses[row.at] = last = address;
+  }
+  return { addresses, row };
 }
 
 /** The first of `count` rising values that is above one, or `count`. */
