@@ -11,7 +11,7 @@ export interface RuntimeOptions {
   threads?: number;
   /** Opens the files of this precision and no others; default: what suits the device (variants.ts). */
   precision?: Precision;
-  /** Somebody waits for every answer, as in a search: no lower priority than the rest of the process, and texts, which are short, on one thread. */
+  /** Somebody waits for every answer, as in a search: before other inference (worker.ts), and texts, which are short, on one thread. */
   interactive?: boolean;
 }
 /** What a model really runs on. */

@@ -1,5 +1,5 @@
 /** Entry of the inference thread: opens one engine, then answers calls one at a time, in order. */
-import { setPriority } from 'node:os';
+import { constants, getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { ClipEngine } from './clip/engine.ts';
 import type { Engine, EngineSpec, FromThread, Reply, ThreadData, ToThread, WireError } from './engine.ts';
@@ -25,12 +25,15 @@ async function open(spec: EngineSpec): Promise<Engine> {
  * Inference takes every core there is; the thread that renews locks and answers requests goes first, then what a request waits for. On Linux a priority is
  * a thread's own (setpriority(2), "C library/kernel differences"), and onnxruntime's threads inherit it.
  */
-const NICENESS = { ofRequests: 3, ofIndexing: 10 };
+const NICER_BY = { ofRequests: 3, ofIndexing: 10 };
+/** More than the process has: to be less nice than it was started takes a privilege. */
+function yieldBy(more: number): void {
+  if (process.platform === 'linux') setPriority(Math.min(constants.priority.PRIORITY_LOW, getPriority() + more));
+}
 
 async function serve(): Promise<void> {
   const { spec } = workerData as ThreadData;
-  const { ofRequests, ofIndexing } = NICENESS;
-  if (process.platform === 'linux') setPriority(spec.runtime.interactive ? ofRequests : ofIndexing);
+  yieldBy(spec.runtime.interactive ? NICER_BY.ofRequests : NICER_BY.ofIndexing);
   const port = parentPort;
   if (!port) throw new Error('worker.ts runs in a worker thread only');
   const post = (message: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);

@@ -1,4 +1,4 @@
-import { dot, type FrameHit, type IndexFilter, MAX_LISTED, type PassageHit, spoken, terms } from '#store';
+import { dot, type FrameHit, firstWhere, type IndexFilter, MAX_LISTED, type PassageHit, spoken, terms } from '#store';
 import { type Background, background } from './background.ts';
 import type { FrameDeps } from './each-frame.ts';
 import { showsSurely } from './frame-moments.ts';
@@ -110,13 +110,6 @@ function inOrder(spans: Span[]): Map<string, Span[]> {
 
 function overlapsAny(spans: Map<string, Span[]>, { videoId, startMs, endMs }: Span): boolean {
   const own = spans.get(videoId) ?? [];
-  // The first that ends after the hit begins.
-  let [from, to] = [0, own.length];
-  while (from < to) {
-    const middle = (from + to) >> 1;
-    if ((own[middle] as Span).endMs > startMs) to = middle;
-    else from = middle + 1;
-  }
-  const next = own[from];
+  const next = own[firstWhere(own.length, (i) => (own[i] as Span).endMs > startMs)];
   return next !== undefined && next.startMs < endMs;
 }

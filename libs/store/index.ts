@@ -1,4 +1,5 @@
 /** What Cuepoint keeps: the catalog (Redis), the vector index (LanceDB or Qdrant), and blobs (a folder or S3). Imports no other library of ours. */
+export { firstWhere } from './bisect.ts';
 export { type BlobInfo, type BlobStore, openBlobs } from './blobs.ts';
 export { DiskBlobs } from './blobs-disk.ts';
 export { S3Blobs } from './blobs-s3.ts';

@@ -1,5 +1,6 @@
 import type { Table } from '@lancedb/lancedb';
 import type * as arrow from 'apache-arrow';
+import { firstWhere } from './bisect.ts';
 import { eachText, Row, readRows } from './lancedb-rows.ts';
 
 /** What a search gives of a row's address: its fragment's number, then its place there. */
@@ -63,7 +64,7 @@ interface Batch {
 
 export class HeldTable {
   usedAt = 0;
-  /** On disk, of all that is held. */
+  /** On disk; 0 where nothing is held. */
   bytes = 0;
   #batches: Batch[] = [];
   #rows = 0;
@@ -152,11 +153,11 @@ export class HeldTable {
   }
 
   #find(address: number): Row | undefined {
-    const batch =
-      this.#batches[firstAbove(this.#batches.length, (i) => this.#batches[i]?.addresses[0] ?? 0, address) - 1];
+    const batches = this.#batches;
+    const batch = batches[firstWhere(batches.length, (i) => (batches[i]?.addresses[0] as number) > address) - 1];
     if (!batch) return undefined;
     const { addresses, row } = batch;
-    row.at = firstAbove(addresses.length, (i) => addresses[i] as number, address) - 1;
+    row.at = firstWhere(addresses.length, (i) => (addresses[i] as number) >= address);
     return addresses[row.at] === address ? row : undefined;
   }
 }
@@ -170,15 +171,4 @@ function batchOf(batch: arrow.RecordBatch, after: number): Batch {
     addresses[row.at] = last = address;
   }
   return { addresses, row };
-}
-
-/** The first of `count` rising values that is above one, or `count`. */
-function firstAbove(count: number, at: (i: number) => number, value: number): number {
-  let [low, high] = [0, count];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (at(middle) > value) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

@@ -169,7 +169,7 @@ export class LanceIndex implements VectorIndex {
   ): Promise<FrameHit[]> {
     checkVector(vector, model);
     const toHit: (row: Row) => Omit<FrameHit, 'score'> = options.withVectors ? frame : span;
-    return this.#nearest('frames', framesTable(model), vector, filter, limit, FRAME_COLUMNS, toHit);
+    return this.#nearest('frames', framesTable(model), vector, filter, limit, toHit);
   }
 
   searchFramesBatch(
@@ -209,8 +209,7 @@ export class LanceIndex implements VectorIndex {
     limit: number,
   ): Promise<PassageHit[]> {
     checkVector(vector, model);
-    const name = embeddedPassagesTable(model);
-    return this.#nearest('passages', name, vector, filter, limit, EMBEDDED_PASSAGE_COLUMNS, passage);
+    return this.#nearest('passages', embeddedPassagesTable(model), vector, filter, limit, passage);
   }
 
   async getFrames(model: VectorModel, tenant: Tenant, ids: string[]): Promise<FrameRow[]> {
@@ -362,13 +361,13 @@ export class LanceIndex implements VectorIndex {
     vector: Float32Array,
     filter: IndexFilter,
     limit: number,
-    columns: string[],
     toHit: (row: Row) => Hit,
   ): Promise<(Hit & { score: number })[]> {
     const count = clampLimit(limit);
     const table = count > 0 && !matchesNothing(filter) ? await this.#folder.find(name) : undefined;
     if (!table) return [];
     const known = await guard(() => this.#knownOf(name, table));
+    const columns = of === 'frames' ? FRAME_COLUMNS : EMBEDDED_PASSAGE_COLUMNS;
     const held = this.#held.of(name, table, known.version, columns);
     const { exactRows } = this.tuning;
     const read = (filter: IndexFilter, fetch: number) =>

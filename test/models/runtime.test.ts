@@ -1,9 +1,24 @@
-import { availableParallelism, totalmem } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { availableParallelism, getPriority, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { quotaCores } from '../../libs/models/quota.ts';
 import { memoryBytes, picturesPerRun, threadCount, windowsPerRun } from '../../libs/models/runtime.ts';
 
 const GiB = 2 ** 30;
+
+describe('priority', () => {
+  const tiny = fileURLToPath(new URL('../../models/tiny/clip', import.meta.url));
+  const script = fileURLToPath(new URL('niceness.ts', import.meta.url));
+
+  it('is lower for what a request waits for than for who answers it, lower still for indexing, and never above what the process has', (context) => {
+    if (process.platform !== 'linux') context.skip('only Linux gives each thread a priority');
+    const printed = execFileSync('nice', ['-n', '5', process.execPath, script, tiny], { encoding: 'utf8' });
+    const own = getPriority() + 5;
+    const [first, ofRequests, ofIndexing] = [[own], [own, own + 3], [own, own + 3, own + 10]];
+    expect(printed.trim().split('\n')).toEqual([first, ofRequests, ofIndexing].map((all) => all.join(' ')));
+  });
+});
 
 describe('pictures of one run', () => {
   it('are 8 on the processor', () => {
